@@ -1,0 +1,305 @@
+"""The tables. All of it but `meta` and `tokens` is a fold of the journal.
+
+Times are milliseconds since the Unix epoch, amounts are minor units, ids are hex.
+Only the processor writes; everyone else reads.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+CODE = String(64)
+HEX_ID = String(32)
+
+# --- bookkeeping of the folds themselves ---------------------------------------------------------
+
+meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("fold", String(32), primary_key=True),  # "hits" or "books"
+    Column("version", BigInteger, nullable=False),  # compare-and-set: see stores.position
+    Column("upto", LargeBinary, nullable=False),  # JSON: incarnation (hex) -> sequence number
+)
+
+hit_counts = Table(
+    "hit_counts",
+    metadata,
+    Column("incarnation", String(16), primary_key=True),
+    Column("outcome", String(32), primary_key=True),
+    Column("hits", BigInteger, nullable=False),
+)
+
+damage = Table(
+    "damage",
+    metadata,
+    Column("incarnation", String(16), primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("producer", String(128), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("found", BigInteger, nullable=False),
+)
+
+# --- registry ------------------------------------------------------------------------------------
+
+merchants = Table(
+    "merchants",
+    metadata,
+    Column("id", CODE, primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("settlement", String(16), nullable=False),
+    Column("refund_days", Integer, nullable=False),
+    Column("secret", Text, nullable=False),  # sealed under the instance's secret
+    Column("status", String(16), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+products = Table(
+    "products",
+    metadata,
+    Column("id", CODE, primary_key=True),
+    Column("merchant", CODE, nullable=False, index=True),
+    Column("name", String(256), nullable=False),
+    Column("category", String(64), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("fallback_url", Text, nullable=False),  # empty: none
+    Column("allowed_hosts", Text, nullable=False),  # JSON array
+    Column("cookie_days", Integer, nullable=False),
+    Column("hold_days", Integer, nullable=False),
+    Column("pixel_conversions", String(8), nullable=False),
+    Column("attribution", Text, nullable=False),  # JSON, defaults filled in
+    Column("fraud", Text, nullable=False),  # JSON, defaults filled in
+    Column("status", String(16), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("product", CODE, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("effective_from", BigInteger, nullable=False),
+    Column("rule", Text, nullable=False),  # JSON
+)
+
+promoters = Table(
+    "promoters",
+    metadata,
+    Column("id", CODE, primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("parent", CODE, nullable=True, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("tax", Text, nullable=False),  # JSON
+    Column("customers", Text, nullable=False),  # JSON
+    Column("status", String(16), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+promoter_parents = Table(
+    "promoter_parents",
+    metadata,
+    Column("promoter", CODE, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # the books' number: two changes in one millisecond
+    Column("parent", CODE, nullable=True),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("code", CODE, primary_key=True),
+    Column("promoter", CODE, nullable=False, index=True),
+    Column("product", CODE, nullable=False, index=True),
+    Column("url", Text, nullable=False),  # empty: the product's
+    Column("channel", String(64), nullable=False),
+    Column("sub1", String(512), nullable=False),
+    Column("sub2", String(512), nullable=False),
+    Column("sub3", String(512), nullable=False),
+    Column("sub4", String(512), nullable=False),
+    Column("sub5", String(512), nullable=False),
+    Column("coupon", String(64), nullable=False, index=True),
+    Column("expires", BigInteger, nullable=True),
+    Column("status", String(16), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", HEX_ID, primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token
+    Column("role", String(16), nullable=False),
+    Column("subject", CODE, nullable=False),  # of `merchant:ID` and `promoter:ID`, else empty
+    Column("expires", BigInteger, nullable=True),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+)
+
+daily_keys = Table(
+    "daily_keys",
+    metadata,
+    Column("day", Integer, primary_key=True),  # days since 1970-01-01 UTC
+    Column("key", Text, nullable=False),  # sealed under the instance's secret
+)
+
+# --- what became of what was asked ---------------------------------------------------------------
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("event_id", HEX_ID, primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the books' order
+    Column("kind", String(16), nullable=False),
+    Column("status", String(16), nullable=False),  # "applied" or "set_aside"
+    Column("code", String(64), nullable=False),  # empty, or the reason
+    Column("http", Integer, nullable=False),  # what the API answers
+    Column("result", Text, nullable=False),  # JSON: what the API answers
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(256), primary_key=True),  # actor and the caller's key
+    Column("fingerprint", String(64), nullable=False),  # of method, path and body
+    Column("event_id", HEX_ID, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(160), nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+)
+
+# --- reports -------------------------------------------------------------------------------------
+
+
+def _dimensions() -> list[Column[object]]:
+    """What sums are kept by: the quarter-hour (any time zone's days are made of them) and who and where.
+    `label_number` 0 holds the sums of all hits, 1 to 5 those that carried sub1 to sub5."""
+    return [
+        Column("bucket", BigInteger, primary_key=True),  # seconds
+        Column("merchant", CODE, primary_key=True),
+        Column("product", CODE, primary_key=True),
+        Column("promoter", CODE, primary_key=True),
+        Column("channel", String(64), primary_key=True),
+        Column("label_number", Integer, primary_key=True),
+        Column("label", String(512), primary_key=True),
+    ]
+
+
+rollups = Table(
+    "rollups",
+    metadata,
+    *_dimensions(),
+    Column("impressions", BigInteger, nullable=False),
+    Column("clicks", BigInteger, nullable=False),
+    Column("bots", BigInteger, nullable=False),
+    Column("prefetches", BigInteger, nullable=False),
+    Column("visitors", LargeBinary, nullable=False),  # HyperLogLog sketch, empty: none
+    sqlite_with_rowid=False,
+)
+
+order_rollups = Table(
+    "order_rollups",
+    metadata,
+    *_dimensions(),
+    Column("currency", String(3), primary_key=True),
+    Column("conversions", BigInteger, nullable=False),
+    Column("sales", BigInteger, nullable=False),
+    Column("commission", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- money ---------------------------------------------------------------------------------------
+
+conversions = Table(
+    "conversions",
+    metadata,
+    Column("id", HEX_ID, primary_key=True),  # derived from merchant, order and product
+    Column("number", BigInteger, nullable=False, unique=True),  # the books' order, and the cursor of lists
+    Column("merchant", CODE, nullable=False),
+    Column("order_id", String(512), nullable=False),
+    Column("product", CODE, nullable=False),
+    Column("amount", BigInteger, nullable=True),
+    Column("currency", String(3), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("refunded", BigInteger, nullable=False),
+    Column("model", String(16), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("stamp", BigInteger, nullable=False),  # the `ts` of the last status applied
+    Column("at", BigInteger, nullable=False),  # the order's instant
+    Column("created", BigInteger, nullable=False),  # when it was received
+    Column("source", String(16), nullable=False),
+    Column("event_id", HEX_ID, nullable=False),  # the message that made it
+    Column("evidence", Text, nullable=False),  # JSON: what the decision was taken from
+    UniqueConstraint("merchant", "order_id", "product"),
+)
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("conversion", HEX_ID, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("promoter", CODE, nullable=False, index=True),  # empty: the platform's line
+    Column("level", Integer, nullable=False),
+    Column("via", CODE, nullable=False),  # the credited promoter
+    Column("weight", BigInteger, nullable=False),  # of the credited promoter, 1e-9
+    Column("original", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),  # what it stands at
+    CheckConstraint("amount >= 0 AND amount <= original"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(96), nullable=False),  # e.g. promoter:alice:pending
+    Column("currency", String(3), nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    UniqueConstraint("name", "currency"),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without a gap
+    Column("id", String(96), nullable=False, unique=True),  # derived from order and step
+    Column("kind", String(16), nullable=False),
+    Column("conversion", HEX_ID, nullable=False, index=True),
+    Column("currency", String(3), nullable=False),
+    Column("at", BigInteger, nullable=False),  # the instant it concerns
+    Column("hash", LargeBinary(32), nullable=False),  # over the previous hash, number, accounts, amounts
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("transfer", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("account", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),  # debits negative; a transfer's entries sum to zero
+    Index("entries_account", "account", "transfer"),
+    sqlite_with_rowid=False,
+)
