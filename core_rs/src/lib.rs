@@ -8,7 +8,10 @@
 //! Pure: no I/O and no clock outside `journal` and `metrics`.
 
 pub mod agents;
+pub mod attribution;
+pub mod commission;
 pub mod event;
+pub mod forest;
 pub mod head;
 pub mod identity;
 pub mod journal;
