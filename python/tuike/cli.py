@@ -130,7 +130,7 @@ def serve(data: Path, demo: bool, admin_port: int, max_levels: int, **options: A
 
     edge = edge_settings(options)
     with Data.open(data, create=True).lock("lock"):
-        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, max_levels, demo=demo)))
+        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, max_levels, with_demo=demo)))
 
 
 @program.command()

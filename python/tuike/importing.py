@@ -79,7 +79,7 @@ def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
         rows = _rows(file, kind, result)
         events = _events(rows, maker, result)
         if kind == "promoters":
-            events = iter(_parents_first(list(events), result))
+            events = iter(_parents_first(list(events)))
         if strict or kind == "promoters":
             events = iter(list(events))
         if not (strict and result.bad):
@@ -161,21 +161,19 @@ def _events(rows: Iterable[tuple[int, Row]], maker: "Maker", result: Result) -> 
         yield event
 
 
-def _parents_first(events: list[Event], result: Result) -> list[Event]:
-    """Promoters so that each comes after its parent; those in a loop are reported."""
+def _parents_first(events: list[Event]) -> list[Event]:
+    """Promoters so that each comes after its parent; of a loop, the books refuse the first."""
     named = {event["data"]["id"]: event for event in events}
-    placed: dict[str, bool] = {}  # False: on the way to it
+    placed: set[str] = set()
     ordered: list[Event] = []
     for event in events:
-        way = [event]
-        while (parent := named.get(way[-1]["data"].get("parent") or "")) is not None and parent["data"]["id"] not in placed:
-            if any(parent is step for step in way):
-                break
-            way.append(parent)
-        for step in reversed(way):
-            if step["data"]["id"] not in placed:
-                placed[step["data"]["id"]] = True
-                ordered.append(step)
+        way: list[Event] = []
+        step: Event | None = event
+        while step is not None and step["data"]["id"] not in placed:
+            placed.add(step["data"]["id"])  # at once, so that a loop ends here
+            way.append(step)
+            step = named.get(step["data"].get("parent", ""))
+        ordered += reversed(way)
     return ordered
 
 
