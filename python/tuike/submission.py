@@ -95,10 +95,13 @@ class Submission:
             if processor is not None:
                 processor.close()
 
-    def _applied(self) -> int:
-        with engine.reader(self._data.books).connect() as connection:
-            folds = [position.read(connection, fold).upto for fold in ("hits", "books")]
-        return sum(min(last, *(fold.get(incarnation, 0) for fold in folds)) for incarnation, last in self._last.items())
+    def _applied(self, books: Engine) -> int:
+        try:
+            with books.connect() as connection:
+                folds = position.all_upto(connection)
+        except OperationalError:  # a processor that has only begun is still making the tables
+            return 0
+        return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation in self._last)
 
     def refused(self) -> list[tuple[int, str]]:
         """Lines that the books set aside, with the code; call it after `wait`."""
