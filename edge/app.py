@@ -113,6 +113,11 @@ class Service:
         """All open connections, the front's and aiohttp's."""
         return self.edge.connections + (self._handover.connections if self._handover else 0)
 
+    @property
+    def aiohttp_requests(self) -> int:
+        """Requests that went to aiohttp since the start."""
+        return self._runner.server.requests_count if self._runner.server else 0
+
     async def drain(self, grace: float = DRAIN_GRACE, limit: float = DRAIN_LIMIT) -> None:
         """Takes in what has connected, answers with `Connection: close`, then lets go of those who ask nothing.
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from typing import cast
 from weakref import WeakSet
 
 from aiohttp import web
@@ -22,8 +23,7 @@ class _Arrival(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

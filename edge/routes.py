@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
@@ -70,7 +71,7 @@ class Routes:
     async def handle(self, request: web.Request) -> web.Response:
         target = _target(request)
         if _head_size(request) > MAX_HEAD:
-            return self._refuse("head_too_large")
+            return self._fail("head_too_large")
         body = None
         limit = BODY_LIMITS.get(request.path) if request.method == hdrs.METH_POST else None
         if limit is not None:
@@ -78,21 +79,21 @@ class Routes:
                 async with asyncio.timeout(BODY_TIMEOUT):
                     body = await _read(request, limit)
             except TimeoutError:
-                return self._refuse("body_too_slow")
+                return self._fail("body_too_slow")
             if body is None:
-                return self._refuse("body_too_large")
+                return self._fail("body_too_large")
         # the peer of a connection that has just been lost has no name any more; nobody will see the answer
         peer = request.remote or "0.0.0.0"
         answer = self._edge.respond(request.method, target, request.raw_headers, peer, body, self._clock())
         number = answer[4]
         if number is not None and not await self.syncs.wait(number):
-            raise web.HTTPServiceUnavailable(text="not recorded in time\n")
+            return self._fail("not_synced")
         return response(answer)
 
-    def _refuse(self, reason: str) -> web.Response:
-        refusal = response(self._edge.refuse(reason, self._clock()))  # type: ignore[arg-type]
-        refusal.force_close()
-        return refusal
+    def _fail(self, reason: str) -> web.Response:
+        answer = response(self._edge.fail(reason, self._clock()))  # type: ignore[arg-type]
+        answer.force_close()
+        return answer
 
 
 def response(answer: Answer) -> web.Response:
@@ -106,7 +107,7 @@ def response(answer: Answer) -> web.Response:
 async def prepare(response: web.StreamResponse, closing: bool) -> None:
     """The last touch before a response's head is written: the responder's fields and no others, but for those that
     are the connection's. `closing`: it is the last on its connection."""
-    if closing:
+    if closing and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
     fields = response.get(_FIELDS)

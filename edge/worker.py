@@ -34,8 +34,8 @@ class Config:
     """What a worker is started with."""
 
     data: str
-    producer: str
-    listener: int
+    producer: str = "edge-0"
+    listener: int = -1
     durability: Literal["process", "interval", "always"] = "interval"
     segment_bytes: int = 67_108_864
     front: bool = True

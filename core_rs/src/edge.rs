@@ -10,7 +10,7 @@ use crate::front::{Desk, Front, Limits, Turn};
 use crate::journal::{self, Batch, Durability, Writer};
 use crate::metrics::{HitKind, Metrics, Outcome};
 use crate::registry_log::{self, RegistryLog};
-use crate::respond::{self, Request, Responder, Settings, Unread};
+use crate::respond::{self, Request, Responder, Settings, Failure};
 
 /// What an edge is started with.
 pub struct Options<'a> {
@@ -127,11 +127,11 @@ impl Edge {
         Reply { bytes: &self.out, after }
     }
 
-    /// The answer to a request that aiohttp could not read to its end.
-    pub fn refuse_unread(&mut self, why: Unread, now_ms: u64) -> &[u8] {
+    /// The answer where the aiohttp door could not read a request or must not wait any longer.
+    pub fn fail(&mut self, why: Failure, now_ms: u64) -> &[u8] {
         self.responder.turn(now_ms);
         self.out.clear();
-        self.responder.refuse_unread(why, &mut self.out, &mut self.batch);
+        self.responder.fail(why, &mut self.out);
         self.responder.settle(&self.metrics, true);
         &self.out
     }

@@ -188,10 +188,10 @@ class Edge:
     ) -> tuple[int, str, list[tuple[str, str]], bytes, int | None]:
         """Answers a request that aiohttp has parsed: status, reason, headers, body, and the number that `synced`
         has to reach before the answer may be sent (None: send it)."""
-    def refuse(
-        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow"], now: int
+    def fail(
+        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"], now: int
     ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
-        """The answer to a request that was not read to its end."""
+        """The answer where a request could not be read to its end, or its event is not on the disk in time."""
     def count_malformed(self) -> None: ...
     def tick(self, now: int) -> None:
         """Every 50 ms: promises, takes in the registry's changes, gives a sign of life."""

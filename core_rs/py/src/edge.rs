@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 use tuike_core::edge::{self, Options};
 use tuike_core::front::{Handed, Limits};
 use tuike_core::journal::Durability;
-use tuike_core::respond::{Headers, Method, Network, Request, Settings, Unread};
+use tuike_core::respond::{Failure, Headers, Method, Network, Request, Settings};
 
 #[pyclass(frozen)]
 pub struct Edge(Mutex<Option<edge::Edge>>);
@@ -122,15 +122,16 @@ impl Edge {
         Ok(apart(py, reply.bytes, reply.after))
     }
 
-    fn refuse<'py>(&self, py: Python<'py>, reason: &str, now: u64) -> PyResult<Reply<'py>> {
+    fn fail<'py>(&self, py: Python<'py>, reason: &str, now: u64) -> PyResult<Reply<'py>> {
         let why = match reason {
-            "head_too_large" => Unread::HeadTooLarge,
-            "target_too_long" => Unread::TargetTooLong,
-            "body_too_large" => Unread::BodyTooLarge,
-            "body_too_slow" => Unread::BodyTooSlow,
+            "head_too_large" => Failure::HeadTooLarge,
+            "target_too_long" => Failure::TargetTooLong,
+            "body_too_large" => Failure::BodyTooLarge,
+            "body_too_slow" => Failure::BodyTooSlow,
+            "not_synced" => Failure::NotSynced,
             _ => return Err(PyValueError::new_err(format!("no such reason: {reason}"))),
         };
-        Ok(apart(py, self.lock()?.refuse_unread(why, now), None))
+        Ok(apart(py, self.lock()?.fail(why, now), None))
     }
 
     fn count_malformed(&self) -> PyResult<()> {
@@ -196,7 +197,7 @@ impl Edge {
 
 fn error(error: edge::Error) -> PyErr {
     match error {
-        edge::Error::Io(e) => PyOSError::from(e),
+        edge::Error::Io(e) => PyErr::from(e),
         other => PyOSError::new_err(format!("{other:?}")),
     }
 }

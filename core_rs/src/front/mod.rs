@@ -22,7 +22,7 @@ use crate::head::{self, Scan};
 use crate::journal::{Batch, Writer};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::respond::{self, Responder, Unread};
+use crate::respond::{self, Failure, Responder};
 use conn::{Conn, Moved, Stage, Table, Token};
 
 /// A turn answers at most this many heads, so that the loop's other tasks are not starved ...
@@ -324,8 +324,8 @@ impl Front {
                 }
                 Scan::Partial if bytes.len() - at > head::MAX_HEAD => {
                     let line = memchr::memchr(b'\n', &bytes[at..]).is_none();
-                    let why = if line { Unread::TargetTooLong } else { Unread::HeadTooLarge };
-                    desk.responder.refuse_unread(why, &mut self.out, desk.batch);
+                    let why = if line { Failure::TargetTooLong } else { Failure::HeadTooLarge };
+                    desk.responder.fail(why, &mut self.out);
                     self.answers.push(Answer { end: self.out.len(), event: false });
                     conn.stage = Stage::Ending;
                     break;

@@ -1,27 +1,30 @@
-//! What a door refuses before there is a whole request to answer.
+//! What a door itself has to refuse: a request it cannot read to its end, an answer it cannot give in time.
 
-use super::answer::Refusal;
-use super::{Responder, Sink};
-use crate::journal::Batch;
+use super::answer::{problem, unavailable};
+use super::{Method, Responder};
 use crate::metrics::{HitKind, Outcome};
 
-/// Why a request was not read to its end. Its connection is closed after the answer.
+/// What went wrong at a door. The connection is closed after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
+pub enum Failure {
     HeadTooLarge,
     TargetTooLong,
     BodyTooLarge,
     BodyTooSlow,
+    /// The event is in the journal, but not yet on the disk.
+    NotSynced,
 }
 
 impl Responder {
-    pub fn refuse_unread(&mut self, why: Unread, out: &mut Vec<u8>, batch: &mut Batch) {
-        let refusal = match why {
-            Unread::HeadTooLarge => Refusal::new("431 Request Header Fields Too Large", Outcome::HeadTooLarge),
-            Unread::TargetTooLong => Refusal::new("414 URI Too Long", Outcome::HeadTooLarge),
-            Unread::BodyTooLarge => Refusal { code: "body_too_large", ..Refusal::new("413 Content Too Large", Outcome::MalformedBody) },
-            Unread::BodyTooSlow => Refusal { code: "body_too_slow", ..Refusal::new("408 Request Timeout", Outcome::MalformedBody) },
+    pub fn fail(&mut self, what: Failure, out: &mut Vec<u8>) {
+        let (status, code, outcome) = match what {
+            Failure::HeadTooLarge => ("431 Request Header Fields Too Large", "head_too_large", Outcome::HeadTooLarge),
+            Failure::TargetTooLong => ("414 URI Too Long", "target_too_long", Outcome::HeadTooLarge),
+            Failure::BodyTooLarge => ("413 Content Too Large", "body_too_large", Outcome::MalformedBody),
+            Failure::BodyTooSlow => ("408 Request Timeout", "body_too_slow", Outcome::MalformedBody),
+            Failure::NotSynced => return unavailable(Method::Post, self.turn.now, true, out),
         };
-        self.refuse(&mut Sink { out, batch }, true, false, HitKind::Other, refusal);
+        self.tally(HitKind::Other, outcome, false);
+        problem(out, &self.turn.date, true, false, status, code, "");
     }
 }
