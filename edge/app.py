@@ -70,6 +70,7 @@ class Service:
             app,
             shutdown_timeout=DRAIN_LIMIT,
             keepalive_timeout=self._limits.idle,
+            lingering_time=self._limits.linger,
             max_line_size=MAX_HEAD,
             max_field_size=MAX_HEAD,
             access_log_class=_malformed_counter(edge),

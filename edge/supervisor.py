@@ -5,6 +5,7 @@ worker, so a connection that waits in a socket is served by the worker's success
 its parts read the end of their control line and stop."""
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -180,11 +181,11 @@ class _Child:
             if not self.ready.is_set():
                 raise PartFailed(self.part.name, code)
             _log.error("%s ended with %d and is started again", self.part.name, code)
-            pause = BACKOFF_FIRST if loop.time() - began >= STEADY else min(2 * pause, BACKOFF_MOST)
-            try:
+            if loop.time() - began >= STEADY:
+                pause = BACKOFF_FIRST
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
-            except TimeoutError:
-                continue
+            pause = min(2 * pause, BACKOFF_MOST)
 
     async def _run_once(self) -> int:
         ours, theirs = socket.socketpair()

@@ -68,10 +68,10 @@ def make_data(path: Path, now: int | None = None) -> Path:
     return path
 
 
-def events(data: Path) -> list[dict[int, Any]]:
-    """All events in the journal, in order, by field number."""
+def events(data: Path, producer: str = "*") -> list[dict[int, Any]]:
+    """The events in the journal, each producer's in order, by field number."""
     found = []
-    for path in sorted((data / "journal").glob("*/*/events")):
+    for path in sorted((data / "journal").glob(f"{producer}/*/events")):
         raw = path.read_bytes()
         while raw:
             (length,) = struct.unpack_from("<I", raw)
