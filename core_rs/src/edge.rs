@@ -1,5 +1,6 @@
 //! One edge worker's core: responder, registry, journal, metrics and front, wired together.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
@@ -35,6 +36,18 @@ pub enum Error {
     Registry(registry_log::Error),
     Io(io::Error),
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Journal(e) => e.fmt(f),
+            Error::Registry(e) => e.fmt(f),
+            Error::Io(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// An answer for the aiohttp door.
 pub struct Reply<'a> {
@@ -197,6 +210,7 @@ impl Edge {
 
     /// How many events are on the disk, as far as the durability promises at least.
     pub fn synced(&self) -> u64 {
+        self.writer.drain();
         self.writer.synced()
     }
 

@@ -4,6 +4,7 @@
 //! deletes the older ones after. So while there are several, the one whose writer lives is followed,
 //! once it is whole; and when all are gone the last version stays in use.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::event::Event;
@@ -21,6 +22,19 @@ pub enum Error {
     /// A record of the log cannot be read.
     Damaged(PathBuf),
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Journal(e) => e.fmt(f),
+            Error::Entry(EntryError::Malformed(what)) => write!(f, "an entry of the registry log is malformed: {what}"),
+            Error::Entry(EntryError::OtherSecret) => f.write_str("the registry is sealed under another secret than this instance's"),
+            Error::Damaged(path) => write!(f, "{}: the registry log is damaged; restart the processor to write it anew", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 struct Incarnation {
     number: u64,
@@ -93,6 +107,7 @@ impl Incarnation {
                 }
                 Next::Wait | Next::End => return Ok(()),
                 Next::Damage { .. } => return Err(Error::Damaged(self.path.clone())),
+                Next::Failed(e) => return Err(Error::Journal(e)),
             }
         }
         Ok(())

@@ -75,7 +75,8 @@ impl Edge {
             data: &data,
             producer,
             incarnation,
-            durability: durability_of(durability)?,
+            durability: Durability::from_name(durability)
+                .ok_or_else(|| PyValueError::new_err(format!("no such durability: {durability}")))?,
             max_segment: segment_bytes,
             secret: secret_of(secret)?,
             seed,
@@ -198,16 +199,7 @@ impl Edge {
 fn error(error: edge::Error) -> PyErr {
     match error {
         edge::Error::Io(e) => PyErr::from(e),
-        other => PyOSError::new_err(format!("{other:?}")),
-    }
-}
-
-fn durability_of(name: &str) -> PyResult<Durability> {
-    match name {
-        "process" => Ok(Durability::Process),
-        "interval" => Ok(Durability::Interval),
-        "always" => Ok(Durability::Always),
-        _ => Err(PyValueError::new_err(format!("no such durability: {name}"))),
+        other => PyOSError::new_err(other.to_string()),
     }
 }
 
