@@ -4,7 +4,7 @@
 //! are kept as they are and counted almost exactly. The bytes are those that its Java, C++ and Python
 //! libraries read and write. No bytes at all are the sketch of nobody.
 
-use datasketches::error::Error;
+pub use datasketches::error::Error;
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
 

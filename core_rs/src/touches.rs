@@ -20,6 +20,7 @@
 //! slices are asked after that: their filters make a miss there about a microsecond each.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::Path;
 use std::thread;
@@ -34,7 +35,7 @@ const CACHE: u64 = 64 << 20;
 /// A slice's write buffer goes to disk at this size, bytes.
 const SLICE_BUFFER: u64 = 16 << 20;
 /// All slices' write buffers, those on their way to disk included, bytes.
-const BUFFERS: u64 = 128 << 20;
+const BUFFERS: u64 = 64 << 20;
 /// fjall's own journals on disk, bytes.
 const JOURNALS: u64 = 256 << 20;
 /// Files kept open.
@@ -161,10 +162,10 @@ impl TouchStore {
                 continue;
             }
             let day = hit.at / DAY_MS;
-            if !writes.contains_key(&day) {
-                writes.insert(day, (self.slice(day)?, self.db.batch()));
-            }
-            let (slice, batch) = writes.get_mut(&day).expect("made above");
+            let (slice, batch) = match writes.entry(day) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert((self.slice(day)?, self.db.batch())),
+            };
             write(&hit, &id, slice, batch);
         }
         for (_, batch) in writes.into_values() {
@@ -188,7 +189,7 @@ impl TouchStore {
         let likely = self.slices.get(&day);
         let others = self.slices.iter().rev().filter(|(d, _)| **d != day).map(|(_, slice)| slice);
         for slice in likely.into_iter().chain(others) {
-            if let Some(value) = slice.get(&key)? {
+            if let Some(value) = slice.get(key)? {
                 let touch = Touch(value);
                 return Ok((touch.event()?.kind == Kind::Click).then_some(touch));
             }
