@@ -22,7 +22,12 @@ use rollups::{MALFORMED, Rollups, outcome};
 pub enum Error {
     Journal(journal::Error),
     /// An event of a newer tuike: this program must not go past it.
-    Newer { producer: String, incarnation: u64, seq: u64, version: u8 },
+    Newer {
+        producer: String,
+        incarnation: u64,
+        seq: u64,
+        version: u8,
+    },
 }
 
 impl fmt::Display for Error {

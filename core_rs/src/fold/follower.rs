@@ -198,10 +198,15 @@ impl Follower {
 
     /// Reads by turns from all that live and from one that has ended; those that were cut short.
     fn read_fairly(&mut self, into: &mut Read) -> Result<VecDeque<u64>, Error> {
-        let of = |wanted: fn(&State) -> bool| self.followed.iter().filter(move |(_, f)| wanted(&f.state)).map(|(i, _)| *i);
-        let mut queue: VecDeque<u64> = of(|s| matches!(s, State::Live(_))).collect();
-        let opened = of(|s| matches!(s, State::Ended(Some(_))));
-        let mut ended: VecDeque<u64> = opened.chain(of(|s| matches!(s, State::Ended(None)))).collect();
+        let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
+        for (incarnation, followed) in &self.followed {
+            match followed.state {
+                State::Live(_) => queue.push_back(*incarnation),
+                State::Ended(Some(_)) => ended.push_front(*incarnation),
+                State::Ended(None) => ended.push_back(*incarnation),
+                State::Drained => {}
+            }
+        }
         queue.extend(ended.pop_front());
         if !queue.is_empty() {
             self.turn = (self.turn + 1) % queue.len();
