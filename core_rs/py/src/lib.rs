@@ -1,5 +1,6 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
+mod fold;
 mod identity;
 mod metrics;
 
@@ -9,6 +10,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::edge::Edge;
+    #[pymodule_export]
+    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]
