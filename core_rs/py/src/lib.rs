@@ -1,4 +1,5 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
+mod fold;
 mod identity;
 mod metrics;
 mod money;
@@ -7,6 +8,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
     #[pymodule_export]
     use super::identity::{parse_query, seal, unseal};
     #[pymodule_export]
