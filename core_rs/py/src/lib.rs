@@ -3,6 +3,7 @@ mod edge;
 mod fold;
 mod identity;
 mod metrics;
+mod money;
 
 use pyo3::prelude::*;
 
@@ -16,4 +17,6 @@ mod _core {
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
+    #[pymodule_export]
+    use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
 }
