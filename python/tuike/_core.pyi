@@ -149,28 +149,37 @@ def exponent(currency: str) -> int | None:
 def parse_amount(text: str, currency: str) -> int:
     """Minor units of a decimal string. ValueError: `bad_amount` or `bad_currency`."""
 
-def format_amount(amount: int, currency: str) -> str: ...
+def format_amount(amount: int, currency: str) -> str:
+    """The decimal string, sign and all. ValueError: `bad_currency`."""
 
 @final
 class Rule:
     """A commission rule, checked when written."""
 
     def __init__(self, rule: str, currency: str) -> None:
-        """From JSON. ValueError with a code and what is wrong."""
+        """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
+        `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `above_ceiling`, `bad_level`,
+        `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_currency`."""
+    def below_min_amount(self, amount: int | None) -> bool:
+        """Whether the order is too small to pay anything; its pool is 0 then."""
     def pool(self, amount: int | None) -> int | None:
-        """What the order pays in all; None: the rule needs an amount and there is none."""
+        """What the order pays in all; None: the rule needs an amount and there is none.
+        ValueError `bad_amount`: more than 15 digits."""
     def split(self, amount: int | None, present: Sequence[bool]) -> tuple[int, list[int], int] | None:
-        """Pool, each level's part (levels that are not present have 0), the platform's part."""
+        """Pool, each level's part, the platform's part. As many levels as the rule's highest; those
+        that are not present (what `present` does not say is not) have 0."""
     def split_many(self, amounts: Sequence[int], present: Sequence[bool]) -> bytes:
         """Many splits at once: little-endian int64, per amount the levels' parts then the platform's."""
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
-    """Largest remainder: integers that sum to `total`, in proportion, ties to the earlier."""
+    """Largest remainder: integers that sum to `total`, in proportion, ties to the earlier.
+    ValueError: `no_weight` above 0 for a total above 0, `too_large` (total x sum of 2^128 or more)."""
 
 def weights(
     model: Literal["first", "last", "linear", "time_decay", "position"], times: Sequence[int], half_life: int = 604_800_000
 ) -> list[int]:
-    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending)."""
+    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending).
+    ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour), `too_many_touches`."""
 
 @final
 class Forest:
@@ -179,16 +188,21 @@ class Forest:
     def __init__(self) -> None: ...
     def __len__(self) -> int: ...
     def load(self, ids: Sequence[str], parents: Sequence[int]) -> None:
-        """Many at once: `parents` are indexes into `ids`, -1 for none."""
-    def add(self, id: str, parent: str | None, at: int) -> None:
-        """ValueError `exists`, `unknown_parent`."""
+        """Many new promoters at once, all or none: `parents` are indexes into `ids`, -1 for none. They are
+        the parents at creation; what changed since follows by `set_parent`, in the order it was done.
+        ValueError `exists`, `unknown_parent`, `loop`."""
+    def add(self, id: str, parent: str | None) -> None:
+        """A new promoter, whose parent counts from always. ValueError `exists`, `unknown_parent`."""
     def set_parent(self, id: str, parent: str | None, at: int) -> None:
-        """ValueError `unknown_promoter`, `unknown_parent`, `loop`."""
+        """From `at` on, but never from before the last change made (of any promoter).
+        ValueError `unknown_promoter`, `unknown_parent`, `loop`."""
     def bind(self, id: str, parent: str, at: int) -> bool:
-        """Sets the parent once: False where there is one already."""
+        """Sets the parent once: False where there is one already. ValueError as `set_parent`."""
     def chain(self, id: str, at: int, max_levels: int) -> list[str]:
-        """The promoter, the parent, the grandparent ... as the tree was at `at`."""
+        """The promoter, the parent, the grandparent ... as the tree was at `at`.
+        ValueError `unknown_promoter`."""
     def chains(self, indexes: bytes, max_levels: int) -> bytes:
-        """Batch over today's tree: u32 indexes in, `max_levels` u32 each out, 0xffffffff for none."""
+        """Batch over today's tree: u32 indexes in, `max_levels` u32 each out, 0xffffffff for none.
+        Little-endian; promoters are counted from 0 as they came in."""
     def team(self, id: str) -> tuple[int, int, list[int]]:
-        """Direct, total, and the count on each level below."""
+        """Direct, total, and the count on each level below. ValueError `unknown_promoter`."""

@@ -1,6 +1,7 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod identity;
 mod metrics;
+mod money;
 
 use pyo3::prelude::*;
 
@@ -10,4 +11,6 @@ mod _core {
     use super::identity::{parse_query, seal, unseal};
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
+    #[pymodule_export]
+    use crate::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
 }
