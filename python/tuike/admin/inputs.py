@@ -59,7 +59,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True):
     """A member that is not known is refused: a mistyped setting of money must not pass for a default."""
 
 
-class Merchant(Input):
+class MerchantBody(Input):
     id: Code
     name: Name
     currency: Currency
@@ -137,7 +137,7 @@ class FraudPatch(Input):
     max_devices: Limit | UnsetType = UNSET
 
 
-class Product(Input):
+class ProductBody(Input):
     id: Code
     merchant: Code
     name: Name
@@ -195,7 +195,7 @@ class Customer(Input):
 Customers = Annotated[list[Customer], Meta(max_length=MAX_CUSTOMERS)]
 
 
-class Promoter(Input):
+class PromoterBody(Input):
     id: Code
     name: Name
     parent: Code | None = None
@@ -223,7 +223,7 @@ class Bind(Input):
     parent: Code
 
 
-class Link(Input):
+class LinkBody(Input):
     """`url` is where it leads when that is not the product's own page; its host must be the product's or allowed."""
 
     promoter: Code
@@ -264,7 +264,7 @@ class Refund(Input):
     amount: Amount | None = None
 
 
-class Token(Input):
+class TokenBody(Input):
     """A year by default."""
 
     role: Annotated[str, Meta(pattern=r"^(admin|finance|viewer|(merchant|promoter):[A-Za-z0-9._-]{1,64})(?!\n)$")]

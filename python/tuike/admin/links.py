@@ -12,7 +12,7 @@ from tuike.stores.schema import links, products
 
 
 async def create(call: Call) -> Answer:
-    body: inputs.Link = call.body
+    body: inputs.LinkBody = call.body
     auth.check_subject(call.actor.promoter_only(), body.promoter, "promoter")
     return _shared_answer(call, await call.write("registry", "link.create", inputs.data(body)))
 
@@ -88,7 +88,7 @@ ROUTES = (
         create,
         "Create a link; without `code` it gets one",
         WRITE,
-        body=inputs.Link,
+        body=inputs.LinkBody,
         answer=answers.Link,
         status=201,
     ),

@@ -14,7 +14,7 @@ NONCE_BYTES = 12
 
 
 async def create(call: Call) -> Answer:
-    body: inputs.Merchant = call.body
+    body: inputs.MerchantBody = call.body
     secret = fresh_secret(call, "merchant")
     nonce = call.service.random(NONCE_BYTES)
     sealed = _core.seal(call.service.secret, SEAL_PURPOSE, secret.encode(), nonce)
@@ -61,7 +61,7 @@ ROUTES = (
         create,
         "Create a merchant; the answer shows its postback key, this once",
         auth.ADMIN,
-        body=inputs.Merchant,
+        body=inputs.MerchantBody,
         answer=answers.NewMerchant,
         status=201,
     ),

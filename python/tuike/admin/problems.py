@@ -27,6 +27,7 @@ STATUS: Mapping[str, int] = {
     "body_too_large": 413,
     "url_not_allowed": 422,
     "internal": 500,
+    "not_ready": 503,
     "not_recorded": 503,
     "books_unavailable": 503,
     "processor_unavailable": 503,

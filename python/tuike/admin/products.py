@@ -81,7 +81,7 @@ ROUTES = (
         create,
         "Create a product with its commission rule",
         auth.ADMIN,
-        body=inputs.Product,
+        body=inputs.ProductBody,
         answer=answers.Product,
         status=201,
     ),

@@ -123,7 +123,7 @@ ROUTES = (
         create,
         "Create a promoter",
         auth.ADMIN,
-        body=inputs.Promoter,
+        body=inputs.PromoterBody,
         answer=answers.Promoter,
         status=201,
     ),

@@ -12,7 +12,7 @@ YEAR_MS = 365 * 86_400_000
 
 
 async def create(call: Call) -> Answer:
-    body: inputs.Token = call.body
+    body: inputs.TokenBody = call.body
     role, _, subject = body.role.partition(":")
     now = call.service.clock()
     expires = now + YEAR_MS if body.expires is None else inputs.milliseconds(body.expires)
@@ -46,7 +46,7 @@ ROUTES = (
         create,
         "Create a token; the answer shows it, this once",
         auth.ADMIN,
-        body=inputs.Token,
+        body=inputs.TokenBody,
         answer=answers.NewToken,
         status=201,
     ),
