@@ -123,6 +123,12 @@ def seal(secret: str, purpose: str, plain: bytes, nonce: bytes) -> str:
 def unseal(secret: str, purpose: str, sealed: str) -> bytes:
     """ValueError where it was sealed under another secret or for another purpose."""
 
+def pseudonym(day_key: bytes, address: str) -> tuple[str, str]:
+    """An address as it may be kept: its keyed hash (id) and its network (/24, IPv6 /48)."""
+
+def look_agent(agent: bytes) -> tuple[int, bool]:
+    """A user agent's hash and whether it says that it is a bot."""
+
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
 

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::identity::{parse_query, seal, unseal};
+    use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
