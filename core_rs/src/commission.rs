@@ -120,7 +120,7 @@ impl Rule {
 
     /// A pool over all levels of the rule and the platform; then a missing level's units go to the
     /// platform, or once more over the present levels with weight above 0.
-    fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
+    pub fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
         let [first, second, third, mut platform] = share_out(pool, &self.weights);
         let mut levels = [first, second, third];
         let mut weights = [0; MAX_LEVELS];

@@ -1,16 +1,16 @@
 """The data directory: one instance's files, the locks on them and its secret.
 
-    DATA/version              layout version, text
-    DATA/secret               the instance secret: 32 random bytes in hex, mode 0600
-    DATA/admin.token          the first admin token, mode 0600
-    DATA/lock                 held by `tuike serve`
-    DATA/processor.lock       held by the one processor
-    DATA/books.sqlite         registry tables, money, reports
-    DATA/touches/             the touch store
-    DATA/journal/             what happened: <producer>/<incarnation>/
-    DATA/registry/            what edges must know, rewritten at each start of the processor
-    DATA/metrics/             counters of each producer
-    DATA/run/                 unix sockets
+DATA/version              layout version, text
+DATA/secret               the instance secret: 32 random bytes in hex, mode 0600
+DATA/admin.token          the first admin token, mode 0600
+DATA/lock                 held by `tuike serve`
+DATA/processor.lock       held by the one processor
+DATA/books.sqlite         registry tables, money, reports
+DATA/touches/             the touch store
+DATA/journal/             what happened: <producer>/<incarnation>/
+DATA/registry/            what edges must know, rewritten at each start of the processor
+DATA/metrics/             counters of each producer
+DATA/run/                 unix sockets
 """
 
 import fcntl

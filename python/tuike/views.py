@@ -7,7 +7,7 @@ from typing import Any
 
 from tuike import _core
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 Body = dict[str, Any]
 
 WEIGHT_UNIT = 1_000_000_000
@@ -20,9 +20,8 @@ def instant(ms: int) -> str:
 
 
 def merchant(row: Row) -> Body:
-    return {name: row[name] for name in ("id", "name", "currency", "timezone", "settlement", "refund_days", "status")} | {
-        "created": instant(row["created"])
-    }
+    names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "status")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
 
 
 def product(row: Row, rule_version: int, rule: str) -> Body:

@@ -12,5 +12,5 @@ mod _core {
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
-    use crate::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
+    use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
 }

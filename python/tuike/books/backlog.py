@@ -33,14 +33,18 @@ class Backlog:
         self._due: deque[Item] = deque()
         self._unapplied: dict[int, deque[int]] = {}
         self._applied: dict[int, set[int]] = {}
+        self._seen: dict[int, int] = {}
 
     def __len__(self) -> int:
         return sum(len(numbers) for numbers in self._unapplied.values())
 
     def add(self, events: Iterable[tuple[int, int, str, dict[str, Any]]]) -> None:
-        """Takes events as `_core.Batch.events` gives them, each incarnation's in its order."""
+        """Takes events as `_core.Batch.events` gives them, each incarnation's in its order, each once."""
         for incarnation, seq, producer, fields in events:
             kind = fields["kind"]
+            if seq <= self._seen.get(incarnation, 0):
+                continue
+            self._seen[incarnation] = seq
             if kind != "registry" and kind not in HELD_FOR_WATERMARK:
                 continue
             message = msgspec.convert({"id": f"{incarnation:016x}{seq:016x}"} | fields, Message)

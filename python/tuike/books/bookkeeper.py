@@ -27,13 +27,13 @@ Journal = Callable[[Sequence[Booked]], None]
 class Bookkeeper:
     """The only one that changes the registry and moves money. It lives in one thread, in the writer's transactions."""
 
-    def __init__(self, connection: Connection, touches: Touches, journal: Journal) -> None:
-        """`journal` makes booked records durable before it returns."""
-        self.registry = Registry.load(connection)
+    def __init__(self, connection: Connection, touches: Touches, journal: Journal, max_levels: int) -> None:
+        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`."""
+        self.registry = Registry.load(connection, max_levels)
         self._orders = Orders(self.registry, touches)
         self._ledger = Ledger(connection)
         self._journal = journal
-        kept = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == NUMBER_KEY)).scalar_one_or_none()
+        kept = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == NUMBER_KEY))
         self.number = int(kept or 0)
 
     def apply(self, connection: Connection, registry: Sequence[Item], orders: Sequence[Item]) -> list[dict[str, Any]]:

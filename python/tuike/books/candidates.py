@@ -143,7 +143,7 @@ def _verdict(hit: Hit, promoters: Mapping[str, str]) -> str:
         return hit.get("reason") or "not_counted"
     if hit.get("embedded"):
         return "embedded"
-    status = promoters.get(hit["aff"])
+    status = promoters.get(hit.get("aff", ""))
     if status is None:
         return "unknown_promoter"
     return "blocked_promoter" if status == "blocked" else ""
@@ -154,7 +154,7 @@ def _candidate(hit: Hit, why: str) -> Candidate:
         id=hit["id"],
         at=hit["at"],
         kind=hit["kind"],
-        promoter=hit["aff"],
+        promoter=hit.get("aff", ""),
         product=hit.get("pid", ""),
         channel=hit.get("channel", ""),
         labels=tuple(hit.get(f"sub{n}", "") for n in range(1, 6)),

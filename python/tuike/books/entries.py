@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from tuike.stores import schema
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 Entry = dict[str, Any]
 
 READY: Entry = {"t": "ready"}

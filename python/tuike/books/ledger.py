@@ -63,9 +63,7 @@ class Ledger:
             for position, (name, amount) in enumerate(transfer.entries):
                 account = self._accounts[name, transfer.currency]
                 moved[account] = moved.get(account, 0) + amount
-                lines.append(
-                    {"transfer": self._number, "position": position, "account": account, "amount": amount}
-                )
+                lines.append({"transfer": self._number, "position": position, "account": account, "amount": amount})
         connection.execute(insert(transfers), rows)
         connection.execute(insert(entries), lines)
         connection.execute(ADD_TO_BALANCE, [{"account": id, "moved": amount} for id, amount in moved.items()])
@@ -83,8 +81,6 @@ class Ledger:
             if account not in self._accounts:
                 self._last_account += 1
                 self._accounts[account] = self._last_account
-                opened.append(
-                    {"id": self._last_account, "name": account[0], "currency": account[1], "balance": 0}
-                )
+                opened.append({"id": self._last_account, "name": account[0], "currency": account[1], "balance": 0})
         if opened:
             connection.execute(insert(accounts), opened)

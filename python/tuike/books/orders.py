@@ -57,7 +57,12 @@ class Orders:
         return Target(conversion_id(message.merchant, order_id, pid), message.merchant, order_id, pid)
 
     def decide(
-        self, number: int, message: Message, request: Request | None, target: Target | Outcome, orders: dict[str, Standing]
+        self,
+        number: int,
+        message: Message,
+        request: Request | None,
+        target: Target | Outcome,
+        orders: dict[str, Standing],
     ) -> Booked:
         """The whole effect of one message under the books' `number`; `orders` is brought up to date."""
         if isinstance(target, Outcome):
@@ -134,9 +139,7 @@ class Orders:
 
     def _book(self, message: Message, conversion: Conversion) -> Verdict:
         product = self._registry.products[conversion.product]
-        found = attribute(
-            message, conversion.merchant, product.attribution, self._touches, self._registry.promoters
-        )
+        found = attribute(message, conversion.merchant, product.attribution, self._touches, self._registry.promoters)
         return booking.accrue(self._registry, conversion, found)
 
     def _book_claimed(self, message: Message, standing: Standing, status: str) -> Verdict:
@@ -181,7 +184,9 @@ class Orders:
 
     def _decision(self, request: Request, standing: Standing | None) -> tuple[Outcome, Effect | None]:
         if standing is None:
-            return Outcome.refused("unknown_conversion", f"there is no conversion {request.data['id']!r}", http=404), None
+            return Outcome.refused(
+                "unknown_conversion", f"there is no conversion {request.data['id']!r}", http=404
+            ), None
         verdict = self._decided(request, standing)
         if isinstance(verdict, Outcome):
             return verdict, None

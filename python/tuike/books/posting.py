@@ -18,7 +18,11 @@ SECRETS = ("secret", "hash")
 _conversion = insert(schema.conversions)
 UPSERT_CONVERSION = _conversion.on_conflict_do_update(
     index_elements=["id"],
-    set_={name: _conversion.excluded[name] for name in schema.conversions.columns.keys() if name not in ("id", "number")},
+    set_={
+        column.name: _conversion.excluded[column.name]
+        for column in schema.conversions.columns
+        if column.name not in ("id", "number")
+    },
 )
 DELETE_SHARES = delete(schema.shares).where(schema.shares.c.conversion == bindparam("id"))
 SUMS = ("conversions", "sales", "commission")

@@ -7,7 +7,7 @@ in the bookkeeper's transaction, and the registry in memory with them.
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -323,7 +323,11 @@ def _free_code(context: Context) -> str:
 
 def token_create(context: Context, data: Body) -> Change:
     row = {"id": context.event, "hash": data["hash"], "role": data["role"], "subject": data.get("subject") or ""}
-    known = {"merchant": context.registry.merchants, "promoter": context.registry.promoters}.get(row["role"])
+    subjects: dict[str, Container[str]] = {
+        "merchant": context.registry.merchants,
+        "promoter": context.registry.promoters,
+    }
+    known = subjects.get(row["role"])
     if known is not None and row["subject"] not in known:
         raise Refusal(f"unknown_{row['role']}", f"there is no {row['role']} {row['subject']!r}")
     row |= {"expires": data.get("expires"), "created": context.at, "revoked": False}

@@ -12,7 +12,7 @@ from tuike.stores import schema
 
 
 class RuleVersion:
-    """One version of a product's commission rule. A `fixed` rule is in the order's currency, so it is read per currency."""
+    """One version of a product's commission rule, read per currency: a `fixed` rule is in the order's."""
 
     def __init__(self, version: int, effective_from: int, text: str) -> None:
         self.version = version
@@ -46,7 +46,7 @@ class Product:
     rules: list[RuleVersion] = field(default_factory=list)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], rules: list[RuleVersion]) -> "Product":
+    def from_row(cls, row: Mapping[Any, Any], rules: list[RuleVersion]) -> "Product":
         return cls(
             row["id"],
             row["merchant"],
@@ -66,7 +66,8 @@ class Product:
 class Registry:
     """Merchants, products with their rules, promoters' standing and their tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_levels: int) -> None:
+        self._max_levels = max_levels
         self.merchants: dict[str, Merchant] = {}
         self.products: dict[str, Product] = {}
         self.promoters: dict[str, str] = {}  # id -> status
@@ -74,8 +75,9 @@ class Registry:
         self.moved = 0  # the instant of the last change of a parent: such instants never fall
 
     @classmethod
-    def load(cls, connection: Connection) -> "Registry":
-        registry = cls()
+    def load(cls, connection: Connection, max_levels: int) -> "Registry":
+        """Chains are cut at `max_levels`."""
+        registry = cls(max_levels)
         for row in connection.execute(select(schema.merchants)).mappings():
             registry.merchants[row["id"]] = Merchant(row["id"], row["currency"], row["status"])
         rules: dict[str, list[RuleVersion]] = {}
@@ -109,7 +111,7 @@ class Registry:
             self.forest.set_parent(promoter, parent, since)
 
     def chain(self, promoter: str, instant: int, levels: int) -> list[str]:
-        return self.forest.chain(promoter, instant, levels)
+        return self.forest.chain(promoter, instant, min(levels, self._max_levels))
 
     def pays(self, promoter: str) -> bool:
         """Whether a level that this promoter holds is paid."""

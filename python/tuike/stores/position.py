@@ -29,7 +29,8 @@ class Position:
 
 def read(connection: Connection, fold: Fold) -> Position:
     """The position of a fold; the first time it is made, at nothing."""
-    row = connection.execute(select(positions.c.version, positions.c.upto).where(positions.c.fold == fold)).one_or_none()
+    kept = select(positions.c.version, positions.c.upto).where(positions.c.fold == fold)
+    row = connection.execute(kept).one_or_none()
     if row is None:
         connection.execute(insert(positions).values(fold=fold, version=0, upto=b"{}"))
         return Position(fold, 0, {})
