@@ -46,6 +46,7 @@ FIRST_TOKEN_BYTES = 32
 MAX_BODY = 256 * 1024
 READERS = engine.READERS
 PROCESSOR_SECONDS = 2.0
+SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
 DEFAULT_PUBLIC_URL = "http://127.0.0.1:8080"
 FAULT = 1
 
@@ -194,26 +195,26 @@ def run_admin(
     settings = Settings(data, first_token(data), public_url, max_levels)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(_serve(settings, host, port))
-        except OSError as error:
-            print(f"tuike: {host}:{port}: {error.strerror}; choose another --admin-port", file=sys.stderr)
-            sys.exit(FAULT)
+        sys.exit(runner.run(_serve(settings, host, port)))
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
+async def _serve(settings: Settings, host: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     control.when_alone(loop, stop.set)
     app = make_app(settings)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        control.say_ready()
-        await stop.wait()
-        app[SERVICE].draining = True
-    finally:
+    except OSError as error:
+        print(f"tuike: {host}:{port}: {error.strerror}; choose another --admin-port", file=sys.stderr)
         await runner.cleanup()
+        return FAULT
+    control.say_ready()
+    await stop.wait()
+    app[SERVICE].draining = True
+    await runner.cleanup()
+    return 0

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, func, select
 from tuike import _core
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
-from tuike.admin.traces import WATERMARK
 from tuike.admin.writes import EDGE_PREFIX
-from tuike.stores.schema import conversions, meta, rollups, shares
+from tuike.stores.schema import conversions, rollups, shares
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 CLICK_THROUGH_SECONDS = 86_400
@@ -36,13 +35,20 @@ async def metrics(call: Call) -> web.Response:
     now = service.clock()
     edges = await _in_thread(service, _edge_metrics, service, now)
     books = await call.read(_book_metrics, now)
+    watermark = await service.watermark()
+    lag = family(
+        "affiliate_journal_lag_seconds",
+        "gauge",
+        "How far behind the clock the books are.",
+        [("", (), max(0, now - watermark) / 1000)] if watermark else [],
+    )
     journal = family(
         "affiliate_admin_journal_problem",
         "gauge",
         "Whether the admin API cannot record a write, by the reason.",
         [("", (("problem", service.writes.problem),), 1)] if service.writes.problem else [],
     )
-    return web.Response(body=(edges + books + journal).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
+    return web.Response(body=(edges + books + lag + journal).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
 
 
 async def _in_thread(service: Service, work: Callable[..., str], *args: object) -> str:
@@ -94,12 +100,6 @@ def _book_metrics(connection: Connection, now: int) -> str:
             "Commission booked to promoters, in major units, refunds not taken off.",
             _commission(connection),
         )
-        + family(
-            "affiliate_journal_lag_seconds",
-            "gauge",
-            "How far behind the clock the books are.",
-            _lag(connection, now),
-        )
     )
 
 
@@ -139,11 +139,6 @@ def _commission(connection: Connection) -> list[Sample]:
         labels = (("currency", currency),)
         samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, count)]
     return samples
-
-
-def _lag(connection: Connection, now: int) -> list[Sample]:
-    watermark = connection.execute(select(meta.c.value).where(meta.c.key == WATERMARK)).scalar_one_or_none()
-    return [("", (), max(0, now - int(watermark)) / 1000)] if watermark is not None else []
 
 
 def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:

@@ -4,19 +4,18 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, web
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
-from tuike.views import Row
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -39,7 +38,8 @@ class Service:
     max_levels: int
     clock: Callable[[], int]  # milliseconds
     random: Callable[[int], bytes]
-    draining: bool = field(default=False)
+    draining: bool = False
+    seen_watermark: int = 0
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         """Runs `query(connection, *args)` on one snapshot of the books."""
@@ -52,6 +52,15 @@ class Service:
             return await asyncio.get_running_loop().run_in_executor(self.readers, run)
         except OperationalError as error:
             raise Problem("books_unavailable", f"the books cannot be read: {error.orig}") from error
+
+    async def watermark(self) -> int:
+        """Up to when the books are complete, in milliseconds, as the processor last said; 0: it never did."""
+        try:
+            async with self.processor.get("/watermark") as answer:
+                self.seen_watermark = max(self.seen_watermark, (await answer.json())["watermark"])
+        except (ClientError, OSError):
+            pass  # it does not run: what it said last stands, and falls behind the clock
+        return self.seen_watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +147,3 @@ def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
         raise Problem(outcome.code, outcome.result.get("detail", ""), status=outcome.http)
     return Answer(outcome.http, outcome.result)
 
-
-__all__ = ["Answer", "Body", "Call", "Handler", "Route", "Row", "Service", "answer_of"]

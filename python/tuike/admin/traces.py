@@ -12,13 +12,12 @@ from tuike.admin import answers, auth
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem, not_found
 from tuike.admin.routes import Body, Call, Route
-from tuike.stores.schema import conversions, meta, outcomes
+from tuike.stores.schema import conversions, outcomes
 
 ID_DIGITS = 32
 TIME_DIGITS = 12
 # Between an event's place behind the watermark and its outcome in the books; clocks of machines differ too.
 GRACE_MS = 10_000
-WATERMARK = "watermark"
 
 
 async def click(call: Call) -> Body:
@@ -62,13 +61,14 @@ def _click(id: str, touch: dict[str, Any]) -> Body:
 
 async def event(call: Call) -> Body:
     id = _id(call.path("event_id"), "event")
-    return await call.read(_event, id, call.actor, call.service.clock())
+    found = await call.read(_event, id, call.actor)
+    return _not_yet(id, await call.service.watermark(), call.service.clock()) if found is None else found
 
 
-def _event(connection: Connection, id: str, actor: Actor, now: int) -> Body:
+def _event(connection: Connection, id: str, actor: Actor) -> Body | None:
     row = connection.execute(select(outcomes).where(outcomes.c.event_id == id)).mappings().one_or_none()
     if row is None:
-        return _not_yet(connection, id, now)
+        return None
     result = msgspec.json.decode(row["result"])
     if not _concerns(connection, actor, result):
         raise not_found(f"event {id}")
@@ -82,10 +82,9 @@ def _event(connection: Connection, id: str, actor: Actor, now: int) -> Body:
     }
 
 
-def _not_yet(connection: Connection, id: str, now: int) -> Body:
+def _not_yet(id: str, watermark: int, now: int) -> Body:
     """An id begins with its event's time: what the books have not come to yet is waiting, anything else never was."""
-    watermark = connection.execute(select(meta.c.value).where(meta.c.key == WATERMARK)).scalar_one_or_none()
-    if not int(watermark or 0) - GRACE_MS <= int(id[:TIME_DIGITS], 16) <= now + GRACE_MS:
+    if not watermark - GRACE_MS <= int(id[:TIME_DIGITS], 16) <= now + GRACE_MS:
         raise not_found(f"event {id}")
     return {"event_id": id, "kind": None, "status": "waiting", "code": None, "detail": None, "result": {}}
 
