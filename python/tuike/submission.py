@@ -12,7 +12,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from tuike import _core
 from tuike.data import Data, DataError
@@ -36,14 +37,15 @@ class Submission:
     def __init__(self, data: Data, producer: str) -> None:
         self._data = data
         self._ids: dict[str, int] = {}
+        self._journal = data.journal / producer
         self.lines: set[int] = set()
         self.closed = False
         self.total = 0
-        self._last: dict[int, int] = {}
-        for incarnation, seq, event in _written(data, producer):
-            self._note(event)
-            self._last[incarnation] = seq
-        self._writer = _core.Writer(str(data.journal), producer, secrets.randbits(63) or 1)
+        for path in sorted(self._journal.glob("*")):
+            for _, payload in _core.JournalReader(str(path), 0):
+                self._note(_core.decode_event(payload))
+        self._writer: _core.Writer | None = _core.Writer(str(data.journal), producer, secrets.randbits(63) or 1)
+        self._appended = 0
 
     def _note(self, event: Event) -> None:
         self.total += 1
@@ -56,7 +58,9 @@ class Submission:
         """Journals events (their fields by name; unknown ones are for the caller alone)."""
         if not events:
             return
-        self._writer.append([_core.encode_event({k: v for k, v in event.items() if k != "data"}) for event in events])
+        assert self._writer is not None, "the journal is closed"
+        payloads = [_core.encode_event({k: v for k, v in event.items() if k != "data"}) for event in events]
+        self._appended = self._writer.append(payloads)
         for event in events:
             self._note(event)
 
@@ -66,11 +70,8 @@ class Submission:
         self.append([{"kind": "close", "id": secrets.token_hex(16), "at": now, "received": now}])
 
     def wait(self, applied: Callable[[int], None] = lambda count: None) -> None:
-        """Returns when everything that was written is applied; calls back with how much more that is."""
-        incarnation, last = self._writer.incarnation, self._writer.sync_all(SYNC_TIMEOUT)
-        if last:
-            self._last[incarnation] = last
-        self._writer.close(time.time_ns() // 1_000_000)
+        """Ends the journal and returns when all of it is applied; calls back with how much more that is."""
+        self._end()
         seen = 0
         for done in self._progress():
             applied(done - seen)
@@ -78,27 +79,40 @@ class Submission:
             if done == self.total:
                 return
 
+    def _end(self) -> None:
+        if self._writer is not None:
+            if not self._writer.wait_synced(self._appended, SYNC_TIMEOUT):
+                raise DataError(f"{self._journal}: could not be synced in {SYNC_TIMEOUT:.0f} s; look at the disk")
+            self._writer.close(time.time_ns() // 1_000_000)
+            self._writer = None
+
     def _progress(self) -> Iterator[int]:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
         try:
             processor = Processor(self._data)
-        except DataError:
+        except DataError:  # the instance runs, and its processor applies them
             processor = None
+        books = engine.reader(self._data.books)
         try:
             while True:
                 if processor is not None:
                     processor.step()
                 else:
                     time.sleep(POLL)
-                yield self._applied()
+                yield self._applied(books)
         finally:
+            books.dispose()
             if processor is not None:
                 processor.close()
 
-    def _applied(self) -> int:
-        with engine.reader(self._data.books).connect() as connection:
-            folds = [position.read(connection, fold).upto for fold in ("hits", "books")]
-        return sum(min(last, *(fold.get(incarnation, 0) for fold in folds)) for incarnation, last in self._last.items())
+    def _applied(self, books: Engine) -> int:
+        incarnations = [int(path.name, 16) for path in self._journal.glob("*")]
+        try:
+            with books.connect() as connection:
+                folds = [position.upto(connection, "hits"), position.upto(connection, "books")]
+        except OperationalError:  # a processor that has only begun is still making the tables
+            return 0
+        return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation in incarnations)
 
     def refused(self) -> list[tuple[int, str]]:
         """Lines that the books set aside, with the code; call it after `wait`."""
@@ -120,13 +134,7 @@ class Submission:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close(time.time_ns() // 1_000_000)
-
-
-def _written(data: Data, producer: str) -> Iterator[tuple[int, int, Event]]:
-    for path in sorted((data.journal / producer).glob("*")):
-        for seq, payload in _core.JournalReader(str(path), 0):
-            yield int(path.name, 16), seq, _core.decode_event(payload)
+        self._end()
 
 
 class Codes:
