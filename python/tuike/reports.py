@@ -48,7 +48,7 @@ class Period:
 
     @classmethod
     def parse(cls, since: str, until: str, zone: ZoneInfo) -> "Period":
-        """Instants (RFC 3339) are widened to whole quarter-hours; days (YYYY-MM-DD) are the zone's, `until` included."""
+        """Instants (RFC 3339), widened to whole quarter-hours, or the zone's days (YYYY-MM-DD), `until` included."""
         first, last = _bound(since, zone, timedelta()), _bound(until, zone, timedelta(days=1))
         begin = None if first is None else first // QUARTER_HOUR * QUARTER_HOUR
         end = None if last is None else -(-last // QUARTER_HOUR) * QUARTER_HOUR

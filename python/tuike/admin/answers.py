@@ -10,7 +10,7 @@ Status = Literal["active", "paused", "blocked"]
 Next = str | None  # the cursor of the next page
 
 
-class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+class Answer(Struct, forbid_unknown_fields=True):
     """Times are RFC 3339 in UTC, money is a decimal string in major units."""
 
 
@@ -163,7 +163,7 @@ class Credit(Answer):
 
 
 class Conversion(Answer):
-    """A promoter sees the own `credits` and the number of `others`; everyone else also `platform`, what is left to it."""
+    """`platform` is what is left to it. A promoter sees the own `credits`, and the number of `others` instead."""
 
     id: str
     order_id: str

@@ -89,7 +89,7 @@ def first_token(data: Data, environment: Mapping[str, str] = environ) -> str:
     if given:
         return given
     if not data.admin_token.exists():
-        write_private(data.admin_token, auth.TOKEN_PREFIX + secrets.token_hex(FIRST_TOKEN_BYTES) + "\n")
+        write_private(data.admin_token, auth.PREFIX + secrets.token_hex(FIRST_TOKEN_BYTES) + "\n")
         print(f"wrote the admin token to {data.admin_token}", file=sys.stderr)
     return data.admin_token.read_text().strip()
 
@@ -188,9 +188,7 @@ async def _refuse(
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
-def run_admin(
-    data: Data, host: str, port: int, *, public_url: str = DEFAULT_PUBLIC_URL, max_levels: int = 3
-) -> None:
+def run_admin(data: Data, host: str, port: int, *, public_url: str = DEFAULT_PUBLIC_URL, max_levels: int = 3) -> None:
     """Serves until SIGTERM or SIGINT, or until the supervisor is gone."""
     settings = Settings(data, first_token(data), public_url, max_levels)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

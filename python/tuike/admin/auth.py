@@ -1,7 +1,7 @@
 """Who asks: bearer tokens, their roles, and what each role may see.
 
-    admin       everything            finance   reads all, decides on money       viewer   reads all
-    merchant    that merchant alone   promoter  that promoter and the team's totals alone
+admin       everything            finance   reads all, decides on money       viewer   reads all
+merchant    that merchant alone   promoter  that promoter and the team's totals alone
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from tuike.admin.problems import Problem, not_found
 from tuike.stores.schema import tokens
 
-TOKEN_PREFIX = "tk_"
+PREFIX = "tk_"  # of tokens: what a scanner for leaked secrets can look for
 
 ADMIN = frozenset({"admin"})
 MONEY = ADMIN | {"finance"}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from tuike import _core
 from tuike.admin.problems import Problem
@@ -55,7 +55,7 @@ def milliseconds(instant: datetime) -> int:
     return (instant - EPOCH) // MILLISECOND
 
 
-class Input(Struct, frozen=True, forbid_unknown_fields=True):
+class Input(Struct, forbid_unknown_fields=True):
     """A member that is not known is refused: a mistyped setting of money must not pass for a default."""
 
 
@@ -149,8 +149,8 @@ class ProductBody(Input):
     cookie_days: CookieDays = 30
     hold_days: Days = 0
     pixel_conversions: Pixel = "hold"
-    attribution: Attribution = Attribution()
-    fraud: Fraud = Fraud()
+    attribution: Attribution = field(default_factory=Attribution)
+    fraud: Fraud = field(default_factory=Fraud)
 
 
 class ProductPatch(Input):
@@ -159,7 +159,7 @@ class ProductPatch(Input):
     name: Name | UnsetType = UNSET
     category: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     url: Url | UnsetType = UNSET
-    fallback_url: MaybeUrl | None | UnsetType = UNSET
+    fallback_url: MaybeUrl | UnsetType | None = UNSET
     allowed_hosts: Hosts | UnsetType = UNSET
     cookie_days: CookieDays | UnsetType = UNSET
     hold_days: Days | UnsetType = UNSET
@@ -200,7 +200,7 @@ class PromoterBody(Input):
     name: Name
     parent: Code | None = None
     kind: Kind = "member"
-    tax: Tax = Tax()
+    tax: Tax = field(default_factory=Tax)
     customers: Customers = []
 
 
@@ -249,7 +249,7 @@ class LinkPatch(Input):
     sub4: Label | UnsetType = UNSET
     sub5: Label | UnsetType = UNSET
     coupon: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
-    expires: Instant | None | UnsetType = UNSET
+    expires: Instant | UnsetType | None = UNSET
     status: Literal["active", "paused"] | UnsetType = UNSET
 
 

@@ -29,9 +29,7 @@ def _page(connection: Connection, query: queries.Transfers) -> Body:
             .where(accounts.c.name == query.account)
         )
         statement = statement.where(transfers.c.number.in_(on_account))
-    rows, following = pages.fetch(
-        connection, statement, transfers.c.number, cursor=query.cursor, limit=query.limit
-    )
+    rows, following = pages.fetch(connection, statement, transfers.c.number, cursor=query.cursor, limit=query.limit)
     lines: dict[int, list[RowMapping]] = {}
     found = (
         select(entries.c.transfer, accounts.c.name, entries.c.amount)
@@ -52,7 +50,9 @@ def _view(row: RowMapping, lines: list[RowMapping]) -> Body:
         "kind": row["kind"],
         "conversion": row["conversion"] or None,
         "currency": currency,
-        "entries": [{"account": line["name"], "amount": _core.format_amount(line["amount"], currency)} for line in lines],
+        "entries": [
+            {"account": line["name"], "amount": _core.format_amount(line["amount"], currency)} for line in lines
+        ],
         "at": views.instant(row["at"]),
         "hash": row["hash"].hex(),
     }
@@ -62,7 +62,9 @@ def _account(connection: Connection, name: str, actor: Actor) -> Body:
     if actor.role in auth.SCOPED and not name.startswith(f"{actor.role}:{actor.subject}:"):
         raise not_found(f"account {name}")
     rows = connection.execute(select(accounts).where(accounts.c.name == name).order_by(accounts.c.currency)).mappings()
-    items = [{"currency": row["currency"], "balance": _core.format_amount(row["balance"], row["currency"])} for row in rows]
+    items = [
+        {"currency": row["currency"], "balance": _core.format_amount(row["balance"], row["currency"])} for row in rows
+    ]
     if not items:
         raise not_found(f"account {name}")
     return {"id": name, "items": items}

@@ -94,7 +94,5 @@ ROUTES = (
     ),
     Route("GET", "/v1/links", page, "Links by code", READ, query=queries.Links, answer=answers.Links),
     Route("GET", "/v1/links/{code}", get, "A link", READ, answer=answers.Link),
-    Route(
-        "PATCH", "/v1/links/{code}", update, "Change a link", WRITE, body=inputs.LinkPatch, answer=answers.Link
-    ),
+    Route("PATCH", "/v1/links/{code}", update, "Change a link", WRITE, body=inputs.LinkPatch, answer=answers.Link),
 )

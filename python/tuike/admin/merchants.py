@@ -47,9 +47,7 @@ def _page(connection: Connection, query: queries.Page, only: str) -> Body:
     statement = select(merchants)
     if only:
         statement = statement.where(merchants.c.id == only)
-    return pages.page(
-        connection, statement, merchants.c.id, views.merchant, cursor=query.cursor, limit=query.limit
-    )
+    return pages.page(connection, statement, merchants.c.id, views.merchant, cursor=query.cursor, limit=query.limit)
 
 
 READ = auth.READERS | auth.MERCHANT

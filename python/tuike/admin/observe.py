@@ -71,7 +71,9 @@ def _edge_metrics(service: Service, now: int) -> str:
     states = _core.edge_states(directory, now)
     up = [("", (("producer", state["producer"]),), int(state["alive"])) for state in states]
     problems = [
-        ("", (("producer", state["producer"]), ("problem", state["problem"])), 1) for state in states if state["problem"]
+        ("", (("producer", state["producer"]), ("problem", state["problem"])), 1)
+        for state in states
+        if state["problem"]
     ]
     return (
         _core.render_metrics(directory)

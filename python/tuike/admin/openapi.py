@@ -32,7 +32,9 @@ h2 { margin-top: 2.5rem } h3 { margin: 1.5rem 0 .25rem; font: 600 1rem ui-monosp
 p { margin: .25rem 0 } table { border-collapse: collapse; margin: .5rem 0 }
 td, th { padding: .15rem .75rem .15rem 0; text-align: left; vertical-align: top }
 code { font: .9em ui-monospace, monospace } .note { color: #666 }
-@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } .note { color: #999 } a { color: #8bf } }
+@media (prefers-color-scheme: dark) {
+  body { background: #181818; color: #ddd } .note { color: #999 } a { color: #8bf }
+}
 """
 
 
@@ -40,7 +42,9 @@ def document(routes: Sequence[Route]) -> Body:
     documented = [route for route in routes if route.answer is not None]
     types = {type for route in documented for type in (route.answer, route.body) if type is not None}
     types |= {answers.Problem, answers.Accepted}
-    _, components = msgspec.json.schema_components(sorted(types, key=lambda type: type.__name__), ref_template=REFERENCE)
+    _, components = msgspec.json.schema_components(
+        sorted(types, key=lambda type: type.__name__), ref_template=REFERENCE
+    )
     paths: dict[str, Body] = {}
     for route in documented:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -132,7 +136,10 @@ def page(routes: Sequence[Route]) -> str:
 
 
 def _section(path: str, method: str, operation: Body) -> str:
-    rows = {f"{given['name']} ({given['in']})": (given["schema"], given["required"]) for given in operation.get("parameters", [])}
+    rows = {
+        f"{given['name']} ({given['in']})": (given["schema"], given["required"])
+        for given in operation.get("parameters", [])
+    }
     text = f"<h3>{method.upper()} {escape(path)}</h3><p>{escape(operation['summary'])}. "
     text += f"<span class=note>{escape(operation['description'])}</span></p>"
     for label, content in (("Body", operation.get("requestBody")), *(_answers(operation))):

@@ -70,15 +70,13 @@ def _page(connection: Connection, query: queries.Promoters, only: str) -> Body:
         statement = statement.where(promoters.c.parent == query.parent)
     if query.kind:
         statement = statement.where(promoters.c.kind == query.kind)
-    return pages.page(
-        connection, statement, promoters.c.id, views.promoter, cursor=query.cursor, limit=query.limit
-    )
+    return pages.page(connection, statement, promoters.c.id, views.promoter, cursor=query.cursor, limit=query.limit)
 
 
 def _chain(connection: Connection, id: str, max_levels: int) -> Body:
     """Level 1 is the promoter, 2 the parent, 3 the grandparent."""
-    line = []
-    above = id
+    line: list[Body] = []
+    above: str | None = id
     while above is not None and len(line) < max_levels:
         line.append({"level": len(line) + 1, "id": above})
         above = _row(connection, above)["parent"]

@@ -19,7 +19,7 @@ Groups = Literal[
 ]
 
 
-class Query(Struct, frozen=True, forbid_unknown_fields=True):
+class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import ClientError, ClientSession, web
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from tuike.admin.auth import Actor
@@ -146,4 +146,3 @@ def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
     if outcome.http >= 400:
         raise Problem(outcome.code, outcome.result.get("detail", ""), status=outcome.http)
     return Answer(outcome.http, outcome.result)
-

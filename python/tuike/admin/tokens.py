@@ -16,7 +16,7 @@ async def create(call: Call) -> Answer:
     role, _, subject = body.role.partition(":")
     now = call.service.clock()
     expires = now + YEAR_MS if body.expires is None else inputs.milliseconds(body.expires)
-    token = auth.TOKEN_PREFIX + fresh_secret(call, "token")
+    token = auth.PREFIX + fresh_secret(call, "token")
     answer = await call.write(
         "registry",
         "token.create",
@@ -34,9 +34,7 @@ async def page(call: Call) -> Body:
 
 
 def _page(connection: Connection, query: queries.Page) -> Body:
-    return pages.page(
-        connection, select(tokens), tokens.c.id, views.token, cursor=query.cursor, limit=query.limit
-    )
+    return pages.page(connection, select(tokens), tokens.c.id, views.token, cursor=query.cursor, limit=query.limit)
 
 
 ROUTES = (
