@@ -10,8 +10,10 @@
 pub mod agents;
 pub mod attribution;
 pub mod commission;
+pub mod edge;
 pub mod event;
 pub mod forest;
+pub mod front;
 pub mod head;
 pub mod identity;
 pub mod journal;
@@ -20,5 +22,6 @@ pub mod metrics;
 pub mod money;
 pub mod params;
 pub mod registry;
+pub mod registry_log;
 pub mod respond;
 pub mod target;

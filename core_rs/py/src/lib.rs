@@ -1,4 +1,5 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
+mod edge;
 mod identity;
 mod metrics;
 mod money;
@@ -7,6 +8,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::edge::Edge;
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]
