@@ -61,8 +61,9 @@ class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(self, after: Mapping[int, int], limit: int) -> Batch:
-        """The next events of each incarnation above the given sequence numbers, at most about `limit`."""
+    def read(self, after: Mapping[int, int], limit: int, now: int) -> Batch:
+        """The next events of each incarnation above the given sequence numbers (none given: from the first), at
+        most `limit`, by turns. `now` is the time, taken before the call. ValueError: an event of a newer version."""
 
 @final
 class Batch:
@@ -73,7 +74,8 @@ class Batch:
         """Incarnation to the last sequence number read, for those that brought something."""
     @property
     def watermark(self) -> int:
-        """Everything received before this instant is in this batch or an earlier one."""
+        """Everything received before this instant is in this batch or an earlier one: the least promise of the
+        live producers (one silent for 30 s is left out) and of `now`. It stands still while `more`."""
     @property
     def count(self) -> int: ...
     @property
@@ -81,9 +83,11 @@ class Batch:
         """Whether the limit cut this read short."""
     @property
     def damage(self) -> list[tuple[str, int, int, int]]:
-        """Damaged stretches found: producer, incarnation, offset in bytes, length in bytes."""
+        """Damaged stretches found: producer, incarnation, offset in bytes as if the incarnation's segments were
+        one file, length in bytes."""
     def hit_counts(self) -> dict[int, dict[str, int]]:
-        """Per incarnation: hits by outcome (`counted`, `bot`, `prefetch`, or the reason set aside)."""
+        """Per incarnation: hits by outcome (`counted`, `bot`, `prefetch`, or the reason set aside), and events
+        that do not read (`malformed`)."""
     def events(self) -> list[tuple[int, int, str, dict[str, Any]]]:
         """All that is no hit: incarnation, sequence number, producer, the event's fields."""
     def rollups(self) -> list[tuple[int, str, str, str, str, int, str, int, int, int, int, bytes]]:
@@ -92,27 +96,37 @@ class Batch:
         sketch of visitors (empty: none)."""
 
 def merge_sketches(sketches: Sequence[bytes]) -> bytes:
-    """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %)."""
+    """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %; bytes as Apache
+    DataSketches has them, none for nobody). ValueError: not a sketch."""
 
-def estimate_sketch(sketch: bytes) -> int: ...
+def estimate_sketch(sketch: bytes) -> int:
+    """How many different visitors: the same however they came and were merged."""
 
 # --- touches -----------------------------------------------------------------------------------
 
 @final
 class TouchStore:
-    """Clicks and views by visitor, customer, device and fingerprint. Owned by one process."""
+    """Clicks and views by visitor, customer, device and fingerprint, in slices by UTC day of `at`.
+
+    Owned by one process; OSError where another has it open, or the disk fails: then open it again."""
 
     def __init__(self, path: str) -> None: ...
     def put(self, batch: Batch) -> None:
-        """Adds the hits of a batch; adding one again changes nothing."""
-    def persist(self, sync: bool) -> None: ...
-    def click(self, id: str) -> dict[str, Any] | None: ...
+        """Adds the hits of a batch that name a merchant, whether they count or not; adding one again changes
+        nothing. Survives the end of the process; call `persist(True)` before committing a position past them."""
+    def persist(self, sync: bool) -> None:
+        """Hands what was put to the operating system, or with `sync` to the disk."""
+    def click(self, id: str) -> dict[str, Any] | None:
+        """The click of this id, as `path` has it."""
     def path(
         self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
     ) -> list[dict[str, Any]]:
-        """Touches of a merchant in [since, until], ordered by time then event id."""
-    def drop_before(self, instant: int) -> int: ...
-    def close(self) -> None: ...
+        """Touches of a merchant in [since, until], ordered by time then event id; of more than 10,000 the newest.
+        The event's fields without address, prefix, agent, fingerprint and referrer."""
+    def drop_before(self, instant: int) -> int:
+        """Drops the days that ended at or before `instant`; how many there were."""
+    def close(self) -> None:
+        """Syncs and closes; every other method raises ValueError then."""
 
 # --- identity ----------------------------------------------------------------------------------
 

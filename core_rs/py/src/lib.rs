@@ -1,5 +1,6 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
+mod fold;
 mod identity;
 mod metrics;
 mod money;
@@ -16,4 +17,6 @@ mod _core {
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
     use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
+    #[pymodule_export]
+    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
 }
