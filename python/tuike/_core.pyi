@@ -114,6 +114,33 @@ class TouchStore:
     def drop_before(self, instant: int) -> int: ...
     def close(self) -> None: ...
 
+# --- identity ----------------------------------------------------------------------------------
+
+def seal(secret: str, purpose: str, plain: bytes, nonce: bytes) -> str:
+    """A secret as it may stand in files: ChaCha20-Poly1305 under the instance's secret (64 hex digits);
+    `nonce` is 12 random bytes."""
+
+def unseal(secret: str, purpose: str, sealed: str) -> bytes:
+    """ValueError where it was sealed under another secret or for another purpose."""
+
+def pseudonym(day_key: bytes, address: str) -> tuple[str, str]:
+    """An address as it may be kept: its keyed hash (id) and its network (/24, IPv6 /48)."""
+
+def look_agent(agent: bytes) -> tuple[int, bool]:
+    """A user agent's hash and whether it says that it is a bot."""
+
+def parse_query(query: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
+
+# --- metrics -----------------------------------------------------------------------------------
+
+def render_metrics(directory: str) -> str:
+    """The edges' counters, summed, in Prometheus' text format. Reads files."""
+
+def edge_states(directory: str, now: int) -> list[dict[str, Any]]:
+    """What each producer says of itself: producer, process, alive, problem (empty: it can record),
+    registry, connections, draining. Reads files."""
+
 # --- edge --------------------------------------------------------------------------------------
 
 @final

@@ -1,10 +1,16 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
-use pyo3::prelude::*;
-
+mod identity;
+mod metrics;
 mod money;
+
+use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
+    use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
+    #[pymodule_export]
+    use super::metrics::{edge_states, render_metrics};
+    #[pymodule_export]
+    use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
 }

@@ -1,0 +1,189 @@
+//! Request heads: bytes → a request the front may answer, or the word that it may not.
+//!
+//! Strict on purpose. What is not canonical (RFC 9112 with CRLF only, one Host, no body, no upgrade)
+//! is foreign: another parser, aiohttp's, decides about it, so nothing is ever parsed two ways.
+
+use crate::respond::{Headers, Method, Request, Route};
+
+/// Longest request head, in bytes.
+pub const MAX_HEAD: usize = 16 << 10;
+/// More header fields than this are foreign.
+const MAX_FIELDS: usize = 64;
+
+/// What the bytes at the start of a connection's unread data are.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for one request, on the stack")]
+pub enum Scan<'a> {
+    /// The beginning of a head that may yet become ours.
+    Partial,
+    /// Not the front's business.
+    Foreign,
+    Ready(Head<'a>),
+}
+
+/// A whole head that the front answers.
+#[derive(Debug)]
+pub struct Head<'a> {
+    pub request: Request<'a>,
+    /// Bytes of the head, with its empty line.
+    pub length: usize,
+    /// The client asked for `Connection: close`.
+    pub close: bool,
+}
+
+/// Looks at unread bytes; `Ready` only for a GET or HEAD of a route that needs no sync.
+pub fn scan(bytes: &[u8]) -> Scan<'_> {
+    if !may_be_ours(bytes) {
+        return Scan::Foreign;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let length = match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if has_bare_lf(bytes) => return Scan::Foreign,
+        Ok(httparse::Status::Partial) => return Scan::Partial,
+        Err(_) => return Scan::Foreign,
+    };
+    if length > MAX_HEAD || parsed.version != Some(1) || has_bare_lf(&bytes[..length]) {
+        return Scan::Foreign;
+    }
+    let method = match parsed.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        _ => return Scan::Foreign,
+    };
+    let target = parsed.path.unwrap_or_default().as_bytes();
+    if !target.iter().all(|&c| c.is_ascii_graphic() && c != b'#') || !Route::of(target).is_some_and(Route::is_quick) {
+        return Scan::Foreign;
+    }
+    let mut close = false;
+    let mut hosts = 0;
+    let mut headers = Headers::default();
+    for field in parsed.headers.iter() {
+        match own_field(field.name, field.value) {
+            Field::Host => hosts += 1,
+            Field::Close => close = true,
+            Field::KeepAlive => {}
+            Field::Foreign => return Scan::Foreign,
+            Field::Other => {
+                if !headers.set(field.name.as_bytes(), field.value) {
+                    return Scan::Foreign;
+                }
+            }
+        }
+    }
+    if hosts != 1 {
+        return Scan::Foreign;
+    }
+    Scan::Ready(Head { request: Request { method, target, headers, body: None }, length, close })
+}
+
+/// A cheap look at the first bytes: most foreign requests are known by their method.
+fn may_be_ours(bytes: &[u8]) -> bool {
+    let starts = |with: &[u8]| {
+        let n = bytes.len().min(with.len());
+        bytes[..n] == with[..n]
+    };
+    starts(b"GET /") || starts(b"HEAD /")
+}
+
+/// httparse takes a bare LF for a line's end, llhttp does not.
+fn has_bare_lf(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
+}
+
+enum Field {
+    Host,
+    Close,
+    KeepAlive,
+    Foreign,
+    Other,
+}
+
+/// Fields that decide about the connection or the message's framing.
+fn own_field(name: &str, value: &[u8]) -> Field {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        4 if is("host") && is_plain_host(value) => Field::Host,
+        4 if is("host") => Field::Foreign,
+        6 if is("expect") => Field::Foreign,
+        7 if is("upgrade") || is("trailer") => Field::Foreign,
+        10 if is("connection") => match value {
+            v if v.eq_ignore_ascii_case(b"close") => Field::Close,
+            v if v.eq_ignore_ascii_case(b"keep-alive") => Field::KeepAlive,
+            _ => Field::Foreign,
+        },
+        2 if is("te") => Field::Foreign,
+        14 if is("content-length") => Field::Foreign,
+        17 if is("transfer-encoding") => Field::Foreign,
+        _ => Field::Other,
+    }
+}
+
+/// A host as every parser reads it: name or address, perhaps a port.
+fn is_plain_host(value: &[u8]) -> bool {
+    !value.is_empty()
+        && value.iter().all(|&c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PIXEL: &str = "GET /p.gif?aff=a&pid=p HTTP/1.1\r\nHost: t.example\r\nCookie: tk_vid=x\r\n\r\n";
+
+    fn ready(bytes: &[u8]) -> bool {
+        matches!(scan(bytes), Scan::Ready(_))
+    }
+
+    #[test]
+    fn a_canonical_pixel_is_ours_and_each_cut_of_it_is_partial() {
+        assert!(ready(PIXEL.as_bytes()));
+        for cut in 0..PIXEL.len() {
+            assert!(matches!(scan(&PIXEL.as_bytes()[..cut]), Scan::Partial), "cut at {cut}");
+        }
+        let Scan::Ready(head) = scan(PIXEL.as_bytes()) else { unreachable!() };
+        assert_eq!((head.length, head.close, head.request.headers.cookie), (PIXEL.len(), false, &b"tk_vid=x"[..]));
+    }
+
+    #[test]
+    fn whatever_is_odd_is_foreign() {
+        for odd in [
+            "POST /e HTTP/1.1\r\nHost: t\r\n\r\n",
+            "GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n",
+            "GET /postback?x=1 HTTP/1.1\r\nHost: t\r\n\r\n",
+            "GET /p.gif HTTP/1.0\r\nHost: t\r\n\r\n",
+            "GET /p.gif HTTP/1.1\nHost: t\n\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\n\r\n",
+            "GET /p.gif HTTP/1.1\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nHost: t\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost : t\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nA: b\r\n c\r\n\r\n",
+            "GET /p.gif HTTP/1.1\r\nHost: t\r\nCookie: a=1\r\nCookie: b=2\r\n\r\n",
+            "GET /p.gif#x HTTP/1.1\r\nHost: t\r\n\r\n",
+            "GET http://t/p.gif HTTP/1.1\r\nHost: t\r\n\r\n",
+            "\r\nGET /p.gif HTTP/1.1\r\nHost: t\r\n\r\n",
+            "\u{16}\u{3}\u{1}",
+        ] {
+            assert!(matches!(scan(odd.as_bytes()), Scan::Foreign), "{odd:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_a_word(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut head = b"GET /p.gif".to_vec();
+            head.extend_from_slice(&bytes);
+            if let Scan::Ready(head) = scan(&head) {
+                prop_assert!(head.length <= 10 + bytes.len());
+            }
+        }
+    }
+}
