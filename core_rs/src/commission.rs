@@ -120,7 +120,7 @@ impl Rule {
 
     /// A pool over all levels of the rule and the platform; then a missing level's units go to the
     /// platform, or once more over the present levels with weight above 0.
-    fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
+    pub fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
         let [first, second, third, mut platform] = share_out(pool, &self.weights);
         let mut levels = [first, second, third];
         let mut weights = [0; MAX_LEVELS];
@@ -147,7 +147,7 @@ fn rate_floor(amount: u64, rate: u64) -> u64 {
     (u128::from(amount) * u128::from(rate) / u128::from(WHOLE_RATE)) as u64
 }
 
-/// `parse` keeps the sum of a rule's weights above 0, unless its pool is 0, and below 10^22.
+/// `parse` keeps the sum of a rule's weights above 0 and below 10^22.
 fn share_out<const N: usize>(total: u64, weights: &[u128; N]) -> [u64; N] {
     money::allocate_array(total, weights).expect("a rule's weights can share out its pool")
 }
@@ -212,16 +212,19 @@ fn parse_levels(levels: &Value, total: u64, unit: u32) -> Result<(usize, [u128; 
     if levels.len() > MAX_LEVELS {
         return refuse("too_many_levels", format!("a rule has at most {MAX_LEVELS} levels"));
     }
-    // value ÷ total and share ÷ 100 %, both as parts of total × 100 %, so that no division is needed
-    let whole = u128::from(total) * u128::from(WHOLE_RATE);
+    // value ÷ total and share ÷ 100 %, both as parts of total × 100 %, so that no division is needed;
+    // of a total of 0 only shares and values of 0 can be had, which are the same parts of 1
+    let unit_of_shares = u128::from(total.max(1));
+    let whole = unit_of_shares * u128::from(WHOLE_RATE);
     let mut weights = [None; MAX_LEVELS];
     for level in levels {
         let level = object(level, "a level")?;
         known_keys(level, &["level", "value", "share"])?;
         let number = level_number(level)?;
         let weight = match (decimal(level, "value", unit)?, decimal(level, "share", RATE_DECIMALS)?) {
+            (Some(value), None) if value > total => return above_pool(),
             (Some(value), None) => u128::from(value) * u128::from(WHOLE_RATE),
-            (None, Some(share)) => u128::from(share) * u128::from(total),
+            (None, Some(share)) => u128::from(share) * unit_of_shares,
             _ => return refuse("bad_level", format!("level {number} has either a `value` or a `share`")),
         };
         if weights[number - 1].replace(weight).is_some() {
@@ -231,9 +234,13 @@ fn parse_levels(levels: &Value, total: u64, unit: u32) -> Result<(usize, [u128; 
     let highest = weights.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
     let [first, second, third] = weights.map(|weight| weight.unwrap_or(0));
     let Some(platform) = whole.checked_sub(first + second + third) else {
-        return refuse("levels_above_pool", "the levels together get more than the rule pays");
+        return above_pool();
     };
     Ok((highest, reduce([first, second, third, platform])))
+}
+
+fn above_pool<T>() -> Result<T, RuleError> {
+    refuse("levels_above_pool", "the levels together get more than the rule pays")
 }
 
 fn level_number(level: &Map<String, Value>) -> Result<usize, RuleError> {
@@ -246,10 +253,10 @@ fn level_number(level: &Map<String, Value>) -> Result<usize, RuleError> {
     }
 }
 
-/// The same proportions in the smallest integers, which keeps most splits within 64 bits.
+/// The same proportions, not all 0, in the smallest integers, which keeps most splits within 64 bits.
 fn reduce<const N: usize>(weights: [u128; N]) -> [u128; N] {
     let divisor = weights.iter().copied().fold(0, greatest_common_divisor);
-    if divisor == 0 { weights } else { weights.map(|weight| weight / divisor) }
+    weights.map(|weight| weight / divisor)
 }
 
 fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {

@@ -166,6 +166,9 @@ class Rule:
         """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
         `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `above_ceiling`, `bad_level`,
         `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_currency`."""
+    @property
+    def levels(self) -> int:
+        """The highest level that the rule names."""
     def below_min_amount(self, amount: int | None) -> bool:
         """Whether the order is too small to pay anything; its pool is 0 then."""
     def pool(self, amount: int | None) -> int | None:
@@ -174,6 +177,8 @@ class Rule:
     def split(self, amount: int | None, present: Sequence[bool]) -> tuple[int, list[int], int] | None:
         """Pool, each level's part, the platform's part. As many levels as the rule's highest; those
         that are not present (what `present` does not say is not) have 0."""
+    def split_pool(self, pool: int, present: Sequence[bool]) -> tuple[list[int], int]:
+        """A pool's parts by level and the platform's, as in `split`. ValueError `bad_amount`."""
     def split_many(self, amounts: Sequence[int], present: Sequence[bool]) -> bytes:
         """Many splits at once: little-endian int64, per amount the levels' parts then the platform's."""
 

@@ -62,6 +62,8 @@ def test_every_split_is_that_of_the_oracle(
     assert core.pool(amount) == reference.pool(rule, amount, exponent)
     if expected:
         pool, levels, platform = expected
+        assert core.levels == len(levels)
+        assert core.split_pool(pool, present) == (levels, platform)
         assert sum(levels) + platform == pool
 
 

@@ -68,6 +68,16 @@ impl Rule {
         Ok(self.0.pool(amount.map(in_range).transpose()?))
     }
 
+    #[getter]
+    fn levels(&self) -> usize {
+        self.0.levels()
+    }
+
+    fn split_pool(&self, pool: u64, present: Vec<bool>) -> PyResult<(Vec<u64>, u64)> {
+        let split = self.0.split_pool(in_range(pool)?, levels(&present));
+        Ok((split.levels[..self.0.levels()].to_vec(), split.platform))
+    }
+
     #[pyo3(signature = (amount, present))]
     fn split(&self, amount: Option<u64>, present: Vec<bool>) -> PyResult<Option<(u64, Vec<u64>, u64)>> {
         let split = self.0.split(amount.map(in_range).transpose()?, levels(&present));

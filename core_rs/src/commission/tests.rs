@@ -43,6 +43,14 @@ fn splits_as_the_rule_says() {
 }
 
 #[test]
+fn a_pool_of_its_own_is_split_even_by_a_rule_that_pays_nothing() {
+    let nothing = r#"{"type":"fixed","value":"0","levels":[{"level":1,"share":"75"},{"level":2,"value":"0"}]}"#;
+    assert_eq!(parts(rule(nothing).split_pool(100, ALL)), [100, 75, 0, 0, 25]);
+    let above = r#"{"type":"fixed","value":"0","levels":[{"level":1,"value":"0.01"}]}"#;
+    assert_eq!(Rule::parse(above, "CNY").unwrap_err().code, "levels_above_pool");
+}
+
+#[test]
 fn without_an_amount_fixed_pays_uncut_and_percentage_nothing() {
     assert_eq!(rule(r#"{"type":"fixed","value":"8","max_per_order":"1","min_amount":"5"}"#).pool(None), Some(800));
     assert_eq!(rule(r#"{"type":"percentage","value":"8"}"#).pool(None), None);
