@@ -1,5 +1,12 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
+mod journal;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use super::journal::{
+        JournalFull, JournalReader, Writer, check_journal, decode_event, encode_event, incarnations, live_marks,
+    };
+}
