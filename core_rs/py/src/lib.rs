@@ -1,10 +1,15 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
-use pyo3::prelude::*;
-
 mod fold;
+mod journal;
+
+use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
+    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
+    #[pymodule_export]
+    use super::journal::{
+        JournalFull, JournalReader, Writer, check_journal, decode_event, encode_event, incarnations, live_marks,
+    };
 }
