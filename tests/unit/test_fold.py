@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tuike._core import Follower, Writer, encode_event, estimate_sketch, merge_sketches
 
 SUBS = ("sub1", "sub2", "sub3", "sub4", "sub5")
@@ -116,33 +115,34 @@ def test_batches_add_up_to_what_a_plain_loop_sums(hits: list[dict[str, Any]], li
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as directory:
         write(Path(directory), "edge-0", 1, hits)
-        follower, after, more = Follower(directory), {}, True
+        follower, more = Follower(directory), True
+        after: dict[int, int] = {}
         while more:
             batch = follower.read(after, limit, 1)
             after |= batch.upto
             more = batch.more
             outcomes.update(batch.hit_counts().get(1, {}))
-            for *row, impressions, clicks, bots, prefetches, sketch in batch.rollups():
-                new = {"view": impressions, "click": clicks, "bot": bots, "prefetch": prefetches}
-                counts[tuple(row)] += Counter(new)  # type: ignore[index]
-                sketches[tuple(row)].append(sketch)  # type: ignore[index]
+            for row in batch.rollups():
+                counts[row[:7]] += Counter(dict(zip(("view", "click", "bot", "prefetch"), row[7:11], strict=True)))
+                sketches[row[:7]].append(row[11])
     expected, visitors, expected_outcomes = summed(hits)
     assert (counts, outcomes) == (expected, expected_outcomes)
-    for row, parts in sketches.items():
-        assert estimate_sketch(merge_sketches(parts)) == len(visitors[row])
+    for dimensions, parts in sketches.items():
+        assert estimate_sketch(merge_sketches(parts)) == len(visitors[dimensions])
 
 
 def test_sketches_of_many_visitors_merge_within_their_error_and_others_are_refused() -> None:
     assert merge_sketches([]) == merge_sketches([b"", b""]) == b""
     assert estimate_sketch(b"") == 0
-    with pytest.raises(ValueError, match="sketch|preamble|insufficient"):
+    with pytest.raises(ValueError, match="insufficient data"):
         estimate_sketch(b"\x01")
-    with pytest.raises(ValueError, match="sketch|preamble|insufficient"):
+    with pytest.raises(ValueError, match="insufficient data"):
         merge_sketches([b"", b"\x01"])
 
 
 def test_what_a_killed_producer_acknowledged_is_read_once_over_all_its_incarnations(tmp_path: Path) -> None:
-    follower, after, seen = Follower(str(tmp_path)), {}, Counter[int]()
+    follower, seen = Follower(str(tmp_path)), Counter[int]()
+    after: dict[int, int] = {}
 
     def read() -> bool:
         batch = follower.read(after, 700, 1)
