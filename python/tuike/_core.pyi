@@ -61,9 +61,12 @@ class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(self, after: Mapping[int, int], limit: int, now: int) -> Batch:
+    def read(
+        self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None
+    ) -> Batch:
         """The next events of each incarnation above the given sequence numbers (none given: from the first), at
-        most `limit`, by turns. `now` is the time, taken before the call. ValueError: an event of a newer version."""
+        most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
+        ValueError: an event of a newer version."""
 
 @final
 class Batch:
@@ -137,6 +140,12 @@ def seal(secret: str, purpose: str, plain: bytes, nonce: bytes) -> str:
 def unseal(secret: str, purpose: str, sealed: str) -> bytes:
     """ValueError where it was sealed under another secret or for another purpose."""
 
+def pseudonym(day_key: bytes, address: str) -> tuple[str, str]:
+    """An address as it may be kept: its keyed hash (id) and its network (/24, IPv6 /48)."""
+
+def look_agent(agent: bytes) -> tuple[int, bool]:
+    """A user agent's hash and whether it says that it is a bot."""
+
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
 
@@ -153,7 +162,88 @@ def edge_states(directory: str, now: int) -> list[dict[str, Any]]:
 
 @final
 class Edge:
-    """The responder with its registry, journal, metrics and front: one per worker."""
+    """One worker's core: responder, registry, journal, metrics and front. All calls come from its event loop.
+
+    `now` is the wall clock in milliseconds; where it falls the edge goes on with the highest it has seen.
+    """
+
+    def __init__(
+        self,
+        data: str,
+        producer: str,
+        incarnation: int,
+        *,
+        secret: str,
+        seed: bytes,
+        durability: Literal["process", "interval", "always"] = "interval",
+        segment_bytes: int = 67_108_864,
+        trusted_proxies: Sequence[str] = (),
+        cross_site_cookies: bool = False,
+        readable_cookie: bool = False,
+    ) -> None:
+        """`data` is the data directory, `secret` the instance's (64 hex digits), `seed` 32 bytes of which all
+        randomness in answers is made."""
+    def listen(
+        self,
+        fd: int,
+        *,
+        connections: int,
+        head: float = 10.0,
+        idle: float = 75.0,
+        stalled: float = 30.0,
+        linger: float = 2.0,
+    ) -> int:
+        """Puts the front before the listening socket `fd`; a descriptor that is readable when `poll` is due.
+
+        Limits: connections at once; seconds for a head, without a request, with answers not taken, and from
+        our last byte to closing where the peer does not close."""
+    def poll(self, now: int) -> tuple[list[tuple[int, bytes, bool]], bool] | None:
+        """One turn of the front. None, or: connections given away (descriptor, unread bytes, whether the front
+        has answered there before), and whether to call again at once."""
+    def respond(
+        self,
+        method: str,
+        target: bytes,
+        fields: Sequence[tuple[bytes, bytes]],
+        peer: str,
+        body: bytes | None,
+        now: int,
+    ) -> tuple[int, str, list[tuple[str, str]], bytes, int | None]:
+        """Answers a request that aiohttp has parsed: status, reason, headers, body, and the number that `synced`
+        has to reach before the answer may be sent (None: send it)."""
+    def fail(
+        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"], now: int
+    ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
+        """The answer where a request could not be read to its end, or its event is not on the disk in time."""
+    def count_malformed(self) -> None: ...
+    def tick(self, now: int) -> None:
+        """Every 50 ms: promises, takes in the registry's changes, gives a sign of life."""
+    def sweep(self, away: int) -> bool:
+        """Once a second: ends what has waited too long. `away`: connections given away that are open.
+        True: `poll` is due."""
+    def drain(self) -> None:
+        """From now on each answer of the front is its connection's last, and it leaves the listening socket
+        once that is empty."""
+    def end_idle(self) -> None:
+        """Ends the front's connections that have nothing to do."""
+    @property
+    def ready(self) -> bool:
+        """Whether the registry is whole."""
+    @property
+    def accepting(self) -> bool: ...
+    @property
+    def connections(self) -> int:
+        """Connections that are the front's."""
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be recorded now (`disk_full`, ...), or None."""
+    @property
+    def sync_fd(self) -> int:
+        """Becomes readable when a sync has ended; `synced` makes it unreadable again."""
+    def synced(self) -> int:
+        """How many events are on the disk, as far as `durability` promises at least."""
+    def close(self, now: int) -> None:
+        """Closes the front's connections and ends the incarnation."""
 
 # --- money -------------------------------------------------------------------------------------
 

@@ -64,7 +64,6 @@ def with_data(command: Command) -> Command:
 def with_edge(command: Command) -> Command:
     cores = config.available_cores()
     for add in (
-        option("--host", default="127.0.0.1", help="Address to listen on."),
         option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."),
         option("--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."),
         option(
@@ -88,8 +87,11 @@ def with_edge(command: Command) -> Command:
     return command
 
 
+def with_host(command: Command) -> Command:
+    return option("--host", default="127.0.0.1", help="Address to listen on.")(command)
+
+
 def with_admin(command: Command) -> Command:
-    command = option("--admin-host", default="127.0.0.1", help="Address of the admin API.")(command)
     return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
 
 
@@ -117,21 +119,23 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 
 @program.command()
 @with_data
+@with_host
 @with_edge
 @with_admin
 @with_books
 @click.option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
-def serve(data: Path, demo: bool, admin_host: str, admin_port: int, max_levels: int, **options: Any) -> None:
+def serve(data: Path, demo: bool, admin_port: int, max_levels: int, **options: Any) -> None:
     """Everything on one machine: edge, processor, admin API, supervised."""
     from tuike.edge import serving
 
     edge = edge_settings(options)
     with Data.open(data, create=True).lock("lock"):
-        sys.exit(asyncio.run(serving.everything(data, edge, (admin_host, admin_port), max_levels, demo=demo)))
+        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, max_levels, with_demo=demo)))
 
 
 @program.command()
 @with_data
+@with_host
 @with_edge
 def edge(data: Path, **options: Any) -> None:
     """The edge workers alone, on a data directory that a processor keeps."""
@@ -153,12 +157,13 @@ def process(data: Path, max_levels: int) -> None:
 
 @program.command()
 @with_data
+@with_host
 @with_admin
-def admin(data: Path, admin_host: str, admin_port: int) -> None:
+def admin(data: Path, host: str, admin_port: int) -> None:
     """The admin API alone."""
     from tuike.admin.app import run_admin
 
-    run_admin(Data.open(data), admin_host, admin_port)
+    run_admin(Data.open(data), host, admin_port)
 
 
 # --- work on an instance ---------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
+mod edge;
 mod fold;
 mod identity;
 mod metrics;
@@ -9,9 +10,11 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::edge::Edge;
+    #[pymodule_export]
     use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
     #[pymodule_export]
-    use super::identity::{parse_query, seal, unseal};
+    use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]

@@ -108,6 +108,27 @@ impl Batch {
         self.count = 0;
     }
 
+    /// Keeps the first `count` events.
+    pub fn truncate(&mut self, count: usize) {
+        let mut end = 0;
+        for _ in 0..count.min(self.count) {
+            end += size(&self.frames[end..]);
+        }
+        self.frames.truncate(end);
+        self.count = self.count.min(count);
+    }
+
+    /// The wire forms of the events.
+    #[cfg(test)]
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.frames[..];
+        std::iter::from_fn(move || {
+            let (frame, after) = (!rest.is_empty()).then(|| rest.split_at(size(rest)))?;
+            rest = after;
+            Some(payload(frame))
+        })
+    }
+
     pub(super) fn frames(&mut self) -> &mut [u8] {
         &mut self.frames
     }
