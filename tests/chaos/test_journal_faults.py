@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from journal_child import payload
+
 from tuike import _core
 
 HERE = Path(__file__).parent

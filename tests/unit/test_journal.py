@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tuike import _core
 
 IDS = st.binary(min_size=16, max_size=16).map(bytes.hex)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from books_kit import NOW, TEN_PERCENT, Books
 from sqlalchemy import select
+
 from tuike.books import entries
 from tuike.stores import schema
 
