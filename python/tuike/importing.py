@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,9 +100,7 @@ def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
             _write(submission, events, result)
             if not submission.closed:
                 submission.close()
-            with click.progressbar(
-                length=submission.total, label="applying", file=click.get_text_stream("stderr")
-            ) as bar:
+            with click.progressbar(length=submission.total, label="applying", file=sys.stderr) as bar:
                 submission.wait(bar.update)
             result.bad += [Bad(line, code) for line, code in submission.refused()]
     result.bad.sort(key=lambda bad: bad.line)

@@ -63,7 +63,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[In
         Shop.edge = instance.edge
         instance.merchant()
         instance.product(
-            url=f"{shop}/tea?from={{aff}}",
+            url=f"{shop}/tea?aff={{aff}}",
             pixel_conversions="accept",
             commission={"type": "percentage", "value": "10.0"},
         )
@@ -85,7 +85,7 @@ def test_a_visitor_follows_a_link_buys_and_the_promoter_is_credited(
 ) -> None:
     page = browser.new_page()
     page.goto(f"{instance.edge}/c/L")
-    assert page.url.startswith(f"{shop}/tea?from=ann&click_id=")
+    assert page.url.startswith(f"{shop}/tea?aff=ann&click_id=")
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert {"tk_vid", "tk_aff"} <= cookies.keys() and cookies["tk_vid"]["httpOnly"]
     with page.expect_response(lambda answer: answer.url.endswith("/e")) as answered:
