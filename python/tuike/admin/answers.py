@@ -244,6 +244,7 @@ class Transfers(Answer):
 
 
 class AccountItem(Answer):
+    account: str
     currency: str
     balance: str
 
@@ -251,6 +252,11 @@ class AccountItem(Answer):
 class Account(Answer):
     id: str
     items: list[AccountItem]
+
+
+class Accounts(Answer):
+    items: list[AccountItem]
+    next: Next
 
 
 class Money(Answer):
