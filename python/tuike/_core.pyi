@@ -4,7 +4,7 @@ Times are milliseconds since the Unix epoch; money is in minor units; ids are 32
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 __version__: str
 
@@ -257,7 +257,7 @@ def format_amount(amount: int, currency: str) -> str:
 class Rule:
     """A commission rule, checked when written."""
 
-    def __init__(self, rule: str, currency: str) -> None:
+    def __new__(cls, rule: str, currency: str) -> Self:
         """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
         `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `above_ceiling`, `bad_level`,
         `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_currency`."""
@@ -282,16 +282,17 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     ValueError: `no_weight` above 0 for a total above 0, `too_large` (total x sum of 2^128 or more)."""
 
 def weights(
-    model: Literal["first", "last", "linear", "time_decay", "position"], times: Sequence[int], half_life: int = 604_800_000
+    model: Literal["first", "last", "linear", "time_decay", "position"], times: Sequence[int], half_life: int = ...
 ) -> list[int]:
-    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending).
-    ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour), `too_many_touches`."""
+    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending). The half-life of `time_decay`
+    is 7 days by default. ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour),
+    `too_many_touches`."""
 
 @final
 class Forest:
     """Who invited whom, with its history. 16 bytes a promoter and what changed."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def __len__(self) -> int: ...
     def load(self, ids: Sequence[str], parents: Sequence[int]) -> None:
         """Many new promoters at once, all or none: `parents` are indexes into `ids`, -1 for none. They are

@@ -99,16 +99,6 @@ impl Rule {
 #[derive(Default)]
 pub struct Forest(forest::Forest);
 
-impl Forest {
-    fn index(&self, id: &str, otherwise: ForestError) -> PyResult<u32> {
-        self.0.index(id).ok_or_else(|| refused(otherwise.code()))
-    }
-
-    fn parent(&self, id: Option<&str>) -> PyResult<Option<u32>> {
-        id.map(|id| self.index(id, ForestError::UnknownParent)).transpose()
-    }
-}
-
 fn forest_error(error: ForestError) -> PyErr {
     refused(error.code())
 }
@@ -130,27 +120,20 @@ impl Forest {
 
     #[pyo3(signature = (id, parent))]
     fn add(&mut self, id: &str, parent: Option<&str>) -> PyResult<()> {
-        let parent = self.parent(parent)?;
-        self.0.add(id, parent).map(drop).map_err(forest_error)
+        self.0.add(id, parent).map_err(forest_error)
     }
 
     #[pyo3(signature = (id, parent, at))]
     fn set_parent(&mut self, id: &str, parent: Option<&str>, at: u64) -> PyResult<()> {
-        let index = self.index(id, ForestError::UnknownPromoter)?;
-        let parent = self.parent(parent)?;
-        self.0.set_parent(index, parent, at).map_err(forest_error)
+        self.0.set_parent(id, parent, at).map_err(forest_error)
     }
 
     fn bind(&mut self, id: &str, parent: &str, at: u64) -> PyResult<bool> {
-        let index = self.index(id, ForestError::UnknownPromoter)?;
-        let parent = self.index(parent, ForestError::UnknownParent)?;
-        self.0.bind(index, parent, at).map_err(forest_error)
+        self.0.bind(id, parent, at).map_err(forest_error)
     }
 
     fn chain(&self, id: &str, at: u64, max_levels: usize) -> PyResult<Vec<&str>> {
-        let index = self.index(id, ForestError::UnknownPromoter)?;
-        let chain = self.0.chain(index, at, max_levels).map_err(forest_error)?;
-        Ok(chain.into_iter().map(|index| self.0.code(index)).collect())
+        self.0.chain(id, at, max_levels).map_err(forest_error)
     }
 
     fn chains<'py>(&self, py: Python<'py>, indexes: &[u8], max_levels: usize) -> PyResult<Bound<'py, PyBytes>> {
@@ -167,8 +150,7 @@ impl Forest {
     }
 
     fn team(&self, id: &str) -> PyResult<(u64, u64, Vec<u64>)> {
-        let index = self.index(id, ForestError::UnknownPromoter)?;
-        let team = self.0.team(index).map_err(forest_error)?;
+        let team = self.0.team(id).map_err(forest_error)?;
         Ok((team.direct, team.total, team.by_level))
     }
 }
