@@ -61,9 +61,12 @@ class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(self, after: Mapping[int, int], limit: int, now: int) -> Batch:
+    def read(
+        self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None
+    ) -> Batch:
         """The next events of each incarnation above the given sequence numbers (none given: from the first), at
-        most `limit`, by turns. `now` is the time, taken before the call. ValueError: an event of a newer version."""
+        most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
+        ValueError: an event of a newer version."""
 
 @final
 class Batch:

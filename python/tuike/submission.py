@@ -109,7 +109,7 @@ class Submission:
         incarnations = [int(path.name, 16) for path in self._journal.glob("*")]
         try:
             with books.connect() as connection:
-                folds = [position.upto(connection, "hits"), position.upto(connection, "books")]
+                folds = [position.read(connection, "hits").upto, position.read(connection, "books").upto]
         except OperationalError:  # a processor that has only begun is still making the tables
             return 0
         return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation in incarnations)

@@ -1,6 +1,6 @@
 //! `Follower`, `Batch`, `TouchStore` and the sketches of visitors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -22,9 +22,18 @@ impl Follower {
         Follower(Mutex::new(fold::Follower::new(&root)))
     }
 
-    fn read(&self, py: Python<'_>, after: &Bound<'_, PyMapping>, limit: usize, now: u64) -> PyResult<Batch> {
-        let after = after.items()?.extract::<Vec<(u64, u64)>>()?.into_iter().collect();
-        let read = || lock(&self.0).map(|mut follower| follower.read(&after, limit, now));
+    #[pyo3(signature = (after, limit, now, upto = None))]
+    fn read(
+        &self,
+        py: Python<'_>,
+        after: &Bound<'_, PyMapping>,
+        limit: usize,
+        now: u64,
+        upto: Option<&Bound<'_, PyMapping>>,
+    ) -> PyResult<Batch> {
+        let after = positions(after)?;
+        let upto = upto.map(positions).transpose()?;
+        let read = || lock(&self.0).map(|mut follower| follower.read_between(&after, upto.as_ref(), limit, now));
         py.detach(read)?.map(Batch).map_err(fold_error)
     }
 }
@@ -190,6 +199,10 @@ pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| PyRuntimeError::new_err("a call before this one has panicked"))
+}
+
+fn positions(map: &Bound<'_, PyMapping>) -> PyResult<HashMap<u64, u64>> {
+    Ok(map.items()?.extract::<Vec<(u64, u64)>>()?.into_iter().collect())
 }
 
 fn fold_error(e: fold::Error) -> PyErr {
