@@ -39,28 +39,29 @@ def now_ms() -> int:
 
 
 def event_id(at: int | None = None) -> str:
-    return ((at or now_ms()).to_bytes(6) + secrets.token_bytes(10)).hex()
+    return ((now_ms() if at is None else at).to_bytes(6) + secrets.token_bytes(10)).hex()
 
 
-class Books:
-    """A processor in a thread of its own, for as long as it is entered."""
+@contextlib.asynccontextmanager
+async def keeping_books(data: Data) -> AsyncIterator[None]:
+    """A processor in a thread of its own, which serves once this is entered."""
+    loop = asyncio.get_running_loop()
+    stop, started = threading.Event(), asyncio.Event()
 
-    def __init__(self, data: Data) -> None:
-        self._stop = threading.Event()
-        self._processor = Processor(data)
-        self._server = TouchServer(data.processor_socket, self._processor.touches, lambda: self._processor.watermark)
-        self._thread = threading.Thread(target=self._processor.run, args=(self._stop,))
+    def run() -> None:
+        processor = Processor(data)
+        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+            loop.call_soon_threadsafe(started.set)
+            processor.run(stop)
+        processor.close()
 
-    def __enter__(self) -> "Books":
-        self._server.__enter__()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._server.__exit__(None, None, None)
-        self._processor.close()
+    running = asyncio.create_task(asyncio.to_thread(run))
+    await asyncio.wait([running, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
 
 
 class Admin:
@@ -188,8 +189,7 @@ async def serving(path: Path, *, books: bool = True) -> AsyncIterator[Admin]:
     settings = admin_app.Settings(data, FIRST_TOKEN, PUBLIC_URL)
     async with contextlib.AsyncExitStack() as stack:
         if books:
-            running = await asyncio.to_thread(lambda: Books(data).__enter__())
-            stack.push_async_callback(asyncio.to_thread, running.__exit__)
+            await stack.enter_async_context(keeping_books(data))
         app = admin_app.make_app(settings)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
