@@ -50,11 +50,34 @@ class Writer:
     def sync(self) -> None:
         """Asks for a sync of everything appended so far; `fd` tells when it has ended."""
     def wait_synced(self, seq: int, timeout: float) -> bool:
-        """Blocks (GIL released) until `seq` is synced."""
+        """Blocks (GIL released) until `seq` is synced, at most `timeout` seconds. Asks for no sync."""
     def drain(self) -> None: ...
-    def tick(self, now: int) -> None:
-        """Promises that nothing received before `now` is to come."""
-    def close(self, now: int) -> None: ...
+    def tick(self, now: int, registry: int = 0) -> None:
+        """Promises that nothing received before `now` is to come; says which registry version is applied."""
+    def close(self, now: int) -> None:
+        """Syncs and ends the incarnation; the other methods raise ValueError then. OSError: not all is synced."""
+
+@final
+class JournalReader:
+    """One incarnation's records above a sequence number: (sequence number, payload), as far as there are
+    any. Iterating again goes on where it stopped."""
+
+    def __init__(self, path: str, after: int = 0) -> None: ...
+    def __iter__(self) -> JournalReader: ...
+    def __next__(self) -> tuple[int, bytes]: ...
+    @property
+    def damage(self) -> list[tuple[int, int, int]]:
+        """Damaged stretches found so far: segment, offset and length in bytes."""
+
+def check_journal(path: str) -> dict[str, Any]:
+    """Checks every record of one incarnation's directory: `records`, `bytes` (of sound records), `last`
+    (sequence number), `damage` (as JournalReader's), `torn` (bytes at the end), `live`, `closed`."""
+
+def incarnations(root: str) -> list[tuple[str, int, str]]:
+    """All incarnations under a root: producer, number, directory; sorted. Never a half-made one."""
+
+def live_marks(root: str) -> dict[str, int]:
+    """The registry version that each live producer has applied, by producer."""
 
 @final
 class Follower:
