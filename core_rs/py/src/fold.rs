@@ -8,9 +8,11 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMapping};
-use tuike_core::event::{Event, Id, Value, hex, unhex};
+use tuike_core::event::{Event, Id, unhex};
 use tuike_core::touches::{self, Key, Touch};
 use tuike_core::{fold, sketch};
+
+use crate::journal::{self, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
 pub struct Follower(Mutex<fold::Follower>);
@@ -89,23 +91,20 @@ impl Batch {
 
     fn rollups<'a, 'py>(&'a self, py: Python<'py>) -> Vec<Row<'a, 'py>> {
         let row = |row: &'a fold::Rollup| {
-            let fold::Dimensions { bucket, merchant, product, promoter, channel, label_number, label } =
-                &row.dimensions;
-            let fold::Counts { impressions, clicks, bots, prefetches } = row.counts;
+            let (d, c) = (&row.dimensions, &row.counts);
             let visitors = PyBytes::new(py, &row.visitors);
-            let sums = (impressions, clicks, bots, prefetches);
             (
-                *bucket,
-                merchant.as_str(),
-                product.as_str(),
-                promoter.as_str(),
-                channel.as_str(),
-                *label_number,
-                label.as_str(),
-                sums.0,
-                sums.1,
-                sums.2,
-                sums.3,
+                d.bucket,
+                &*d.merchant,
+                &*d.product,
+                &*d.promoter,
+                &*d.channel,
+                d.label_number,
+                &*d.label,
+                c.impressions,
+                c.clicks,
+                c.bots,
+                c.prefetches,
                 visitors,
             )
         };
@@ -194,7 +193,7 @@ pub fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<PyBackedBytes>) -> PyR
 
 #[pyfunction]
 pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
-    tuike_core::sketch::estimate(sketch).map_err(sketch_error)
+    sketch::estimate(sketch).map_err(sketch_error)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
@@ -208,7 +207,7 @@ fn positions(map: &Bound<'_, PyMapping>) -> PyResult<HashMap<u64, u64>> {
 fn fold_error(e: fold::Error) -> PyErr {
     match e {
         fold::Error::Newer { .. } => PyValueError::new_err(e.to_string()),
-        fold::Error::Journal(e) => PyOSError::new_err(e.to_string()),
+        fold::Error::Journal(e) => journal::error(e),
     }
 }
 
@@ -222,24 +221,4 @@ fn parse_id(text: &str) -> PyResult<Id> {
 
 fn touch_fields<'py>(py: Python<'py>, touch: &Touch) -> PyResult<Bound<'py, PyDict>> {
     fields(py, &touch.event().map_err(|e| PyOSError::new_err(e.to_string()))?)
-}
-
-/// An event's present fields by name: ids as hex, `body` as bytes.
-fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("kind", event.kind.name())?;
-    let mut result = Ok(());
-    event.fields(|_, name, value| {
-        let set = match value {
-            Value::Uint(v) => dict.set_item(name, v),
-            Value::Bool(v) => dict.set_item(name, v),
-            Value::Id(v) => dict.set_item(name, std::str::from_utf8(&hex(&v)).expect("hex is ASCII")),
-            Value::Text(v) => dict.set_item(name, v),
-            Value::Bytes(v) => dict.set_item(name, PyBytes::new(py, v)),
-        };
-        if result.is_ok() {
-            result = set;
-        }
-    });
-    result.map(|()| dict)
 }

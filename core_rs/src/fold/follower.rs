@@ -62,11 +62,11 @@ impl Followed {
         if self.position == after {
             return Ok(false);
         }
-        self.position = after;
         self.state = match &self.state {
             State::Live(_) => State::Live(Reader::open(&self.dir, after)?),
             State::Ended(_) | State::Drained => State::Ended(None),
         };
+        self.position = after;
         Ok(true)
     }
 
