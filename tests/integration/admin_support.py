@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import ClientSession, web
-
 from tuike import _core
 from tuike.admin import answers
 from tuike.admin import app as admin_app
@@ -122,10 +121,12 @@ class Admin:
         await asyncio.to_thread(record, self.data, events)
 
     async def until(self, reached: Callable[[], Awaitable[bool]], what: str) -> None:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not await reached():  # noqa: ASYNC110 (another process's doing: there is nothing to await)
-                await asyncio.sleep(0.01)
-        assert what
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not await reached():  # noqa: ASYNC110 (another thread's doing: there is nothing to await)
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise AssertionError(f"waited {WAIT_SECONDS:.0f} s for {what}") from error
 
     async def order(self, **fields: Any) -> str:
         """Journals an order and waits for the books; its conversion id."""
@@ -160,13 +161,27 @@ def check(method: str, path: str, status: int, document: bytes) -> None:
 
 
 def product(id: str, merchant: str, rule: Json = TEN_PERCENT, **more: Any) -> Json:
-    body = {"id": id, "merchant": merchant, "name": id.title(), "category": "food", "url": f"https://{merchant}.example/"}
+    body = {
+        "id": id,
+        "merchant": merchant,
+        "name": id.title(),
+        "category": "food",
+        "url": f"https://{merchant}.example/",
+    }
     return body | {"commission": rule} | more
 
 
 def click(aff: str, **more: Any) -> Json:
     at = more.get("at", now_ms())
-    fields = {"kind": "click", "id": event_id(at), "at": at, "received": at, "aff": aff, "pid": "tea", "merchant": "shop"}
+    fields = {
+        "kind": "click",
+        "id": event_id(at),
+        "at": at,
+        "received": at,
+        "aff": aff,
+        "pid": "tea",
+        "merchant": "shop",
+    }
     return fields | {"channel": "web", "visitor": secrets.token_hex(16), "counted": True} | more
 
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 from admin_support import LEVELS, Admin, click, order, product, serving
-
 from tuike.admin.app import RESOURCES
-
 
 
 @pytest.fixture
@@ -198,5 +196,3 @@ async def test_an_events_outcome_is_shown_to_whom_it_concerns(admin: Admin) -> N
     assert await admin.get(path, token=await admin.token("merchant:shop")) == found
     for role in ("merchant:other", "promoter:ann"):
         assert (await admin.call("GET", path, token=await admin.token(role)))[0] == 404
-
-

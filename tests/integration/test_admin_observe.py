@@ -1,7 +1,10 @@
 """What supervisors, Prometheus and readers of the contract find."""
 
 import asyncio
+import contextlib
 import re
+import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,26 @@ from typing import Any
 import msgspec
 import pytest
 from admin_support import LEVELS, Admin, click, serving
-from edge_support import serving as serving_edge
-
+from tuike import _core
 from tuike.admin.app import RESOURCES, first_token
 from tuike.data import Data
+from tuike.edge.app import Service
 
 SAMPLE = re.compile(r'[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? (-?[0-9.e+-]+|\+Inf|NaN)')
+
+
+@contextlib.asynccontextmanager
+async def edge_of(admin: Admin) -> AsyncIterator[int]:
+    """A real edge on the instance's data directory; its port."""
+    data = admin.data
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        edge = _core.Edge(str(data.root), "edge-0", 7, secret=data.secret, seed=secrets.token_bytes(32))
+        service = Service(edge, listener)
+        await service.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            await service.close()
 
 
 @pytest.fixture
@@ -52,7 +69,7 @@ async def test_metrics_are_those_of_the_contract(admin: Admin) -> None:
 async def test_an_instance_is_ready_while_an_edge_can_record(admin: Admin) -> None:
     status, text = await admin.text("/readyz")
     assert (status, msgspec.json.decode(text)["code"]) == (503, "not_ready")
-    async with serving_edge(admin.data.root):
+    async with edge_of(admin):
 
         async def ready() -> bool:
             return bool((await admin.text("/readyz"))[0] == 200)
@@ -67,7 +84,7 @@ async def test_an_instance_is_ready_while_an_edge_can_record(admin: Admin) -> No
 
 async def test_a_link_works_at_a_real_edge_as_soon_as_its_write_is_answered(admin: Admin) -> None:
     await admin.shop()
-    async with serving_edge(admin.data.root) as (_, port):
+    async with edge_of(admin) as port:
         for n in range(5):
             link = await admin.post("/v1/links", {"code": f"l{n}", "promoter": "ann", "product": "tea"})
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from admin_support import Admin, event_id, keeping_books, now_ms, order, serving
-
 from tuike import _core
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
@@ -29,9 +28,7 @@ async def test_a_repeat_under_the_same_key_is_answered_as_the_first_time(admin: 
 
 
 async def test_of_many_repeats_at_once_one_is_applied(admin: Admin) -> None:
-    answers = await asyncio.gather(
-        *(admin.call("POST", "/v1/tokens", {"role": "viewer"}, key="k") for _ in range(10))
-    )
+    answers = await asyncio.gather(*(admin.call("POST", "/v1/tokens", {"role": "viewer"}, key="k") for _ in range(10)))
     assert {status for status, _ in answers} == {201}
     assert len({answer["token"] for _, answer in answers}) == 1
     assert len((await admin.get("/v1/tokens"))["items"]) == 1
@@ -76,6 +73,7 @@ async def test_without_a_processor_a_write_is_accepted_and_applied_later(
     async with serving(path, books=False) as admin:
         status, accepted = await admin.call("POST", "/v1/merchants", MERCHANT)
         assert status == 202
+        assert len(accepted["secret"]) == 64
         event = f"/v1/events/{accepted['event_id']}"
         assert (await admin.get(event))["status"] == "waiting"
         async with keeping_books(admin.data):

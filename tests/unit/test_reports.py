@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
-
 from tuike import _core
 from tuike.reports import QUARTER_HOUR, Filters, Period, ReportError, _key, summary
 from tuike.stores import engine
@@ -54,9 +53,7 @@ def sketch(directory: Path, visitors: range) -> bytes:
     """A sketch as the fold makes it: of one view by each visitor."""
     writer = _core.Writer(str(directory), "edge-0", visitors.start + 1)
     fields = {"kind": "view", "at": 1, "received": 1, "aff": "ann", "pid": "tea", "merchant": "shop", "counted": True}
-    writer.append(
-        [_core.encode_event(fields | {"id": f"{n + 1:032x}", "visitor": f"{n + 1:032x}"}) for n in visitors]
-    )
+    writer.append([_core.encode_event(fields | {"id": f"{n + 1:032x}", "visitor": f"{n + 1:032x}"}) for n in visitors])
     writer.close(2)
     (row,) = _core.Follower(str(directory)).read({}, 100_000, 2).rollups()
     return row[-1]
@@ -107,7 +104,7 @@ def test_sums_of_money_are_per_currency(connection: Connection) -> None:
 
 
 def test_a_visitor_of_several_rows_is_counted_once(connection: Connection, tmp_path: Path) -> None:
-    first, second = sketch(tmp_path / "one", range(0, 100)), sketch(tmp_path / "two", range(50, 150))
+    first, second = sketch(tmp_path / "one", range(100)), sketch(tmp_path / "two", range(50, 150))
     hits(connection, "2026-03-01T10:00Z", impressions=100, visitors=first)
     hits(connection, "2026-03-02T10:00Z", impressions=100, visitors=second)
     orders(connection, "2026-03-02T10:00Z", sales=15_000)

@@ -64,9 +64,7 @@ def _view(row: RowMapping, lines: list[RowMapping]) -> Body:
 
 
 def _account_page(connection: Connection, query: queries.Page) -> Body:
-    return pages.page(
-        connection, select(accounts), accounts.c.id, _balance, cursor=query.cursor, limit=query.limit
-    )
+    return pages.page(connection, select(accounts), accounts.c.id, _balance, cursor=query.cursor, limit=query.limit)
 
 
 def _balance(row: RowMapping) -> Body:
