@@ -126,9 +126,7 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 @with_admin
 @with_books
 @click.option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
-def serve(
-    data: Path, demo: bool, admin_port: int, public_url: str | None, max_levels: int, **options: Any
-) -> None:
+def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_levels: int, **options: Any) -> None:
     """Everything on one machine: edge, processor, admin API, supervised."""
     from tuike.edge import serving
 

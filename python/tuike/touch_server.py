@@ -1,7 +1,7 @@
 """What only the processor's process knows, on a unix socket.
 
-    GET /clicks/{id}   the click's fields as the touch store has them
-    GET /watermark     {"watermark": ms}: everything received before it is in the books
+GET /clicks/{id}   the click's fields as the touch store has them
+GET /watermark     {"watermark": ms}: everything received before it is in the books
 """
 
 import asyncio
