@@ -84,9 +84,7 @@ class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(
-        self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None
-    ) -> Batch:
+    def read(self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None) -> Batch:
         """The next events of each incarnation above the given sequence numbers (none given: from the first), at
         most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
         ValueError: an event of a newer version."""
@@ -235,7 +233,9 @@ class Edge:
         """Answers a request that aiohttp has parsed: status, reason, headers, body, and the number that `synced`
         has to reach before the answer may be sent (None: send it)."""
     def fail(
-        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"], now: int
+        self,
+        reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"],
+        now: int,
     ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
         """The answer where a request could not be read to its end, or its event is not on the disk in time."""
     def count_malformed(self) -> None: ...

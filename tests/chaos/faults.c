@@ -1,7 +1,8 @@
 /* A disk that fails on demand: preloaded into a process, it spoils calls on journal segments (*.seg) while a
  * control file named after the fault stands in the directory $TUIKE_FAULTS. With ".once" behind its name a
  * control file is removed by the first call it spoils. "full": nothing can be allocated; "short_write": a write
- * is cut to half; "half_write": so it is, and the next one finds the disk full; "fdatasync" fails. Every fdatasync is logged to $TUIKE_FAULTS/log. */
+ * is cut to half; "half_write": so it is, and the next one finds the disk full; "fdatasync" fails; "slow": it
+ * does not end. Every write of records and every fdatasync is logged to $TUIKE_FAULTS/log. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +32,11 @@ static int fault(const char *name) {
     return unlink(path) == 0;
 }
 
-static void note(const char *path, int failed) {
+static void note(const char *what, const char *path) {
     char log[512], line[600];
     snprintf(log, sizeof log, "%s/log", getenv("TUIKE_FAULTS"));
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    int length = snprintf(line, sizeof line, "%s %s\n", failed ? "failed" : "synced", path);
+    int length = snprintf(line, sizeof line, "%s %s\n", what, path);
     syscall(SYS_write, fd, line, length);
     close(fd);
 }
@@ -43,8 +44,9 @@ static void note(const char *path, int failed) {
 int fdatasync(int fd) {
     char path[512];
     if (!is_segment(fd, path)) return syscall(SYS_fdatasync, fd);
+    while (fault("slow")) usleep(10000);
     int failed = fault("fdatasync");
-    note(path, failed);
+    note(failed ? "failed" : "synced", path);
     if (!failed) return syscall(SYS_fdatasync, fd);
     errno = EIO;
     return -1;
@@ -61,13 +63,15 @@ int fallocate(int fd, int mode, off_t offset, off_t length) { return fallocate64
 ssize_t write(int fd, const void *bytes, size_t length) {
     char path[512];
     if (length > 1 && is_segment(fd, path)) {
-        static int fail_next;
+        static __thread int fail_next;
         if (fail_next) {
             fail_next = 0;
             errno = ENOSPC;
             return -1;
         }
-        fail_next = *(const char *)bytes != 0 && fault("half_write"); /* zeros are an allocation's */
+        int records = *(const char *)bytes != 0; /* zeros are an allocation's */
+        if (records) note("wrote", path);
+        fail_next = records && fault("half_write");
         if (fail_next || fault("short_write")) length /= 2;
     }
     return syscall(SYS_write, fd, bytes, length);

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from journal_child import payload
+
 from tuike import _core
 
 HERE = Path(__file__).parent
@@ -92,8 +93,8 @@ class Child:
         """In the order in which they began."""
         return sorted(_core.incarnations(str(self.root)), key=lambda found: Path(found[2], "lock").stat().st_mtime_ns)
 
-    def syncs(self) -> list[list[str]]:
-        """Each fdatasync of a segment: how it went, and of which."""
+    def calls(self) -> list[list[str]]:
+        """Each `wrote`, `synced` and `failed` (to sync), and of which segment."""
         return [line.split() for line in (self.faults / "log").read_text().splitlines()]
 
 
@@ -157,6 +158,13 @@ def test_a_reader_at_work_sees_the_same_as_one_afterwards(tmp_path: Path) -> Non
     assert reader.damage == []
 
 
+def test_a_batch_is_one_write_and_always_one_sync(child: Callable[..., Child]) -> None:
+    writer = child("always")
+    begun = len(writer.calls())
+    assert writer.ask("append", 0, 500) == 500
+    assert [what for what, _ in writer.calls()[begun:]] == ["wrote", "synced"]
+
+
 def test_one_failed_sync_moves_to_another_incarnation_and_nobody_notices(child: Callable[..., Child]) -> None:
     writer = child("interval")
     writer.ask("append", 0, 10)
@@ -187,8 +195,7 @@ def test_a_file_whose_sync_failed_is_never_synced_again(child: Callable[..., Chi
     assert writer.ask("wait_synced", 10, PATIENCE)
     assert writer.ask("append", 10, 12) == 12
     assert writer.ask("close", 1) is None
-    first = [how for how, path in writer.syncs() if "/0000000000000001/" in path]
-    assert first == ["failed"]
+    assert [what for what, path in writer.calls() if "/0000000000000001/" in path] == ["wrote", "failed"]
     assert writer.recorded() == events(12)
     assert len(writer.incarnations()) == 2, "what could not be synced at once leaves nothing behind"
 
@@ -216,6 +223,24 @@ def test_closing_says_when_not_all_could_be_synced(child: Callable[..., Child]) 
     writer.ask("append", 3, 5)
     answer = writer.ask("close", 1)
     assert answer["error"] == "OSError"
+
+
+def test_what_waits_for_a_slow_disk_is_bounded(child: Callable[..., Child]) -> None:
+    """The memory for unsynced events has a limit; at it appends are refused until the sync has ended."""
+    writer = child("interval")
+    writer.spoil("slow")
+    stop, answer = 0, None
+    while (answer := writer.ask("append", stop, stop + 20_000)) == stop + 20_000:
+        stop += 20_000
+    assert answer == {"error": "JournalFull", "reason": "disk_slow"}
+    assert writer.ask("problem") == "disk_slow"
+    assert sum(len(payload(n)) + 20 for n in range(stop)) > 64 << 20
+    writer.mend("slow")
+    assert writer.ask("wait_synced", stop, PATIENCE)
+    until(lambda: writer.ask("problem") is None)
+    assert writer.ask("append", stop, stop + 10) == stop + 10
+    assert writer.ask("close", 1) is None
+    assert writer.recorded() == events(stop + 10)
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from books_kit import TEN_PERCENT
 from sqlalchemy import select
+
 from tuike import _core, process, verify
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.data import Data, DataError

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tuike._core import Follower, Writer, encode_event, estimate_sketch, merge_sketches
 
 SUBS = ("sub1", "sub2", "sub3", "sub4", "sub5")

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.exc import OperationalError
+
 from tuike.data import Data, DataError
 from tuike.stores import engine, migrations, position, rollups, schema
 from tuike.stores.position import PositionMoved

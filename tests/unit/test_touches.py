@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from tuike._core import Batch, Follower, TouchStore, Writer, encode_event
 
 DAY = 86_400_000

@@ -20,6 +20,7 @@
 //! | [`writer`] | [`Writer`]: what a producer calls |
 //! | [`shared`] | the writer's state; append, and moving on to another incarnation |
 //! | [`upkeep`] | the writer's two threads: syncing and mending, allocating ahead |
+//! | [`event_fd`] | how the upkeep wakes an event loop |
 //! | [`window`], [`reader`] | [`Reader`]: one incarnation, live or ended |
 //! | [`check`] | goes through all of an incarnation |
 //!

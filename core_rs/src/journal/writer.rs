@@ -78,7 +78,10 @@ impl Writer {
         let shared = Arc::new(Shared::new(dir.clone(), incarnation, sizes, durability).map_err(Error::io(&dir))?);
         let started = shared.mend(&mut shared.lock());
         match started {
-            Ok(()) => shared.lock().mend_at = Instant::now(),
+            Ok(()) => {
+                shared.lock().mend_at = Instant::now();
+                shared.event.drain();
+            }
             Err(error) if segment::reason(&error) == "disk_full" => {} // tried again every second
             Err(error) => return Err(Error::io(&dir)(error)),
         }
