@@ -17,7 +17,9 @@ from tuike.edge.supervisor import Part, PartFailed, Supervisor
 FAULT = 1
 
 
-async def everything(data: Path, settings: EdgeSettings, admin_port: int, max_levels: int, *, with_demo: bool) -> int:
+async def everything(
+    data: Path, settings: EdgeSettings, admin_port: int, public_url: str | None, max_levels: int, *, with_demo: bool
+) -> int:
     """Edge workers, processor and admin API until told to stop; the exit code.
 
     They stop in that order: the edge answers what has come, the processor folds what the edge has
@@ -27,9 +29,11 @@ async def everything(data: Path, settings: EdgeSettings, admin_port: int, max_le
         return FAULT
     port: int = listeners[0].getsockname()[1]
     where = ["--data", str(data)]
-    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, "--max-levels", str(max_levels)])
+    levels = ["--max-levels", str(max_levels)]
+    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels])
     address = ["--host", settings.host, "--admin-port", str(admin_port)]
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address])
+    links = ["--public-url", public_url or f"http://{settings.host}:{port}"]
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:

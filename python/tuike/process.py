@@ -69,6 +69,8 @@ class Processor:
             self._edges.begin(connection, self._bookkeeper.number, now())
         self._follower = _core.Follower(self._journal)
         self.more = False
+        self.watermark = 0
+        """Everything received before this instant is in the books."""
 
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
@@ -97,6 +99,8 @@ class Processor:
         folded = self._fold(batch, now)
         booked = self._book(batch.watermark, now)
         self.more = batch.more or booked == BOOK_LIMIT
+        if not self.more:
+            self.watermark = batch.watermark
         return folded or booked > 0
 
     def close(self) -> None:
@@ -193,7 +197,7 @@ def run_processor(data: Data, *, max_levels: int = 3) -> None:
         signal.signal(number, lambda *_: stop.set())
     processor = Processor(data, max_levels=max_levels)
     try:
-        with TouchServer(data.processor_socket, processor.touches):
+        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
             control.say_ready()
             _watch_supervisor(stop)
             processor.run(stop)

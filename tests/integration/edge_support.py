@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import secrets
 import socket
 import struct
 import time
@@ -11,13 +12,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgpack
 from aiohttp import web
 
-from tuike._core import Edge, seal
+from tuike._core import Edge, Writer, decode_event, encode_event, seal
 from tuike.edge.app import Limits, Service, wall_clock
 
 SECRET = "5a" * 32
+SEGMENT_HEADER = 64
 MERCHANT_KEY = "merchant-key"
 HOST = b"Host: t.example\r\n"
 PROBLEM = re.compile(rb'"code":"(\w+)"')
@@ -59,29 +60,27 @@ def registry_entries(now: int) -> list[dict[str, Any]]:
 def make_data(path: Path, now: int | None = None) -> Path:
     """A data directory with the secret and a whole registry log."""
     (path / "secret").write_text(SECRET)
-    log = path / "registry" / "registry" / "0000000000000001"
-    log.mkdir(parents=True)
-    with (log / "events").open("wb") as out:
-        for entry in registry_entries(now or wall_clock()):
-            event = b"\x01" + msgpack.packb({1: 5, 5: 1, 40: json.dumps(entry).encode()})
-            out.write(struct.pack("<I", len(event)) + event)
+    writer = Writer(str(path / "registry"), "registry", 1)
+    entries = registry_entries(now or wall_clock())
+    writer.append([encode_event({"kind": "registry", "registry": 1, "body": json.dumps(e).encode()}) for e in entries])
+    writer.close(0)
     return path
 
 
-def events(data: Path, producer: str = "*") -> list[dict[int, Any]]:
-    """The events in the journal, each producer's in order, by field number."""
+def events(data: Path, producer: str = "*") -> list[dict[str, Any]]:
+    """The events written so far, each producer's in order. Reads the segments, since readers of a live journal see only
+    what is synced."""
     found = []
-    for path in sorted((data / "journal").glob(f"{producer}/*/events")):
-        raw = path.read_bytes()
-        while raw:
-            (length,) = struct.unpack_from("<I", raw)
-            found.append(msgpack.unpackb(raw[5 : 4 + length], strict_map_key=False))
-            raw = raw[4 + length :]
+    for path in sorted((data / "journal").glob(f"{producer}/*/*.seg")):
+        with path.open("rb") as segment:
+            segment.seek(SEGMENT_HEADER)
+            while (length := struct.unpack("<4xI", segment.read(8).ljust(8, b"\0"))[0]) > 0:
+                found.append(decode_event(segment.read(8 + length + 4)[8:-4]))
     return found
 
 
 def open_edge(data: Path, producer: str = "edge-0", seed: bytes = bytes(32), **settings: Any) -> Edge:
-    return Edge(str(data), producer, 7, secret=SECRET, seed=seed, **settings)
+    return Edge(str(data), producer, secrets.randbits(63), secret=SECRET, seed=seed, **settings)
 
 
 @contextlib.asynccontextmanager

@@ -18,9 +18,6 @@ from tuike._core import render_metrics
 from tuike.edge import routes
 from tuike.edge.app import Service
 
-KIND, OID, SOURCE = 1, 31, 38
-ORDER = 3
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -56,7 +53,7 @@ async def test_an_order_is_answered_when_it_is_on_the_disk(edge: tuple[Service, 
     ]
     answers = await talk(port, [b"".join(asked)], 2)
     assert [status(answer) for answer in answers] == [202, 202]
-    assert [(event[KIND], event[OID]) for event in events(data)] == [(ORDER, "1"), (ORDER, "2")]
+    assert [(event["kind"], event["oid"]) for event in events(data)] == [("order", "1"), ("order", "2")]
     assert service.edge.synced() >= 2
 
 
@@ -64,7 +61,7 @@ async def test_many_orders_at_once_wait_together(edge: tuple[Service, int], data
     asked = [post(b"/postback", signed(oid=str(i), pid="p", amount="1.00"), FORM) for i in range(40)]
     answers = await asyncio.gather(*(talk(edge[1], [one], 1) for one in asked))
     assert [status(answer) for (answer,) in answers] == [202] * 40
-    assert sorted(int(event[OID]) for event in events(data)) == list(range(40))
+    assert sorted(int(event["oid"]) for event in events(data)) == list(range(40))
 
 
 async def test_an_order_that_is_not_synced_in_time_is_not_acknowledged(

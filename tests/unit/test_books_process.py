@@ -277,7 +277,7 @@ async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) 
     edge.append(*shop(data), click(channel="wechat"))
     processor = Processor(data)
     drain(processor)
-    with TouchServer(data.processor_socket, processor.touches):
+    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
         connector = aiohttp.UnixConnector(str(data.processor_socket))
         async with aiohttp.ClientSession(connector=connector) as session:
             async with session.get(f"http://processor/clicks/{1:016x}{4:016x}") as found:
@@ -285,6 +285,8 @@ async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) 
             for unknown in ("0" * 32, "nonsense"):
                 async with session.get(f"http://processor/clicks/{unknown}") as missing:
                     assert missing.status == 404
+            async with session.get("http://processor/watermark") as mark:
+                assert await mark.json() == {"watermark": processor.watermark}
     processor.close()
 
 
