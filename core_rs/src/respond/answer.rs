@@ -144,7 +144,7 @@ impl Responder {
     }
 }
 
-fn problem(out: &mut Vec<u8>, date: &str, close: bool, head: bool, status: &str, code: &str, lines: &str) {
+pub(super) fn problem(out: &mut Vec<u8>, date: &str, close: bool, head: bool, status: &str, code: &str, lines: &str) {
     let (number, title) = status.split_once(' ').expect("a status line has a reason");
     let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#);
     let mut answer = Answer::new(out, status, date, close, head);

@@ -8,6 +8,7 @@
 
 mod answer;
 mod beacon;
+mod door;
 mod hit;
 mod order;
 mod page;
@@ -23,6 +24,7 @@ use crate::params::{Name, ParamError, Params};
 use crate::registry::{Product, Registry, Status};
 
 pub use answer::{unavailable, unrecorded};
+pub use door::Failure;
 
 /// Longest body of a signed postback or form, in bytes.
 pub const MAX_FORM: usize = 64 << 10;

@@ -1,0 +1,145 @@
+"""The aiohttp door: every request goes to the responder, which knows the routes, and its answer goes out as it is."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from tuike._core import Edge
+
+MAX_HEAD = 16_384
+"""Longest request head, in bytes, as the front's."""
+BODY_LIMITS = {"/e": 1 << 20, "/postback": 64 << 10}
+"""Longest body by path, in bytes; other requests' bodies are not read."""
+BODY_TIMEOUT = 10.0
+"""Seconds for a whole body."""
+SYNC_TIMEOUT = 10.0
+"""Seconds an answer waits for its event to be on the disk. Then it is 503: the event may be there or not, and the
+merchant sends it again, which changes nothing if it is."""
+
+Answer: TypeAlias = tuple[int, str, list[tuple[str, str]], bytes, int | None]
+Clock: TypeAlias = Callable[[], int]
+
+_FIELDS = web.ResponseKey("fields", list[tuple[str, str]])
+
+
+class Syncs:
+    """Who waits for which event to be on the disk."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def wait(self, number: int) -> bool:
+        """Whether event `number` is on the disk, at the latest `SYNC_TIMEOUT` from now."""
+        future = asyncio.get_running_loop().create_future()
+        # numbers come in ascending order: each is given out by an append just before
+        self._waiting.append((number, future))
+        try:
+            await asyncio.wait_for(future, SYNC_TIMEOUT)
+        except TimeoutError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """A sync has ended (`Edge.sync_fd` is readable)."""
+        synced = self._edge.synced()
+        while self._waiting and self._waiting[0][0] <= synced:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+class Routes:
+    """The handler of all edge routes."""
+
+    def __init__(self, edge: Edge, clock: Clock) -> None:
+        self._edge = edge
+        self._clock = clock
+        self.syncs = Syncs(edge)
+
+    def application(self, own: Iterable[web.AbstractRouteDef] = ()) -> web.Application:
+        """An application of the edge's routes, after those of the caller's `own`."""
+        app = web.Application(client_max_size=max(BODY_LIMITS.values()))
+        app.add_routes(own)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.Response:
+        target = _target(request)
+        if _head_size(request) > MAX_HEAD:
+            return self._fail("head_too_large")
+        body = None
+        limit = BODY_LIMITS.get(request.path) if request.method == hdrs.METH_POST else None
+        if limit is not None:
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT):
+                    body = await _read(request, limit)
+            except TimeoutError:
+                return self._fail("body_too_slow")
+            if body is None:
+                return self._fail("body_too_large")
+        # the peer of a connection that has just been lost has no name any more; nobody will see the answer
+        peer = request.remote or "0.0.0.0"
+        answer = self._edge.respond(request.method, target, request.raw_headers, peer, body, self._clock())
+        number = answer[4]
+        if number is not None and not await self.syncs.wait(number):
+            return self._fail("not_synced")
+        return response(answer)
+
+    def _fail(self, reason: str) -> web.Response:
+        answer = response(self._edge.fail(reason, self._clock()))  # type: ignore[arg-type]
+        answer.force_close()
+        return answer
+
+
+def response(answer: Answer) -> web.Response:
+    """The responder's answer for aiohttp to send; `prepare` gives it exactly these fields."""
+    status, reason, fields, body, _ = answer
+    result = web.Response(status=status, reason=reason, body=body)
+    result[_FIELDS] = [(name, value) for name, value in fields if name != hdrs.CONNECTION]
+    return result
+
+
+async def prepare(response: web.StreamResponse, closing: bool) -> None:
+    """The last touch before a response's head is written: the responder's fields and no others, but for those that
+    are the connection's. `closing`: it is the last on its connection."""
+    if closing and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
+    fields = response.get(_FIELDS)
+    if fields is not None:
+        connection = response.headers.get(hdrs.CONNECTION)
+        response.headers.clear()
+        response.headers.extend(fields)
+        if connection is not None:
+            response.headers[hdrs.CONNECTION] = connection
+
+
+def _target(request: web.Request) -> bytes:
+    """Path and query as sent; of an absolute form (RFC 9112, section 3.2.2) what follows the host."""
+    raw = request.raw_path
+    if not raw.startswith("/"):
+        raw = request.rel_url.raw_path_qs
+    return raw.encode("utf-8", "surrogateescape")
+
+
+def _head_size(request: web.Request) -> int:
+    """Bytes of the request's head, with a line's end for each field (and what separates it from its name)."""
+    fields = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    return len(request.method) + len(request.raw_path) + 14 + fields
+
+
+async def _read(request: web.Request, limit: int) -> bytes | None:
+    """The whole body, or None where it is longer than `limit`."""
+    if request.content_length is not None and request.content_length > limit:
+        return None
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)

@@ -1,0 +1,115 @@
+"""One worker process: `python -m tuike.edge.worker`, its configuration as JSON in `TUIKE_WORKER`.
+
+It inherits its listening socket from the supervisor, so what has connected to it while a worker was being replaced
+is served by the next."""
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import uvloop
+
+from tuike import control
+from tuike._core import Edge
+from tuike.edge.app import TICK, Limits, Service, wall_clock
+
+VARIABLE = "TUIKE_WORKER"
+SPARE_DESCRIPTORS = 256
+"""Descriptors kept for everything that is no connection."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a worker is started with."""
+
+    data: str
+    producer: str = "edge-0"
+    listener: int = -1
+    durability: Literal["process", "interval", "always"] = "interval"
+    segment_bytes: int = 67_108_864
+    front: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    cross_site_cookies: bool = False
+    readable_cookie: bool = False
+    drain_grace: float = 1.0
+
+
+def main() -> None:
+    """Serves until SIGTERM or until the supervisor is gone, then drains."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
+    uvloop.run(_run(config, raise_descriptor_limit() - SPARE_DESCRIPTORS))
+
+
+async def _run(config: Config, connections: int) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Ctrl-C reaches the whole foreground group; the supervisor decides in which order to stop
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    control.when_alone(loop, stop.set)
+    edge = open_edge(config)
+    if not await _registry_is_whole(edge, stop):
+        edge.close(wall_clock())
+        return
+    service = Service(
+        edge, socket.socket(fileno=config.listener), front=config.front, limits=Limits(connections=connections)
+    )
+    await service.start()
+    gc.collect()
+    gc.freeze()
+    control.say_ready()
+    await stop.wait()
+    await service.drain(grace=config.drain_grace)
+    await service.close()
+
+
+def open_edge(config: Config) -> Edge:
+    """The worker's core, with fresh randomness."""
+    return Edge(
+        config.data,
+        config.producer,
+        # 63 bits: positions keep it as a signed integer
+        secrets.randbits(63) or 1,
+        secret=(Path(config.data) / "secret").read_text().strip(),
+        seed=secrets.token_bytes(32),
+        durability=config.durability,
+        segment_bytes=config.segment_bytes,
+        trusted_proxies=config.trusted_proxies,
+        cross_site_cookies=config.cross_site_cookies,
+        readable_cookie=config.readable_cookie,
+    )
+
+
+async def _registry_is_whole(edge: Edge, stop: asyncio.Event) -> bool:
+    """Waits for the registry's snapshot: without it every code would be judged unknown. False: told to stop."""
+    if not edge.ready:
+        _log.info("waiting for the registry")
+    while not edge.ready:
+        if stop.is_set():
+            return False
+        await asyncio.sleep(TICK)
+        edge.tick(wall_clock())
+    return True
+
+
+def raise_descriptor_limit() -> int:
+    """Lifts the soft limit of open files to the hard one; the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Workers as processes: sockets handed down, deaths survived, drains without a lost or reset request."""
+
+import asyncio
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from edge_support import events, get, make_data, names, read_all, talk, until
+
+from tuike.edge import worker
+from tuike.edge.supervisor import Part, PartFailed, Supervisor, open_listeners, worker_parts
+
+MOST_IDLE = 20_000
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_data(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def supervised(data: Path, workers: int = 2) -> AsyncIterator[tuple[Supervisor, int]]:
+    listeners = open_listeners("127.0.0.1", 0, workers)
+    port = listeners[0].getsockname()[1]
+    supervisor = Supervisor([worker_parts(listeners, worker.Config(str(data), drain_grace=0.3))], listeners)
+    await supervisor.start()
+    try:
+        yield supervisor, port
+    finally:
+        await supervisor.stop()
+
+
+def by_producer(data: Path) -> Counter[str]:
+    return Counter({path.name: len(events(data, path.name)) for path in (data / "journal").iterdir()})
+
+
+class Load:
+    """Clients that ask without pause on kept connections, reconnect when told that an answer was the last, and stop
+    when they are refused. Every request must be answered; anything else is in `faults`."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.answered = 0
+        self.faults: list[str] = []
+        self.refused = 0
+        self.stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, clients: int) -> None:
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(clients)]
+
+    async def stop(self) -> None:
+        self.stopping = True
+        await asyncio.gather(*self._tasks)
+
+    async def _client(self) -> None:
+        while not self.stopping:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except ConnectionRefusedError:
+                self.refused += 1
+                return
+            try:
+                while await self._ask(reader, writer):
+                    pass
+            except (ConnectionError, asyncio.IncompleteReadError) as fault:
+                self.faults.append(repr(fault))
+            finally:
+                writer.close()
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether the connection goes on."""
+        if self.stopping:
+            return False
+        writer.write(get(b"/c/7"))
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 302")
+        self.answered += 1
+        return b"\r\nConnection: close\r\n" not in head
+
+
+async def test_all_workers_serve_the_one_port(data: Path) -> None:
+    async with supervised(data) as (_, port):
+        for _ in range(40):
+            assert names(await talk(port, [get(b"/c/1")], 1, pause=0)) == ["1"]
+    counts = by_producer(data)
+    assert counts.total() == 40 and all(counts[producer] > 0 for producer in ("edge-0", "edge-1"))
+
+
+async def test_a_killed_worker_is_restarted_and_its_successor_serves_its_queue(data: Path) -> None:
+    async with supervised(data, workers=1) as (supervisor, port):
+        first = supervisor.process("edge-0")
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        for _, writer in waiting:
+            writer.write(get(b"/c/1"))
+        os.kill(first, signal.SIGKILL)
+        for reader, writer in waiting:
+            assert names(await read_all(reader, 1)) == ["1"]
+            writer.close()
+        assert supervisor.process("edge-0") not in (None, first)
+
+
+async def test_a_stop_under_load_loses_and_resets_nothing(data: Path) -> None:
+    async with supervised(data) as (supervisor, port):
+        load = Load(port)
+        load.start(16)
+        await until(lambda: load.answered > 500)
+        await supervisor.stop()
+        await load.stop()
+    assert load.faults == []
+    assert load.refused == 16
+    assert load.answered == len(events(data))
+
+
+async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path) -> None:
+    async with supervised(data) as (supervisor, port):
+        load = Load(port)
+        load.start(8)
+        for name in ("edge-0", "edge-1"):
+            old = supervisor.process(name)
+            assert old is not None
+            seen = load.answered
+            await until(lambda seen=seen: load.answered > seen + 200)
+            os.kill(old, signal.SIGTERM)
+            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old), timeout=10)
+        seen = load.answered
+        await until(lambda: load.answered > seen + 200, timeout=10)
+        await load.stop()
+    assert load.faults == [] and load.refused == 0
+    assert load.answered == len(events(data))
+
+
+async def test_the_workers_end_when_the_supervisor_is_killed(data: Path) -> None:
+    script = f"""
+import asyncio
+from tuike.edge import worker
+from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
+async def main():
+    listeners = open_listeners("127.0.0.1", 0, 2)
+    supervisor = Supervisor([worker_parts(listeners, worker.Config({str(data)!r}, drain_grace=0.1))], listeners)
+    await supervisor.start()
+    print(*(supervisor.process(name) for name in ("edge-0", "edge-1")), flush=True)
+    await supervisor.failed()
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    workers = [int(pid) for pid in (await process.stdout.readline()).split()]
+    assert len(workers) == 2 and all(map(is_running, workers))
+    process.kill()
+    await process.wait()
+    await until(lambda: not any(map(is_running, workers)), timeout=10)
+
+
+def is_running(pid: int) -> bool:
+    """Alive, and no zombie that nobody has reaped."""
+    try:
+        return re.search(r"^State:\s+Z", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is None
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_part_that_cannot_start_stops_everything() -> None:
+    bad = Part("bad", [sys.executable, "-c", "raise SystemExit(2)"])
+    wait = "import os, time; os.write(int(os.environ['TUIKE_CONTROL']), b'ready\\n'); time.sleep(60)"
+    good = Part("good", [sys.executable, "-c", wait])
+    supervisor = Supervisor([[good], [bad]])
+    with pytest.raises(PartFailed, match=r"bad could not start \(exit code 2\)"):
+        await supervisor.start()
+    assert supervisor.process("good") is None
+
+
+async def test_a_port_in_use_is_refused_even_where_it_could_be_shared() -> None:
+    (first,) = open_listeners("127.0.0.1", 0, 1)
+    with first, pytest.raises(OSError, match="in use"):
+        open_listeners("127.0.0.1", first.getsockname()[1], 1)
+
+
+async def test_very_many_idle_connections_are_held_and_each_is_still_answered(data: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(MOST_IDLE, hard - 300)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    clients: list[socket.socket] = []
+    try:
+        async with supervised(data) as (_, port):
+            for _ in range(count):
+                clients.append(socket.create_connection(("127.0.0.1", port)))
+            for client in clients:
+                client.sendall(get(b"/c/1"))
+            for client in clients:
+                assert client.recv(4096).startswith(b"HTTP/1.1 302")
+            for client in clients:
+                client.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for client in clients:
+            client.close()
+    assert len(events(data)) == count
