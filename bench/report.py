@@ -13,6 +13,9 @@ BASE = "plain aiohttp, records nothing"
 SATURATED = 0.95
 """A generator busier than this share of its core may be what is measured."""
 
+DISTURBED = 0.85
+"""A server in a closed loop that had less than this share of its core had to share it with other programs."""
+
 Json = dict[str, Any]
 
 
@@ -39,7 +42,7 @@ def summary(rounds: Sequence[Json]) -> list[Json]:
     for workload, server in keys:
         own = _of(rounds, workload, server)
         row = {"workload": workload, "server": server}
-        for name in ("requests_per_second", "server_cpu_us", "p50_us", "p99_us", "busy"):
+        for name in ("requests_per_second", "server_cpu_us", "server_share", "p50_us", "p99_us", "busy"):
             values = [measured[name] for measured in own]
             row[name] = {"median": statistics.median(values), "least": min(values), "most": max(values)}
         row["times"] = _median(own, "requests_per_second") / _median(base, "requests_per_second")
@@ -76,6 +79,8 @@ def table(result: Json) -> str:
             f"{busy:.0%}" + (" (its limit)" if busy > SATURATED else ""),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    if any(row["server_share"]["median"] < DISTURBED for row in result["summary"]):
+        lines += ["", "Other programs had part of the cores meanwhile: the comparison by CPU is the steadier one."]
     for name, count in result["counts"].items():
         lines += ["", f"{name}: {count['answered']:,} hits answered, {count['journaled']:,} in the journal."]
     return "\n".join(lines)

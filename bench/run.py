@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -109,16 +110,19 @@ def _turns(rounds: int) -> Iterator[tuple[int, str, Kind]]:
 
 
 def _measure(command: Sequence[str], server: Server, core: int) -> Json:
-    """One run of the generator, with the server's processor time for each request of it in µs."""
-    before = server.cpu()
+    """One run of the generator, with the server's processor time: µs for each request, and its share of the core."""
+    before, began = server.cpu(), time.monotonic()
     done = subprocess.run(
         command, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {core}), check=False
     )
-    used = server.cpu() - before
+    used, elapsed = server.cpu() - before, time.monotonic() - began
     if done.returncode != 0:
         raise ServerFailed(done.stderr.strip())
     measured: Json = json.loads(done.stdout)
-    return measured | {"server_cpu_us": round(used / measured["sent"] * 1e6, 2)}
+    return measured | {
+        "server_cpu_us": round(used / measured["sent"] * 1e6, 2),
+        "server_share": round(used / elapsed, 3),
+    }
 
 
 def _recorded(measured: Json) -> int:

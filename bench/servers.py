@@ -26,8 +26,6 @@ STOP_LIMIT = 60.0
 """Seconds a server has to end after SIGTERM."""
 VISITORS = 64
 """Browsers whose cookies the returning ones send."""
-READ = 100_000
-"""Events counted with one read of the journal."""
 
 Found = TypeVar("Found")
 
@@ -71,7 +69,7 @@ class Server:
 
     def hits(self) -> int | None:
         """Views and clicks in its journal, once it has stopped; None where it records nothing."""
-        return None if self.data is None else journaled_hits(self.data.journal)
+        return None if self.data is None else journaled_hits(self.data)
 
 
 @dataclass(frozen=True)
@@ -118,14 +116,14 @@ def returning_cookies(host: str) -> list[str]:
     return cookies
 
 
-def journaled_hits(journal: Path) -> int:
-    """Views and clicks in all journals under a root, counted or set aside."""
-    follower = _core.Follower(str(journal))
-    after: dict[int, int] = {}
+def journaled_hits(data: Data) -> int:
+    """Records in the edge's journals: views and clicks, since the bench asks for nothing else."""
     hits = 0
-    while (batch := follower.read(after, READ, now())).count:
-        after |= batch.upto
-        hits += sum(sum(outcomes.values()) for outcomes in batch.hit_counts().values())
+    for path in data.journal.glob("edge-*/*"):
+        found = _core.check_journal(str(path))
+        if found["damage"]:
+            raise ServerFailed(f"its journal is damaged: {found['damage']}")
+        hits += found["records"]
     return hits
 
 
