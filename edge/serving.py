@@ -78,15 +78,16 @@ def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
 async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     loop = asyncio.get_running_loop()
-    told = loop.create_future()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: told.done() or told.set_result(None))
+        loop.add_signal_handler(number, told.set)
     try:
         await supervised.start()
         await asyncio.to_thread(announce)
-        failed = loop.create_task(supervised.failed())
-        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
-        failed.cancel()
+        ends = [loop.create_task(told.wait()), loop.create_task(supervised.failed())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         await supervised.stop()
     except PartFailed as error:
         print(f"tuike: {error}", file=sys.stderr)

@@ -64,15 +64,21 @@ def with_data(command: Command) -> Command:
 def with_edge(command: Command) -> Command:
     cores = config.available_cores()
     for add in (
-        option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."),
-        option("--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."),
+        option(
+            "--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."
+        ),
+        option(
+            "--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."
+        ),
         option(
             "--durability",
             type=click.Choice(["process", "interval", "always"]),
             default="interval",
             help="What an answered hit survives: the process's end; a power cut but for 100 ms (orders: all); a power cut.",
         ),
-        option("--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."),
+        option(
+            "--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."
+        ),
         option(
             "--trusted-proxies",
             multiple=True,

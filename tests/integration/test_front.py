@@ -90,8 +90,16 @@ EXCHANGES = {
     "a click while a slow request runs": ([get(b"/slow?i=A"), get(b"/c/9")], ["slow A", "9"], False),
     "body cut in two, then a click": ([POST10 + b"01234", b"56789", get(b"/c/5")], ["POST 10", "5"], False),
     "body and click in one segment": ([POST10 + b"0123456789" + get(b"/c/5")], ["POST 10", "5"], False),
-    "ignored body, then a click": ([post(b"/ignore", b"abcdef")[:-3], b"def", get(b"/c/5")], ["ignored body", "5"], False),
-    "end of a body and half a head": ([POST10 + b"0123456789GET /c/8 HT", b"TP/1.1\r\nHost: x\r\n\r\n"], ["POST 10", "8"], False),
+    "ignored body, then a click": (
+        [post(b"/ignore", b"abcdef")[:-3], b"def", get(b"/c/5")],
+        ["ignored body", "5"],
+        False,
+    ),
+    "end of a body and half a head": (
+        [POST10 + b"0123456789GET /c/8 HT", b"TP/1.1\r\nHost: x\r\n\r\n"],
+        ["POST 10", "8"],
+        False,
+    ),
     "chunked body, then a click": ([CHUNKED + b"3\r\nabc\r\n", b"0\r\n\r\n", get(b"/c/5")], ["POST 3", "5"], False),
     "declined upgrade, then a click": ([UPGRADE + get(b"/c/4")], ["declined", "4"], False),
     # ... unless the front has answered there before
@@ -101,11 +109,19 @@ EXCHANGES = {
         [*map(str, range(200)), "POST 3"],
         True,
     ),
-    "handed over with half a head": ([get(b"/c/1") + b"POST /ec", b"ho HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"], ["1", "POST 3"], True),
+    "handed over with half a head": (
+        [get(b"/c/1") + b"POST /ec", b"ho HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"],
+        ["1", "POST 3"],
+        True,
+    ),
     "handed over with its body following": ([get(b"/c/1") + POST10, b"01234", b"56789"], ["1", "POST 10"], True),
     # refused
     "two ways to tell the length": ([SMUGGLE + get(b"/c/6")], ["400"], True),
-    "two lengths": ([b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd"], ["400"], True),
+    "two lengths": (
+        [b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd"],
+        ["400"],
+        True,
+    ),
     "bare LF": ([b"GET /c/1 HTTP/1.1\nHost: x\n\n"], ["400"], True),
     "folded field": ([b"GET /c/1 HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n"], ["400"], True),
     "space before the colon": ([b"GET /c/1 HTTP/1.1\r\nHost : x\r\n\r\n"], ["400"], True),
@@ -113,7 +129,11 @@ EXCHANGES = {
     "TLS hello": ([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"], ["400"], True),
     "a head too large": ([get(b"/c/1")[:-2] + b"A: " + b"a" * 9000, b"a" * 9000], ["head_too_large"], True),
     "a target too long": ([b"GET /c/1?" + b"a" * 9000, b"a" * 9000], ["target_too_long"], True),
-    "a large head in whole lines": ([get(b"/c/1", *(b"A%d: " % i + b"a" * 999 for i in range(20)))], ["head_too_large"], True),
+    "a large head in whole lines": (
+        [get(b"/c/1", *(b"A%d: " % i + b"a" * 999 for i in range(20)))],
+        ["head_too_large"],
+        True,
+    ),
     # the connection's end
     "Connection: close": ([get(b"/c/1", b"Connection: close")], ["1"], True),
     "Connection: close, then more": ([get(b"/c/1", b"Connection: close") + get(b"/c/2")], ["1"], True),

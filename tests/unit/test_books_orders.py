@@ -16,6 +16,7 @@ from books_kit import (
     touch,
 )
 from sqlalchemy import select
+
 from tuike.books.records import conversion_id
 from tuike.stores import schema
 
