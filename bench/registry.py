@@ -1,6 +1,6 @@
 """A data directory with what the bench's requests name: 1,000 promoters, 50 products, 1,000 links.
 
-`python bench/instance.py DATA` makes one; then `tuike serve --data DATA`.
+`python bench/registry.py DATA` makes one; then `tuike serve --data DATA`.
 """
 
 import json
