@@ -189,7 +189,7 @@ class Edge:
         """Answers a request that aiohttp has parsed: status, reason, headers, body, and the number that `synced`
         has to reach before the answer may be sent (None: send it)."""
     def fail(
-        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"], now: int
+        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "malformed_body", "not_synced"], now: int
     ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
         """The answer where a request could not be read to its end, or its event is not on the disk in time."""
     def count_malformed(self) -> None: ...

@@ -129,6 +129,7 @@ impl Edge {
             "target_too_long" => Failure::TargetTooLong,
             "body_too_large" => Failure::BodyTooLarge,
             "body_too_slow" => Failure::BodyTooSlow,
+            "malformed_body" => Failure::MalformedBody,
             "not_synced" => Failure::NotSynced,
             _ => return Err(PyValueError::new_err(format!("no such reason: {reason}"))),
         };
