@@ -120,7 +120,7 @@ impl Rule {
 
     /// A pool over all levels of the rule and the platform; then a missing level's units go to the
     /// platform, or once more over the present levels with weight above 0.
-    fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
+    pub fn split_pool(&self, pool: u64, present: [bool; MAX_LEVELS]) -> Split {
         let [first, second, third, mut platform] = share_out(pool, &self.weights);
         let mut levels = [first, second, third];
         let mut weights = [0; MAX_LEVELS];
@@ -147,7 +147,7 @@ fn rate_floor(amount: u64, rate: u64) -> u64 {
     (u128::from(amount) * u128::from(rate) / u128::from(WHOLE_RATE)) as u64
 }
 
-/// `parse` keeps the sum of a rule's weights above 0, unless its pool is 0, and below 10^22.
+/// `parse` keeps the sum of a rule's weights above 0 and below 10^22.
 fn share_out<const N: usize>(total: u64, weights: &[u128; N]) -> [u64; N] {
     money::allocate_array(total, weights).expect("a rule's weights can share out its pool")
 }
@@ -212,16 +212,19 @@ fn parse_levels(levels: &Value, total: u64, unit: u32) -> Result<(usize, [u128; 
     if levels.len() > MAX_LEVELS {
         return refuse("too_many_levels", format!("a rule has at most {MAX_LEVELS} levels"));
     }
-    // value ÷ total and share ÷ 100 %, both as parts of total × 100 %, so that no division is needed
-    let whole = u128::from(total) * u128::from(WHOLE_RATE);
+    // value ÷ total and share ÷ 100 %, both as parts of total × 100 %, so that no division is needed;
+    // of a total of 0 only shares and values of 0 can be had, which are the same parts of 1
+    let unit_of_shares = u128::from(total.max(1));
+    let whole = unit_of_shares * u128::from(WHOLE_RATE);
     let mut weights = [None; MAX_LEVELS];
     for level in levels {
         let level = object(level, "a level")?;
         known_keys(level, &["level", "value", "share"])?;
         let number = level_number(level)?;
         let weight = match (decimal(level, "value", unit)?, decimal(level, "share", RATE_DECIMALS)?) {
+            (Some(value), None) if value > total => return above_pool(),
             (Some(value), None) => u128::from(value) * u128::from(WHOLE_RATE),
-            (None, Some(share)) => u128::from(share) * u128::from(total),
+            (None, Some(share)) => u128::from(share) * unit_of_shares,
             _ => return refuse("bad_level", format!("level {number} has either a `value` or a `share`")),
         };
         if weights[number - 1].replace(weight).is_some() {
@@ -231,9 +234,13 @@ fn parse_levels(levels: &Value, total: u64, unit: u32) -> Result<(usize, [u128; 
     let highest = weights.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
     let [first, second, third] = weights.map(|weight| weight.unwrap_or(0));
     let Some(platform) = whole.checked_sub(first + second + third) else {
-        return refuse("levels_above_pool", "the levels together get more than the rule pays");
+        return above_pool();
     };
     Ok((highest, reduce([first, second, third, platform])))
+}
+
+fn above_pool<T>() -> Result<T, RuleError> {
+    refuse("levels_above_pool", "the levels together get more than the rule pays")
 }
 
 fn level_number(level: &Map<String, Value>) -> Result<usize, RuleError> {
@@ -246,10 +253,10 @@ fn level_number(level: &Map<String, Value>) -> Result<usize, RuleError> {
     }
 }
 
-/// The same proportions in the smallest integers, which keeps most splits within 64 bits.
+/// The same proportions, not all 0, in the smallest integers, which keeps most splits within 64 bits.
 fn reduce<const N: usize>(weights: [u128; N]) -> [u128; N] {
     let divisor = weights.iter().copied().fold(0, greatest_common_divisor);
-    if divisor == 0 { weights } else { weights.map(|weight| weight / divisor) }
+    weights.map(|weight| weight / divisor)
 }
 
 fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
@@ -299,125 +306,4 @@ pub fn split_many(rule: &Rule, amounts: &[u64], present: [bool; MAX_LEVELS], out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const ALL: [bool; 3] = [true; 3];
-
-    fn rule(json: &str) -> Rule {
-        Rule::parse(json, "CNY").unwrap()
-    }
-
-    fn parts(split: Split) -> [u64; 5] {
-        let [a, b, c] = split.levels;
-        [split.pool, a, b, c, split.platform]
-    }
-
-    #[test]
-    fn splits_as_the_rule_says() {
-        let two =
-            r#"{"type":"percentage","value":"10.0","levels":[{"level":2,"value":"3.0"},{"level":1,"value":"5.0"}]}"#;
-        let three = r#""levels":[{"level":1,"share":"50"},{"level":2,"share":"30"},{"level":3,"share":"20"}]}"#;
-        let again = format!(r#"{{"type":"percentage","value":"10","missing_level":"redistribute",{three}"#);
-        let fixed = format!(r#"{{"type":"fixed","value":"1.01",{three}"#);
-        let gap = r#"{"type":"fixed","value":"9","levels":[{"level":3,"value":"4"},{"level":1,"share":"50"}]}"#;
-        for (json, amount, present, expected) in [
-            (two, 10_000, ALL, [1_000, 500, 300, 0, 200]),
-            (two, 10_000, [true, false, false], [1_000, 500, 0, 0, 500]),
-            (two, 25, ALL, [2, 1, 1, 0, 0]), // 2.5 is 2; of 1.0, 0.6 and 0.4 level 2 takes the unit
-            (two, 35, ALL, [4, 2, 1, 0, 1]), // 3.5 is 4
-            (two, 0, ALL, [0; 5]),
-            (&again, 10_000, ALL, [1_000, 500, 300, 200, 0]),
-            (&again, 10_000, [true, true, false], [1_000, 625, 375, 0, 0]),
-            (&again, 10_000, [false, false, false], [1_000, 0, 0, 0, 1_000]),
-            (&fixed, 10_000, ALL, [101, 51, 30, 20, 0]), // 50.5, 30.3, 20.2
-            (&fixed, 100, ALL, [50, 25, 15, 10, 0]),     // cut to half the amount
-            (gap, 10_000, ALL, [900, 450, 0, 400, 50]),
-            (r#"{"type":"percentage","value":"50"}"#, 3, ALL, [1, 1, 0, 0, 0]), // half even 2, ceiling 1
-            (r#"{"type":"percentage","value":"0"}"#, 99, ALL, [0; 5]),
-            (r#"{"type":"percentage","value":"0.0001"}"#, MAX_AMOUNT, ALL, [1_000_000_000, 1_000_000_000, 0, 0, 0]),
-            (r#"{"type":"percentage","value":"10","max_per_order":"3"}"#, 9_900, ALL, [300, 300, 0, 0, 0]),
-            (r#"{"type":"percentage","value":"10","min_amount":"99"}"#, 9_900, ALL, [990, 990, 0, 0, 0]),
-            (r#"{"type":"percentage","value":"10","min_amount":"99"}"#, 9_899, ALL, [0; 5]),
-        ] {
-            assert_eq!(
-                parts(rule(json).split(Some(amount), present).unwrap()),
-                expected,
-                "{json} {amount} {present:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn without_an_amount_fixed_pays_uncut_and_percentage_nothing() {
-        assert_eq!(rule(r#"{"type":"fixed","value":"8","max_per_order":"1","min_amount":"5"}"#).pool(None), Some(800));
-        assert_eq!(rule(r#"{"type":"percentage","value":"8"}"#).pool(None), None);
-    }
-
-    #[test]
-    fn bad_rules_are_refused_with_their_code() {
-        let level = |levels: &str| format!(r#"{{"type":"percentage","value":"10","levels":{levels}}}"#);
-        for (json, code) in [
-            ("{", "bad_rule"),
-            ("[]", "bad_rule"),
-            (r#"{"value":"1"}"#, "bad_rule"),
-            (r#"{"type":"tiered","tiers":[]}"#, "unknown_type"),
-            (r#"{"type":"fixed"}"#, "bad_value"),
-            (r#"{"type":"fixed","value":1}"#, "bad_value"),
-            (r#"{"type":"fixed","value":"one"}"#, "bad_value"),
-            (r#"{"type":"fixed","value":"-1"}"#, "negative_value"),
-            (r#"{"type":"fixed","value":"1.001"}"#, "too_many_decimals"),
-            (r#"{"type":"percentage","value":"1.00001"}"#, "too_many_decimals"),
-            (r#"{"type":"percentage","value":"50.0001"}"#, "above_ceiling"),
-            (r#"{"type":"percentage","value":"5","rate":"5"}"#, "unknown_key"),
-            (r#"{"type":"percentage","value":"5","missing_level":"burn"}"#, "bad_rule"),
-            (r#"{"type":"percentage","value":"5","min_amount":"-1"}"#, "negative_value"),
-            (&level("{}"), "bad_level"),
-            (&level("[]"), "bad_level"),
-            (&level("[1]"), "bad_rule"),
-            (&level(r#"[{"level":0,"value":"1"}]"#), "bad_level"),
-            (&level(r#"[{"level":"1","value":"1"}]"#), "bad_level"),
-            (&level(r#"[{"level":4,"value":"1"}]"#), "too_many_levels"),
-            (&level(r#"[{},{},{},{}]"#), "too_many_levels"),
-            (&level(r#"[{"level":1}]"#), "bad_level"),
-            (&level(r#"[{"level":1,"value":"1","share":"1"}]"#), "bad_level"),
-            (&level(r#"[{"level":1,"value":"1","name":"x"}]"#), "unknown_key"),
-            (&level(r#"[{"level":1,"value":"-1"}]"#), "negative_value"),
-            (&level(r#"[{"level":1,"value":"1"},{"level":1,"value":"1"}]"#), "duplicate_level"),
-            (&level(r#"[{"level":1,"value":"7"},{"level":2,"value":"3.0001"}]"#), "levels_above_pool"),
-            (&level(r#"[{"level":1,"share":"70"},{"level":2,"value":"3.0001"}]"#), "levels_above_pool"),
-        ] {
-            assert_eq!(Rule::parse(json, "CNY").unwrap_err().code, code, "{json}");
-        }
-        assert_eq!(Rule::parse("{}", "XXX").unwrap_err().code, "bad_currency");
-        assert_eq!(Rule::parse(&" ".repeat(MAX_RULE_BYTES + 1), "CNY").unwrap_err().code, "bad_rule");
-    }
-
-    proptest! {
-        #[test]
-        fn the_parts_sum_to_the_pool(
-            value in 0u64..=500_000, shares in [0u64..400_000, 0u64..300_000, 0u64..300_000],
-            amount in 0..=MAX_AMOUNT, present: [bool; 3], redistribute: bool,
-        ) {
-            let levels: Vec<_> = shares.iter().enumerate()
-                .map(|(i, s)| format!(r#"{{"level":{},"share":"{}.{:04}"}}"#, i + 1, s / 10_000, s % 10_000)).collect();
-            let missing = if redistribute { "redistribute" } else { "platform" };
-            let json = format!(
-                r#"{{"type":"percentage","value":"{}.{:04}","missing_level":"{missing}","levels":[{}]}}"#,
-                value / 10_000, value % 10_000, levels.join(","),
-            );
-            let split = rule(&json).split(Some(amount), present).unwrap();
-            prop_assert!(split.pool <= amount / 2);
-            prop_assert_eq!(split.levels.iter().sum::<u64>() + split.platform, split.pool);
-            for (level, present) in split.levels.iter().zip(present) {
-                prop_assert!(present || *level == 0);
-            }
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused(json in "[-a-z0-9\\[\\]{}\":,. ]{0,60}") {
-            let _ = Rule::parse(&json, "CNY");
-        }
-    }
-}
+mod tests;

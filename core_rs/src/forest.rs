@@ -92,23 +92,18 @@ impl Forest {
         self.indexes.get(code).copied()
     }
 
-    /// The code of a promoter's index.
-    pub fn code(&self, index: u32) -> &str {
-        &self.codes[index as usize]
-    }
-
     /// A new promoter, whose parent counts from always.
-    pub fn add(&mut self, code: &str, parent: Option<u32>) -> Result<u32, ForestError> {
+    pub fn add(&mut self, code: &str, parent: Option<&str>) -> Result<(), ForestError> {
         if self.indexes.contains_key(code) {
             return Err(ForestError::Exists);
         }
         if self.len() == MAX_PROMOTERS {
             return Err(ForestError::Full);
         }
-        self.check_parent(parent)?;
+        let parent = self.find_parent(parent)?;
         let index = self.intern(code);
-        self.link(index, parent.unwrap_or(NONE));
-        Ok(index)
+        self.link(index, parent);
+        Ok(())
     }
 
     /// Many new promoters at once, all or none: `parents` are indexes into `codes`, -1 for none. They
@@ -140,13 +135,12 @@ impl Forest {
 
     /// Another parent, or none, from `at` on; the past stands. A change never counts from before the
     /// last one made, so that the forest is free of loops at every instant.
-    pub fn set_parent(&mut self, index: u32, parent: Option<u32>, at: u64) -> Result<(), ForestError> {
-        self.check(index)?;
-        self.check_parent(parent)?;
-        if parent.is_some_and(|parent| self.is_below(parent, index)) {
+    pub fn set_parent(&mut self, code: &str, parent: Option<&str>, at: u64) -> Result<(), ForestError> {
+        let index = self.find(code)?;
+        let parent = self.find_parent(parent)?;
+        if self.is_below(parent, index) {
             return Err(ForestError::Loop);
         }
-        let parent = parent.unwrap_or(NONE);
         self.changed = self.changed.max(at);
         let at_creation = Change { since: 0, parent: self.parents[index as usize] };
         let changes = self.history.entry(index).or_insert_with(|| vec![at_creation]);
@@ -157,22 +151,22 @@ impl Forest {
     }
 
     /// Sets the parent once: false where there is one already.
-    pub fn bind(&mut self, index: u32, parent: u32, at: u64) -> Result<bool, ForestError> {
-        self.check(index)?;
+    pub fn bind(&mut self, code: &str, parent: &str, at: u64) -> Result<bool, ForestError> {
+        let index = self.find(code)?;
+        self.find_parent(Some(parent))?;
         if self.parents[index as usize] != NONE {
             return Ok(false);
         }
-        self.set_parent(index, Some(parent), at)?;
+        self.set_parent(code, Some(parent), at)?;
         Ok(true)
     }
 
     /// The promoter, the parent, the grandparent ..., at most `max_levels`, as the forest was at `at`.
-    pub fn chain(&self, index: u32, at: u64, max_levels: usize) -> Result<Vec<u32>, ForestError> {
-        self.check(index)?;
+    pub fn chain(&self, code: &str, at: u64, max_levels: usize) -> Result<Vec<&str>, ForestError> {
+        let mut next = self.find(code)?;
         let mut chain = Vec::new();
-        let mut next = index;
         while next != NONE && chain.len() < max_levels {
-            chain.push(next);
+            chain.push(&*self.codes[next as usize]);
             next = self.parent_at(next, at);
         }
         Ok(chain)
@@ -203,8 +197,8 @@ impl Forest {
     }
 
     /// Counts all below a promoter, today: one step a member, and no room but the counts.
-    pub fn team(&self, index: u32) -> Result<Team, ForestError> {
-        self.check(index)?;
+    pub fn team(&self, code: &str) -> Result<Team, ForestError> {
+        let index = self.find(code)?;
         let mut team = Team::default();
         let mut at = index;
         let mut depth = 0;
@@ -233,12 +227,13 @@ impl Forest {
         Ok(team)
     }
 
-    fn check(&self, index: u32) -> Result<(), ForestError> {
-        if (index as usize) < self.len() { Ok(()) } else { Err(ForestError::UnknownPromoter) }
+    fn find(&self, code: &str) -> Result<u32, ForestError> {
+        self.index(code).ok_or(ForestError::UnknownPromoter)
     }
 
-    fn check_parent(&self, parent: Option<u32>) -> Result<(), ForestError> {
-        parent.map_or(Ok(()), |parent| self.check(parent)).map_err(|_| ForestError::UnknownParent)
+    /// `NONE` for no parent.
+    fn find_parent(&self, parent: Option<&str>) -> Result<u32, ForestError> {
+        parent.map_or(Ok(NONE), |parent| self.index(parent).ok_or(ForestError::UnknownParent))
     }
 
     fn parent_at(&self, index: u32, at: u64) -> u32 {
@@ -249,7 +244,7 @@ impl Forest {
         }
     }
 
-    /// Whether `index` is `ancestor` or below it; a walk up.
+    /// Whether `index` (perhaps `NONE`) is `ancestor` or below it; a walk up.
     fn is_below(&self, mut index: u32, ancestor: u32) -> bool {
         while index != NONE && index != ancestor {
             index = self.parents[index as usize];

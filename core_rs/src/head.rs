@@ -12,6 +12,7 @@ const MAX_FIELDS: usize = 64;
 
 /// What the bytes at the start of a connection's unread data are.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for one request, on the stack")]
 pub enum Scan<'a> {
     /// The beginning of a head that may yet become ours.
     Partial,

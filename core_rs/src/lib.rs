@@ -1,17 +1,20 @@
 //! The core of tuike, readable along a click's way:
 //!
-//! `head` (bytes → request) → `respond` (request + `registry` → answer and `event`, with `params`,
-//! `target`, `agents`, `identity`, `json`) → `journal` (events on disk). `metrics` counts beside it.
-//! Then, in batches: `attribution` (who gets credit), `forest` (who invited whom), `commission` and
-//! `money` (who gets what).
+//! `front` (sockets) → `head` (bytes → request) → `respond` (request + `registry` → answer and `event`,
+//! with `params`, `target`, `agents`, `identity`, `json`) → `journal` (events on disk); `edge` joins
+//! them for one worker, `registry_log` keeps its registry new, `metrics` counts.
+//! Then, in batches: `fold` (what all producers wrote → sums, with `sketch`, and `touches`),
+//! `attribution` (who gets credit), `forest` (who invited whom), `commission` and `money` (who gets what).
 //!
-//! Pure: no I/O and no clock outside `journal` and `metrics`.
+//! Pure: no I/O and no clock outside `front`, `journal`, `registry_log`, `metrics`, `touches`, and `edge`
+//! and `fold`, which drive them.
 
 pub mod agents;
 pub mod attribution;
 pub mod commission;
 pub mod edge;
 pub mod event;
+pub mod fold;
 pub mod forest;
 pub mod front;
 pub mod head;
@@ -24,4 +27,6 @@ pub mod params;
 pub mod registry;
 pub mod registry_log;
 pub mod respond;
+pub mod sketch;
 pub mod target;
+pub mod touches;

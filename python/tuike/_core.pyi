@@ -4,7 +4,7 @@ Times are milliseconds since the Unix epoch; money is in minor units; ids are 32
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 __version__: str
 
@@ -61,8 +61,9 @@ class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(self, after: Mapping[int, int], limit: int) -> Batch:
-        """The next events of each incarnation above the given sequence numbers, at most about `limit`."""
+    def read(self, after: Mapping[int, int], limit: int, now: int) -> Batch:
+        """The next events of each incarnation above the given sequence numbers (none given: from the first), at
+        most `limit`, by turns. `now` is the time, taken before the call. ValueError: an event of a newer version."""
 
 @final
 class Batch:
@@ -73,7 +74,8 @@ class Batch:
         """Incarnation to the last sequence number read, for those that brought something."""
     @property
     def watermark(self) -> int:
-        """Everything received before this instant is in this batch or an earlier one."""
+        """Everything received before this instant is in this batch or an earlier one: the least promise of the
+        live producers (one silent for 30 s is left out) and of `now`. It stands still while `more`."""
     @property
     def count(self) -> int: ...
     @property
@@ -81,9 +83,11 @@ class Batch:
         """Whether the limit cut this read short."""
     @property
     def damage(self) -> list[tuple[str, int, int, int]]:
-        """Damaged stretches found: producer, incarnation, offset in bytes, length in bytes."""
+        """Damaged stretches found: producer, incarnation, offset in bytes as if the incarnation's segments were
+        one file, length in bytes."""
     def hit_counts(self) -> dict[int, dict[str, int]]:
-        """Per incarnation: hits by outcome (`counted`, `bot`, `prefetch`, or the reason set aside)."""
+        """Per incarnation: hits by outcome (`counted`, `bot`, `prefetch`, or the reason set aside), and events
+        that do not read (`malformed`)."""
     def events(self) -> list[tuple[int, int, str, dict[str, Any]]]:
         """All that is no hit: incarnation, sequence number, producer, the event's fields."""
     def rollups(self) -> list[tuple[int, str, str, str, str, int, str, int, int, int, int, bytes]]:
@@ -92,27 +96,37 @@ class Batch:
         sketch of visitors (empty: none)."""
 
 def merge_sketches(sketches: Sequence[bytes]) -> bytes:
-    """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %)."""
+    """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %; bytes as Apache
+    DataSketches has them, none for nobody). ValueError: not a sketch."""
 
-def estimate_sketch(sketch: bytes) -> int: ...
+def estimate_sketch(sketch: bytes) -> int:
+    """How many different visitors: the same however they came and were merged."""
 
 # --- touches -----------------------------------------------------------------------------------
 
 @final
 class TouchStore:
-    """Clicks and views by visitor, customer, device and fingerprint. Owned by one process."""
+    """Clicks and views by visitor, customer, device and fingerprint, in slices by UTC day of `at`.
+
+    Owned by one process; OSError where another has it open, or the disk fails: then open it again."""
 
     def __init__(self, path: str) -> None: ...
     def put(self, batch: Batch) -> None:
-        """Adds the hits of a batch; adding one again changes nothing."""
-    def persist(self, sync: bool) -> None: ...
-    def click(self, id: str) -> dict[str, Any] | None: ...
+        """Adds the hits of a batch that name a merchant, whether they count or not; adding one again changes
+        nothing. Survives the end of the process; call `persist(True)` before committing a position past them."""
+    def persist(self, sync: bool) -> None:
+        """Hands what was put to the operating system, or with `sync` to the disk."""
+    def click(self, id: str) -> dict[str, Any] | None:
+        """The click of this id, as `path` has it."""
     def path(
         self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
     ) -> list[dict[str, Any]]:
-        """Touches of a merchant in [since, until], ordered by time then event id."""
-    def drop_before(self, instant: int) -> int: ...
-    def close(self) -> None: ...
+        """Touches of a merchant in [since, until], ordered by time then event id; of more than 10,000 the newest.
+        The event's fields without address, prefix, agent, fingerprint and referrer."""
+    def drop_before(self, instant: int) -> int:
+        """Drops the days that ended at or before `instant`; how many there were."""
+    def close(self) -> None:
+        """Syncs and closes; every other method raises ValueError then."""
 
 # --- identity ----------------------------------------------------------------------------------
 
@@ -122,6 +136,12 @@ def seal(secret: str, purpose: str, plain: bytes, nonce: bytes) -> str:
 
 def unseal(secret: str, purpose: str, sealed: str) -> bytes:
     """ValueError where it was sealed under another secret or for another purpose."""
+
+def pseudonym(day_key: bytes, address: str) -> tuple[str, str]:
+    """An address as it may be kept: its keyed hash (id) and its network (/24, IPv6 /48)."""
+
+def look_agent(agent: bytes) -> tuple[int, bool]:
+    """A user agent's hash and whether it says that it is a bot."""
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
@@ -230,46 +250,66 @@ def exponent(currency: str) -> int | None:
 def parse_amount(text: str, currency: str) -> int:
     """Minor units of a decimal string. ValueError: `bad_amount` or `bad_currency`."""
 
-def format_amount(amount: int, currency: str) -> str: ...
+def format_amount(amount: int, currency: str) -> str:
+    """The decimal string, sign and all. ValueError: `bad_currency`."""
 
 @final
 class Rule:
     """A commission rule, checked when written."""
 
-    def __init__(self, rule: str, currency: str) -> None:
-        """From JSON. ValueError with a code and what is wrong."""
+    def __new__(cls, rule: str, currency: str) -> Self:
+        """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
+        `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `above_ceiling`, `bad_level`,
+        `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_currency`."""
+    @property
+    def levels(self) -> int:
+        """The highest level that the rule names."""
+    def below_min_amount(self, amount: int | None) -> bool:
+        """Whether the order is too small to pay anything; its pool is 0 then."""
     def pool(self, amount: int | None) -> int | None:
-        """What the order pays in all; None: the rule needs an amount and there is none."""
+        """What the order pays in all; None: the rule needs an amount and there is none.
+        ValueError `bad_amount`: more than 15 digits."""
     def split(self, amount: int | None, present: Sequence[bool]) -> tuple[int, list[int], int] | None:
-        """Pool, each level's part (levels that are not present have 0), the platform's part."""
+        """Pool, each level's part, the platform's part. As many levels as the rule's highest; those
+        that are not present (what `present` does not say is not) have 0."""
+    def split_pool(self, pool: int, present: Sequence[bool]) -> tuple[list[int], int]:
+        """A pool's parts by level and the platform's, as in `split`. ValueError `bad_amount`."""
     def split_many(self, amounts: Sequence[int], present: Sequence[bool]) -> bytes:
         """Many splits at once: little-endian int64, per amount the levels' parts then the platform's."""
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
-    """Largest remainder: integers that sum to `total`, in proportion, ties to the earlier."""
+    """Largest remainder: integers that sum to `total`, in proportion, ties to the earlier.
+    ValueError: `no_weight` above 0 for a total above 0, `too_large` (total x sum of 2^128 or more)."""
 
 def weights(
-    model: Literal["first", "last", "linear", "time_decay", "position"], times: Sequence[int], half_life: int = 604_800_000
+    model: Literal["first", "last", "linear", "time_decay", "position"], times: Sequence[int], half_life: int = ...
 ) -> list[int]:
-    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending)."""
+    """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending). The half-life of `time_decay`
+    is 7 days by default. ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour),
+    `too_many_touches`."""
 
 @final
 class Forest:
     """Who invited whom, with its history. 16 bytes a promoter and what changed."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def __len__(self) -> int: ...
     def load(self, ids: Sequence[str], parents: Sequence[int]) -> None:
-        """Many at once: `parents` are indexes into `ids`, -1 for none."""
-    def add(self, id: str, parent: str | None, at: int) -> None:
-        """ValueError `exists`, `unknown_parent`."""
+        """Many new promoters at once, all or none: `parents` are indexes into `ids`, -1 for none. They are
+        the parents at creation; what changed since follows by `set_parent`, in the order it was done.
+        ValueError `exists`, `unknown_parent`, `loop`."""
+    def add(self, id: str, parent: str | None) -> None:
+        """A new promoter, whose parent counts from always. ValueError `exists`, `unknown_parent`."""
     def set_parent(self, id: str, parent: str | None, at: int) -> None:
-        """ValueError `unknown_promoter`, `unknown_parent`, `loop`."""
+        """From `at` on, but never from before the last change made (of any promoter).
+        ValueError `unknown_promoter`, `unknown_parent`, `loop`."""
     def bind(self, id: str, parent: str, at: int) -> bool:
-        """Sets the parent once: False where there is one already."""
+        """Sets the parent once: False where there is one already. ValueError as `set_parent`."""
     def chain(self, id: str, at: int, max_levels: int) -> list[str]:
-        """The promoter, the parent, the grandparent ... as the tree was at `at`."""
+        """The promoter, the parent, the grandparent ... as the tree was at `at`.
+        ValueError `unknown_promoter`."""
     def chains(self, indexes: bytes, max_levels: int) -> bytes:
-        """Batch over today's tree: u32 indexes in, `max_levels` u32 each out, 0xffffffff for none."""
+        """Batch over today's tree: u32 indexes in, `max_levels` u32 each out, 0xffffffff for none.
+        Little-endian; promoters are counted from 0 as they came in."""
     def team(self, id: str) -> tuple[int, int, list[int]]:
-        """Direct, total, and the count on each level below."""
+        """Direct, total, and the count on each level below. ValueError `unknown_promoter`."""

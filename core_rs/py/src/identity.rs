@@ -1,6 +1,10 @@
-//! Sealing, and the request parser for tests.
+//! Sealing, pseudonyms, the query parser.
+use std::net::IpAddr;
+use std::sync::{LazyLock, Mutex};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use tuike_core::agents::Agents;
 use tuike_core::{event, identity, params};
 
 fn key(hex: &str) -> PyResult<[u8; 32]> {
@@ -26,4 +30,19 @@ pub fn unseal(secret: &str, purpose: &str, sealed: &str) -> PyResult<Vec<u8>> {
 #[pyfunction]
 pub fn parse_query(query: &[u8]) -> Vec<(String, String)> {
     params::pairs(query).map(|((name, value), _)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// The pseudonym of an address under a day's key, and its network.
+#[pyfunction]
+pub fn pseudonym(day_key: &[u8], address: IpAddr) -> PyResult<(String, String)> {
+    let key = day_key.try_into().map_err(|_| PyValueError::new_err("a day's key is 32 bytes"))?;
+    let id = identity::DayKey::new(key).address(address);
+    Ok((String::from_utf8_lossy(&event::hex(&id)).into_owned(), identity::prefix(address)))
+}
+
+#[pyfunction]
+pub fn look_agent(agent: &[u8]) -> (u64, bool) {
+    static AGENTS: LazyLock<Mutex<Agents>> = LazyLock::new(Mutex::default);
+    let found = AGENTS.lock().expect("looking up does not panic").look(agent);
+    (found.hash, found.bot)
 }

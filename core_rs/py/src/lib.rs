@@ -1,7 +1,10 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
+mod fold;
 mod identity;
+mod journal;
 mod metrics;
+mod money;
 
 use pyo3::prelude::*;
 
@@ -10,7 +13,15 @@ mod _core {
     #[pymodule_export]
     use super::edge::Edge;
     #[pymodule_export]
-    use super::identity::{parse_query, seal, unseal};
+    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
+    #[pymodule_export]
+    use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
+    #[pymodule_export]
+    use super::journal::{
+        JournalFull, JournalReader, Writer, check_journal, decode_event, encode_event, incarnations, live_marks,
+    };
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
+    #[pymodule_export]
+    use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
 }

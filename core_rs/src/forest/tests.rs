@@ -4,15 +4,14 @@ use proptest::prelude::*;
 /// a -> b -> c -> d, and e without parent.
 fn family() -> Forest {
     let mut forest = Forest::new();
-    for (code, parent) in [("d", None), ("c", Some(0)), ("b", Some(1)), ("a", Some(2)), ("e", None)] {
+    for (code, parent) in [("d", None), ("c", Some("d")), ("b", Some("c")), ("a", Some("b")), ("e", None)] {
         forest.add(code, parent).unwrap();
     }
     forest
 }
 
 fn chain(forest: &Forest, code: &str, at: u64, max_levels: usize) -> String {
-    let chain = forest.chain(forest.index(code).unwrap(), at, max_levels).unwrap();
-    chain.iter().map(|i| forest.code(*i)).collect()
+    forest.chain(code, at, max_levels).unwrap().concat()
 }
 
 #[test]
@@ -26,11 +25,10 @@ fn a_chain_is_cut_at_max_levels() {
 #[test]
 fn a_chain_is_that_of_its_instant() {
     let mut forest = family();
-    let [a, b, e] = ["a", "b", "e"].map(|code| forest.index(code).unwrap());
-    forest.set_parent(a, Some(e), 100).unwrap();
-    forest.set_parent(b, None, 200).unwrap();
-    forest.set_parent(a, Some(b), 300).unwrap();
-    forest.set_parent(a, Some(e), 300).unwrap();
+    forest.set_parent("a", Some("e"), 100).unwrap();
+    forest.set_parent("b", None, 200).unwrap();
+    forest.set_parent("a", Some("b"), 300).unwrap();
+    forest.set_parent("a", Some("e"), 300).unwrap();
     for (at, expected) in [(0, "abc"), (99, "abc"), (100, "ae"), (299, "ae"), (300, "ae"), (u64::MAX, "ae")] {
         assert_eq!(chain(&forest, "a", at, 3), expected, "at {at}");
     }
@@ -41,10 +39,9 @@ fn a_chain_is_that_of_its_instant() {
 #[test]
 fn a_change_never_counts_from_before_the_last_one() {
     let mut forest = family();
-    let [a, b, d, e] = ["a", "b", "d", "e"].map(|code| forest.index(code).unwrap());
-    forest.set_parent(a, Some(e), 100).unwrap();
-    forest.set_parent(b, None, 200).unwrap();
-    forest.set_parent(d, Some(b), 50).unwrap(); // at 50 b was still below d
+    forest.set_parent("a", Some("e"), 100).unwrap();
+    forest.set_parent("b", None, 200).unwrap();
+    forest.set_parent("d", Some("b"), 50).unwrap(); // at 50 b was still below d
     assert_eq!(chain(&forest, "d", 199, 9), "d");
     assert_eq!(chain(&forest, "d", 200, 9), "db");
 }
@@ -53,31 +50,31 @@ fn a_change_never_counts_from_before_the_last_one() {
 fn loops_are_refused() {
     let mut forest = family();
     for (code, parent) in [("d", "a"), ("a", "a"), ("b", "a")] {
-        let (index, parent) = (forest.index(code).unwrap(), forest.index(parent));
-        assert_eq!(forest.set_parent(index, parent, 1), Err(ForestError::Loop));
+        assert_eq!(forest.set_parent(code, Some(parent), 1), Err(ForestError::Loop));
     }
-    assert_eq!(forest.bind(0, 3, 1), Err(ForestError::Loop));
+    assert_eq!(forest.bind("d", "a", 1), Err(ForestError::Loop));
     assert_eq!(chain(&forest, "a", 9, 9), "abcd");
 }
 
 #[test]
 fn binds_once() {
     let mut forest = family();
-    assert_eq!(forest.bind(4, 0, 5), Ok(true));
-    assert_eq!(forest.bind(4, 1, 6), Ok(false));
+    assert_eq!(forest.bind("e", "d", 5), Ok(true));
+    assert_eq!(forest.bind("e", "c", 6), Ok(false));
     assert_eq!((chain(&forest, "e", 4, 3), chain(&forest, "e", 5, 3)), ("e".into(), "ed".into()));
 }
 
 #[test]
 fn who_is_unknown_is_said() {
     let mut forest = family();
-    assert_eq!(forest.add("a", None), Err(ForestError::Exists));
-    assert_eq!(forest.add("f", Some(9)), Err(ForestError::UnknownParent));
-    assert_eq!(forest.set_parent(9, None, 0), Err(ForestError::UnknownPromoter));
-    assert_eq!(forest.set_parent(0, Some(9), 0), Err(ForestError::UnknownParent));
-    assert_eq!(forest.bind(9, 0, 0), Err(ForestError::UnknownPromoter));
-    assert_eq!(forest.chain(9, 0, 3), Err(ForestError::UnknownPromoter));
-    assert_eq!(forest.team(9), Err(ForestError::UnknownPromoter));
+    assert_eq!(forest.add("a", Some("x")), Err(ForestError::Exists));
+    assert_eq!(forest.add("f", Some("x")), Err(ForestError::UnknownParent));
+    assert_eq!(forest.set_parent("x", None, 0), Err(ForestError::UnknownPromoter));
+    assert_eq!(forest.set_parent("a", Some("x"), 0), Err(ForestError::UnknownParent));
+    assert_eq!(forest.bind("x", "a", 0), Err(ForestError::UnknownPromoter));
+    assert_eq!(forest.bind("a", "x", 0), Err(ForestError::UnknownParent));
+    assert_eq!(forest.chain("x", 0, 3), Err(ForestError::UnknownPromoter));
+    assert_eq!(forest.team("x"), Err(ForestError::UnknownPromoter));
     assert_eq!(forest.chains(&[4, 9, NONE], 2), [4, NONE, NONE, NONE, NONE, NONE]);
     assert!(forest.chains(&[4], 0).is_empty());
     assert_eq!(forest.len(), 5);
@@ -109,9 +106,9 @@ fn a_million_deep_is_no_deeper_a_stack() {
     let parents: Vec<i64> = (-1..DEEP as i64 - 1).collect();
     let mut forest = Forest::new();
     forest.load(&codes, &parents).unwrap();
-    let team = forest.team(0).unwrap();
+    let team = forest.team("0").unwrap();
     assert_eq!((team.direct, team.total, team.by_level.len()), (1, DEEP as u64 - 1, DEEP - 1));
-    assert_eq!(forest.set_parent(0, Some(DEEP as u32 - 1), 0), Err(ForestError::Loop));
+    assert_eq!(forest.set_parent("0", codes.last().map(String::as_str), 0), Err(ForestError::Loop));
 }
 
 #[test]
@@ -120,11 +117,11 @@ fn a_promoter_takes_16_bytes() {
 }
 
 /// The counts of a team, by asking every promoter for its whole chain.
-fn team_by_chains(forest: &Forest, index: u32) -> Team {
+fn team_by_chains(forest: &Forest, code: &str) -> Team {
     let mut team = Team::default();
-    for other in 0..forest.len() as u32 {
+    for other in &forest.codes {
         let chain = forest.chain(other, u64::MAX, usize::MAX).unwrap();
-        if let Some(depth) = chain.iter().position(|i| *i == index).filter(|depth| *depth > 0) {
+        if let Some(depth) = chain.iter().position(|above| *above == code).filter(|depth| *depth > 0) {
             team.by_level.resize(team.by_level.len().max(depth), 0);
             team.by_level[depth - 1] += 1;
             team.total += 1;
@@ -137,25 +134,24 @@ fn team_by_chains(forest: &Forest, index: u32) -> Team {
 proptest! {
     #[test]
     fn teams_and_batch_chains_agree_with_chains(
-        parents in prop::collection::vec(any::<prop::sample::Index>(), 1..30),
-        moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()), 0..40),
+        parents in prop::collection::vec(0usize..30, 1..30),
+        moves in prop::collection::vec((0usize..30, 0usize..40), 0..40),
     ) {
+        let code = |i: usize| i.to_string();
         let mut forest = Forest::new();
         for (i, parent) in parents.iter().enumerate() {
-            let parent = parent.index(i + 1); // itself: none
-            forest.add(&i.to_string(), (parent < i).then_some(parent as u32)).unwrap();
+            forest.add(&code(i), (*parent < i).then_some(&*code(*parent))).unwrap();
         }
-        let n = forest.len();
-        for (at, (child, parent, some)) in moves.iter().enumerate() {
-            let _ = forest.set_parent(child.index(n) as u32, some.then_some(parent.index(n) as u32), at as u64);
+        for (at, (child, parent)) in moves.iter().enumerate() {
+            // of those that are unknown or would be a loop nothing is made
+            let _ = forest.set_parent(&code(*child), (*parent < 30).then_some(&*code(*parent)), at as u64);
         }
-        let all: Vec<u32> = (0..n as u32).collect();
+        let all: Vec<u32> = (0..forest.len() as u32).collect();
         let batch = forest.chains(&all, 3);
-        for i in 0..n as u32 {
-            prop_assert_eq!(forest.team(i).unwrap(), team_by_chains(&forest, i));
-            let mut chain = forest.chain(i, u64::MAX, 3).unwrap();
-            chain.resize(3, NONE);
-            prop_assert_eq!(&batch[3 * i as usize..][..3], &chain[..]);
+        for (i, indexes) in batch.chunks_exact(3).enumerate() {
+            prop_assert_eq!(forest.team(&code(i)).unwrap(), team_by_chains(&forest, &code(i)));
+            let chain: Vec<&str> = indexes.iter().filter(|j| **j != NONE).map(|j| &*forest.codes[*j as usize]).collect();
+            prop_assert_eq!(chain, forest.chain(&code(i), u64::MAX, 3).unwrap());
         }
     }
 }

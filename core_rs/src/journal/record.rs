@@ -118,6 +118,17 @@ impl Batch {
         self.count = self.count.min(count);
     }
 
+    /// The wire forms of the events.
+    #[cfg(test)]
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.frames[..];
+        std::iter::from_fn(move || {
+            let (frame, after) = (!rest.is_empty()).then(|| rest.split_at(size(rest)))?;
+            rest = after;
+            Some(payload(frame))
+        })
+    }
+
     pub(super) fn frames(&mut self) -> &mut [u8] {
         &mut self.frames
     }

@@ -26,6 +26,7 @@ HEX_ID = String(32)
 
 # --- bookkeeping of the folds themselves ---------------------------------------------------------
 
+# `books_number`: the number of the last event that the bookkeeper applied.
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 
 positions = Table(
@@ -68,6 +69,7 @@ merchants = Table(
     Column("secret", Text, nullable=False),  # sealed under the instance's secret
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
 )
 
 products = Table(
@@ -87,6 +89,7 @@ products = Table(
     Column("fraud", Text, nullable=False),  # JSON, defaults filled in
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
 )
 
 rules = Table(
@@ -109,6 +112,7 @@ promoters = Table(
     Column("customers", Text, nullable=False),  # JSON
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
 )
 
 promoter_parents = Table(
@@ -137,6 +141,7 @@ links = Table(
     Column("expires", BigInteger, nullable=True),
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
 )
 
 tokens = Table(

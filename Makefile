@@ -1,0 +1,45 @@
+# setup: a virtual environment with everything; run: setup, then the whole service with its demo;
+# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: setup run test bench check need clean
+
+setup: need $(VENV)/.installed
+
+need:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: Python 3.11 or newer; apt-get install python3 python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $$($(PYTHON) --version); tuike needs Python 3.11 or newer (make PYTHON=python3.12)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: Python's venv; apt-get install python3-venv" >&2; exit 2; }
+	@command -v cargo >/dev/null || { echo "missing: Rust 1.90 or newer; install it with rustup (https://rustup.rs)" >&2; exit 2; }
+	@command -v cc >/dev/null || { echo "missing: a C compiler to link with; apt-get install gcc" >&2; exit 2; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt Cargo.toml Cargo.lock core_rs/Cargo.toml core_rs/py/Cargo.toml $(shell find core_rs -name '*.rs' -o -name '*.js' 2>/dev/null)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip maturin
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group test --group bench
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+run: setup
+	$(BIN)/tuike serve --demo $(ARGS)
+
+test: setup
+	cargo test --workspace --quiet
+	$(BIN)/pytest -n auto $(ARGS)
+
+bench: setup
+	$(BIN)/python bench/run.py $(ARGS)
+
+check: setup
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest tuike._core
+
+clean:
+	rm -rf $(VENV) target data

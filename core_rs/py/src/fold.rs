@@ -1,0 +1,232 @@
+//! `Follower`, `Batch`, `TouchStore` and the sketches of visitors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict, PyMapping};
+use tuike_core::event::{Event, Id, Value, hex, unhex};
+use tuike_core::touches::{self, Key, Touch};
+use tuike_core::{fold, sketch};
+
+#[pyclass(frozen, module = "tuike._core")]
+pub struct Follower(Mutex<fold::Follower>);
+
+#[pymethods]
+impl Follower {
+    #[new]
+    fn new(root: PathBuf) -> Follower {
+        Follower(Mutex::new(fold::Follower::new(&root)))
+    }
+
+    fn read(&self, py: Python<'_>, after: &Bound<'_, PyMapping>, limit: usize, now: u64) -> PyResult<Batch> {
+        let after = after.items()?.extract::<Vec<(u64, u64)>>()?.into_iter().collect();
+        let read = || lock(&self.0).map(|mut follower| follower.read(&after, limit, now));
+        py.detach(read)?.map(Batch).map_err(fold_error)
+    }
+}
+
+#[pyclass(frozen, module = "tuike._core")]
+pub struct Batch(fold::Batch);
+
+/// Producer, incarnation, offset, length.
+type Damage = (String, u64, u64, u64);
+/// Incarnation, sequence number, producer, fields.
+type Other<'py> = (u64, u64, String, Bound<'py, PyDict>);
+/// Bucket, merchant, product, promoter, channel, label number, label, four counts, sketch.
+type Row<'a, 'py> = (u64, &'a str, &'a str, &'a str, &'a str, u8, &'a str, u64, u64, u64, u64, Bound<'py, PyBytes>);
+
+#[pymethods]
+impl Batch {
+    #[getter]
+    fn upto(&self) -> BTreeMap<u64, u64> {
+        self.0.upto.clone()
+    }
+
+    #[getter]
+    fn watermark(&self) -> u64 {
+        self.0.watermark
+    }
+
+    #[getter]
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    #[getter]
+    fn more(&self) -> bool {
+        self.0.more
+    }
+
+    #[getter]
+    fn damage(&self) -> Vec<Damage> {
+        let stretch = |d: &fold::Damage| (d.source.producer.to_string(), d.source.incarnation, d.offset, d.length);
+        self.0.damage.iter().map(stretch).collect()
+    }
+
+    fn hit_counts(&self) -> BTreeMap<u64, BTreeMap<String, u64>> {
+        self.0.hit_counts.clone()
+    }
+
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Other<'py>>> {
+        let other = |(source, seq, event): (&fold::Source, u64, Event<'_>)| {
+            Ok((source.incarnation, seq, source.producer.to_string(), fields(py, &event)?))
+        };
+        self.0.events().map(other).collect()
+    }
+
+    fn rollups<'a, 'py>(&'a self, py: Python<'py>) -> Vec<Row<'a, 'py>> {
+        let row = |row: &'a fold::Rollup| {
+            let fold::Dimensions { bucket, merchant, product, promoter, channel, label_number, label } =
+                &row.dimensions;
+            let fold::Counts { impressions, clicks, bots, prefetches } = row.counts;
+            let visitors = PyBytes::new(py, &row.visitors);
+            let sums = (impressions, clicks, bots, prefetches);
+            (
+                *bucket,
+                merchant.as_str(),
+                product.as_str(),
+                promoter.as_str(),
+                channel.as_str(),
+                *label_number,
+                label.as_str(),
+                sums.0,
+                sums.1,
+                sums.2,
+                sums.3,
+                visitors,
+            )
+        };
+        self.0.rollups.iter().map(row).collect()
+    }
+}
+
+#[pyclass(frozen, module = "tuike._core")]
+pub struct TouchStore(Mutex<Option<touches::TouchStore>>);
+
+impl TouchStore {
+    /// Calls `f` with the open store, the GIL released.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut touches::TouchStore) -> Result<T, touches::Error> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            let mut store = lock(&self.0)?;
+            let store = store.as_mut().ok_or_else(|| PyValueError::new_err("the touch store is closed"))?;
+            f(store).map_err(|e| PyOSError::new_err(e.to_string()))
+        })
+    }
+}
+
+#[pymethods]
+impl TouchStore {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<TouchStore> {
+        let open = || touches::TouchStore::open(Path::new(&path));
+        let store = py.detach(open).map_err(|e| PyOSError::new_err(format!("{}: {e}", path.display())))?;
+        Ok(TouchStore(Mutex::new(Some(store))))
+    }
+
+    fn put(&self, py: Python<'_>, batch: &Bound<'_, Batch>) -> PyResult<()> {
+        let batch = &batch.get().0;
+        self.with(py, |store| store.put(batch.hits()))
+    }
+
+    fn persist(&self, py: Python<'_>, sync: bool) -> PyResult<()> {
+        self.with(py, |store| store.persist(sync))
+    }
+
+    fn click<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let id = parse_id(id)?;
+        self.with(py, |store| store.click(&id))?.map(|touch| touch_fields(py, &touch)).transpose()
+    }
+
+    fn path<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        merchant: &str,
+        key: &str,
+        since: u64,
+        until: u64,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let key = match kind {
+            "visitor" => Key::Visitor(parse_id(key)?),
+            "cust" => Key::Customer(key),
+            "did" => Key::Device(key),
+            "fingerprint" => Key::Fingerprint(parse_id(key)?),
+            _ => return Err(PyValueError::new_err(format!("touches are not kept by {kind:?}"))),
+        };
+        let path = self.with(py, |store| store.path(key, merchant, since, until))?;
+        path.iter().map(|touch| touch_fields(py, touch)).collect()
+    }
+
+    fn drop_before(&self, py: Python<'_>, instant: u64) -> PyResult<usize> {
+        self.with(py, |store| store.drop_before(instant))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| match lock(&self.0)?.take() {
+            Some(store) => store.persist(true).map_err(|e| PyOSError::new_err(e.to_string())),
+            None => Ok(()),
+        })
+    }
+}
+
+#[pyfunction]
+pub fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<PyBackedBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let merged = sketch::merge(sketches.iter().map(|bytes| &**bytes)).map_err(sketch_error)?;
+    Ok(PyBytes::new(py, &merged))
+}
+
+#[pyfunction]
+pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
+    tuike_core::sketch::estimate(sketch).map_err(sketch_error)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| PyRuntimeError::new_err("a call before this one has panicked"))
+}
+
+fn fold_error(e: fold::Error) -> PyErr {
+    match e {
+        fold::Error::Newer { .. } => PyValueError::new_err(e.to_string()),
+        fold::Error::Journal(e) => PyOSError::new_err(e.to_string()),
+    }
+}
+
+fn sketch_error(e: sketch::Error) -> PyErr {
+    PyValueError::new_err(e.to_string())
+}
+
+fn parse_id(text: &str) -> PyResult<Id> {
+    unhex(text.as_bytes()).ok_or_else(|| PyValueError::new_err(format!("{text:?} is no id of 32 hex digits")))
+}
+
+fn touch_fields<'py>(py: Python<'py>, touch: &Touch) -> PyResult<Bound<'py, PyDict>> {
+    fields(py, &touch.event().map_err(|e| PyOSError::new_err(e.to_string()))?)
+}
+
+/// An event's present fields by name: ids as hex, `body` as bytes.
+fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("kind", event.kind.name())?;
+    let mut result = Ok(());
+    event.fields(|_, name, value| {
+        let set = match value {
+            Value::Uint(v) => dict.set_item(name, v),
+            Value::Bool(v) => dict.set_item(name, v),
+            Value::Id(v) => dict.set_item(name, std::str::from_utf8(&hex(&v)).expect("hex is ASCII")),
+            Value::Text(v) => dict.set_item(name, v),
+            Value::Bytes(v) => dict.set_item(name, PyBytes::new(py, v)),
+        };
+        if result.is_ok() {
+            result = set;
+        }
+    });
+    result.map(|()| dict)
+}

@@ -1,0 +1,172 @@
+//! Reading what all producers have journalled, and folding the hits of it.
+//!
+//! [`Follower`] reads, fairly, each incarnation up to its writer's mark; [`Batch`] holds what one read
+//! brought: hits summed into rows and counts, everything else as it came, for the bookkeeper.
+
+mod follower;
+mod rollups;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use follower::Follower;
+pub use rollups::{Counts, Dimensions, Rollup};
+
+use crate::event::{DecodeError, Event};
+use crate::journal;
+use rollups::{MALFORMED, Rollups, outcome};
+
+#[derive(Debug)]
+pub enum Error {
+    Journal(journal::Error),
+    /// An event of a newer tuike: this program must not go past it.
+    Newer {
+        producer: String,
+        incarnation: u64,
+        seq: u64,
+        version: u8,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Journal(e) => write!(f, "{e}"),
+            Error::Newer { producer, incarnation, seq, version } => write!(
+                f,
+                "journal {producer}/{incarnation:016x}, event {seq}: written by a newer tuike (version {version})"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<journal::Error> for Error {
+    fn from(e: journal::Error) -> Error {
+        Error::Journal(e)
+    }
+}
+
+/// Whose record it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub producer: Arc<str>,
+    pub incarnation: u64,
+}
+
+/// A stretch of an incarnation that holds no valid record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub source: Source,
+    /// Where it begins, bytes, as if the incarnation's segments were one file.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// A record that was read, its payload in [`Records::bytes`].
+struct Record {
+    /// Index into [`Records::sources`].
+    source: usize,
+    seq: u64,
+    payload: Range<usize>,
+}
+
+/// What one read brought, as it stands in the journals.
+#[derive(Default)]
+struct Records {
+    bytes: Vec<u8>,
+    sources: Vec<Source>,
+    list: Vec<Record>,
+}
+
+impl Records {
+    fn push(&mut self, source: usize, seq: u64, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.list.push(Record { source, seq, payload: start..self.bytes.len() });
+    }
+
+    fn payload(&self, record: &Record) -> &[u8] {
+        &self.bytes[record.payload.clone()]
+    }
+}
+
+/// What one read brought. Its memory is that of the records and of at most six rows a hit.
+pub struct Batch {
+    records: Records,
+    /// Incarnation to the last sequence number read, for those that brought something.
+    pub upto: BTreeMap<u64, u64>,
+    /// Everything received before this instant is in this batch or an earlier one, ms.
+    pub watermark: u64,
+    /// Whether the limit cut this read short.
+    pub more: bool,
+    pub damage: Vec<Damage>,
+    /// Hits by incarnation and outcome: `counted`, or the reason set aside. An event that does not
+    /// read is counted here as `malformed`.
+    pub hit_counts: BTreeMap<u64, BTreeMap<String, u64>>,
+    pub rollups: Vec<Rollup>,
+}
+
+impl Batch {
+    /// Folds the hits of what was read.
+    fn fold(records: Records) -> Result<Batch, Error> {
+        let mut upto = BTreeMap::new();
+        let mut counts: BTreeMap<(usize, &str), u64> = BTreeMap::new();
+        let mut rollups = Rollups::default();
+        for record in &records.list {
+            let source = &records.sources[record.source];
+            upto.insert(source.incarnation, record.seq);
+            match Event::decode(records.payload(record)) {
+                Ok(event) if event.kind.is_hit() => {
+                    *counts.entry((record.source, outcome(&event))).or_default() += 1;
+                    rollups.add(&event);
+                }
+                Ok(_) => {}
+                Err(DecodeError::Malformed(_)) => *counts.entry((record.source, MALFORMED)).or_default() += 1,
+                Err(DecodeError::Version(version)) => {
+                    return Err(Error::Newer {
+                        producer: source.producer.to_string(),
+                        incarnation: source.incarnation,
+                        seq: record.seq,
+                        version,
+                    });
+                }
+            }
+        }
+        let mut hit_counts: BTreeMap<u64, BTreeMap<String, u64>> = BTreeMap::new();
+        for ((source, outcome), count) in counts {
+            hit_counts.entry(records.sources[source].incarnation).or_default().insert(outcome.to_owned(), count);
+        }
+        let rollups = rollups.into_rows();
+        Ok(Batch { records, upto, hit_counts, rollups, watermark: 0, more: false, damage: Vec::new() })
+    }
+
+    /// Records read, malformed ones included.
+    pub fn count(&self) -> usize {
+        self.records.list.len()
+    }
+
+    /// The hits, for the touch store.
+    pub fn hits(&self) -> impl Iterator<Item = Event<'_>> {
+        self.decoded().map(|(_, _, event)| event).filter(|event| event.kind.is_hit())
+    }
+
+    /// All that is no hit, with its source and sequence number, each source's in its order.
+    pub fn events(&self) -> impl Iterator<Item = (&Source, u64, Event<'_>)> {
+        self.decoded().filter(|(_, _, event)| !event.kind.is_hit())
+    }
+
+    fn decoded(&self) -> impl Iterator<Item = (&Source, u64, Event<'_>)> {
+        self.records.list.iter().filter_map(|record| {
+            let event = Event::decode(self.records.payload(record)).ok()?;
+            Some((&self.records.sources[record.source], record.seq, event))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

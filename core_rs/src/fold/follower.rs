@@ -1,0 +1,244 @@
+//! Reads the journals of all producers, each up to its writer's mark.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Batch, Damage, Error, Records, Source};
+use crate::journal::{self, Mark, Next, Reader};
+
+/// Records of one incarnation before it is the next one's turn.
+const QUANTUM: usize = 256;
+/// A read is cut short at this many bytes of records too.
+const MAX_BYTES: usize = 64 << 20;
+/// A live producer that has promised nothing for so long does not hold the watermark, ms.
+const SILENT_MS: u64 = 30_000;
+
+/// One incarnation, as far as it is known.
+struct Followed {
+    producer: Arc<str>,
+    dir: PathBuf,
+    /// The last sequence number read.
+    position: u64,
+    /// When it was first seen, ms.
+    since: u64,
+    state: State,
+}
+
+enum State {
+    /// Its writer lives.
+    Live(Reader),
+    /// Its writer has ended and there may be more to read. Opened when it is its turn, so that
+    /// thousands of them take one open file.
+    Ended(Option<Reader>),
+    /// Ended and read to its end.
+    Drained,
+}
+
+impl Followed {
+    fn open(producer: Arc<str>, dir: PathBuf, after: u64, now: u64) -> Result<Followed, Error> {
+        let reader = Reader::open(&dir, after)?;
+        let state = if reader.mark().live { State::Live(reader) } else { State::Ended(None) };
+        Ok(Followed { producer, dir, position: after, since: now, state })
+    }
+
+    /// What its writer promises; none where it has ended.
+    fn promise(&mut self) -> Option<Mark> {
+        let State::Live(reader) = &self.state else { return None };
+        let mark = reader.mark();
+        if mark.live {
+            return Some(mark);
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Drained) {
+            State::Live(reader) => State::Ended(Some(reader)),
+            other => other,
+        };
+        None
+    }
+
+    /// Goes to the position that the caller has, if that is another than where the last read ended:
+    /// its transaction was rolled back. Whether it was.
+    fn go_to(&mut self, after: u64) -> Result<bool, Error> {
+        if self.position == after {
+            return Ok(false);
+        }
+        self.position = after;
+        self.state = match &self.state {
+            State::Live(_) => State::Live(Reader::open(&self.dir, after)?),
+            State::Ended(_) | State::Drained => State::Ended(None),
+        };
+        Ok(true)
+    }
+
+    /// Reads up to `limit` records; whether there may be more.
+    fn read(&mut self, incarnation: u64, limit: usize, into: &mut Read) -> Result<bool, Error> {
+        let reader = match &mut self.state {
+            State::Live(reader) => reader,
+            State::Ended(reader) => match reader {
+                Some(reader) => reader,
+                None => reader.insert(Reader::open(&self.dir, self.position)?),
+            },
+            State::Drained => return Ok(false),
+        };
+        let source = Source { producer: self.producer.clone(), incarnation };
+        let index = into.records.sources.len();
+        into.records.sources.push(source.clone());
+        for _ in 0..limit {
+            if into.is_full() {
+                return Ok(true);
+            }
+            match reader.next() {
+                Next::Record { seq, payload } => {
+                    self.position = seq;
+                    into.records.push(index, seq, payload);
+                }
+                Next::Damage { segment, offset, length } => {
+                    let offset = start_of(&self.dir, segment) + offset;
+                    into.damage.push(Damage { source: source.clone(), offset, length });
+                }
+                Next::Failed(error) => return Err(error.into()),
+                Next::Wait => return Ok(false),
+                Next::End => {
+                    self.state = State::Drained;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Bytes of an incarnation before a segment.
+fn start_of(dir: &Path, segment: u64) -> u64 {
+    (0..segment).filter_map(|i| dir.join(format!("{i:06}.seg")).metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// A read on its way.
+struct Read {
+    records: Records,
+    damage: Vec<Damage>,
+    limit: usize,
+}
+
+impl Read {
+    fn is_full(&self) -> bool {
+        self.records.list.len() >= self.limit || self.records.bytes.len() >= MAX_BYTES
+    }
+}
+
+/// Follows all incarnations of all producers under a root.
+pub struct Follower {
+    root: PathBuf,
+    followed: BTreeMap<u64, Followed>,
+    /// Who is first in the next read.
+    turn: usize,
+    /// The last one that was honest.
+    watermark: u64,
+}
+
+impl Follower {
+    pub fn new(root: &Path) -> Follower {
+        Follower { root: root.to_owned(), followed: BTreeMap::new(), turn: 0, watermark: 0 }
+    }
+
+    /// The next events of each incarnation above `after` (its last applied sequence number; absent: none),
+    /// `limit` at most. `now` is the time, taken before the call.
+    pub fn read(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Batch, Error> {
+        let marks = self.look(after, now)?;
+        let mut read = Read { records: Records::default(), damage: Vec::new(), limit };
+        let unread = self.read_fairly(&mut read)?;
+        let caught_up = |(incarnation, mark): (&u64, &Mark)| {
+            !unread.contains(incarnation) || self.followed[incarnation].position >= mark.seq
+        };
+        let drained = self.followed.values().all(|f| !matches!(f.state, State::Ended(_)));
+        let complete = drained && marks.iter().all(caught_up);
+        if let Some(watermark) = self.promised(&marks, now).filter(|_| complete) {
+            self.watermark = watermark;
+        }
+        let mut batch = Batch::fold(read.records)?;
+        batch.watermark = self.watermark;
+        batch.more = !unread.is_empty();
+        batch.damage = read.damage;
+        Ok(batch)
+    }
+
+    /// Finds out who is there and what the live ones promise, as of `now`. The order matters: first the
+    /// promises, then the listing, so whoever is in neither began to receive after `now`.
+    fn look(&mut self, after: &HashMap<u64, u64>, now: u64) -> Result<BTreeMap<u64, Mark>, Error> {
+        let position = |incarnation: &u64| after.get(incarnation).copied().unwrap_or(0);
+        let mut marks = BTreeMap::new();
+        for (incarnation, followed) in &mut self.followed {
+            if followed.go_to(position(incarnation))? {
+                self.watermark = 0;
+            }
+            marks.extend(followed.promise().map(|mark| (*incarnation, mark)));
+        }
+        // one that is found ended may have handed its rest to a successor made after the listing
+        let mut ended = true;
+        while ended {
+            ended = false;
+            let listed = journal::incarnations(&self.root)?;
+            let there: HashSet<u64> = listed.iter().map(|(_, incarnation, _)| *incarnation).collect();
+            self.followed.retain(|incarnation, _| there.contains(incarnation));
+            for (producer, incarnation, dir) in listed {
+                if self.followed.contains_key(&incarnation) {
+                    continue;
+                }
+                let mut new = Followed::open(producer.into(), dir, position(&incarnation), now)?;
+                match new.promise() {
+                    Some(mark) => drop(marks.insert(incarnation, mark)),
+                    None => ended = true,
+                }
+                self.followed.insert(incarnation, new);
+            }
+        }
+        marks.retain(|incarnation, _| self.followed.contains_key(incarnation));
+        Ok(marks)
+    }
+
+    /// Reads by turns from all that live and from one that has ended; those that were cut short.
+    fn read_fairly(&mut self, into: &mut Read) -> Result<VecDeque<u64>, Error> {
+        let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
+        for (incarnation, followed) in &self.followed {
+            match followed.state {
+                State::Live(_) => queue.push_back(*incarnation),
+                State::Ended(Some(_)) => ended.push_front(*incarnation),
+                State::Ended(None) => ended.push_back(*incarnation),
+                State::Drained => {}
+            }
+        }
+        queue.extend(ended.pop_front());
+        if !queue.is_empty() {
+            self.turn = (self.turn + 1) % queue.len();
+            queue.rotate_left(self.turn);
+        }
+        while !into.is_full() {
+            let Some(incarnation) = queue.pop_front() else { break };
+            let followed = self.followed.get_mut(&incarnation).expect("queued from there");
+            if followed.read(incarnation, QUANTUM, into)? {
+                queue.push_back(incarnation);
+            } else if matches!(followed.state, State::Drained) {
+                queue.extend(ended.pop_front());
+            }
+        }
+        queue.extend(ended);
+        Ok(queue)
+    }
+
+    /// The instant before which all live producers have promised that nothing is to come; none where one
+    /// has not promised anything yet.
+    fn promised(&self, marks: &BTreeMap<u64, Mark>, now: u64) -> Option<u64> {
+        let mut watermark = now;
+        for (incarnation, mark) in marks {
+            let heard = if mark.clock_ms == 0 { self.followed[incarnation].since } else { mark.clock_ms };
+            if heard + SILENT_MS < now {
+                continue;
+            }
+            if mark.clock_ms == 0 {
+                return None;
+            }
+            watermark = watermark.min(mark.clock_ms);
+        }
+        Some(watermark)
+    }
+}

@@ -1,0 +1,318 @@
+//! The embedded touch store: clicks and views by visitor, customer, device and fingerprint.
+//!
+//! An LSM tree (fjall) in *slices*, one per UTC day of `at`, so that expiry is dropping whole slices.
+//! In its slice a touch is one record under its event id, and one entry without a value for each key
+//! it can be found by:
+//!
+//! ```text
+//! 0  id                                                   → the event, cut to what attribution needs
+//! 1  length merchant  length visitor      at  id          → nothing
+//! 2  length merchant  length customer     at  id          → nothing
+//! 3  length merchant  length device       at  id          → nothing
+//! 4  length merchant  length fingerprint  at  id          → nothing
+//! ```
+//!
+//! Numbers are big-endian (lengths 2 bytes, `at` 8), so a path is one range, ordered by time then id.
+//! Keys and values follow from the event alone: putting one again changes nothing.
+//!
+//! A click is looked for in the slice of its id's own time first, where every click of an edge is but
+//! for those at midnight. An imported click has its own `at` and an id of another time, so the other
+//! slices are asked after that: their filters make a miss there about a microsecond each.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
+
+use crate::event::{DecodeError, Event, Id, Kind};
+
+/// Blocks, filters and indexes kept in memory, bytes.
+const CACHE: u64 = 64 << 20;
+/// A slice's write buffer goes to disk at this size, bytes.
+const SLICE_BUFFER: u64 = 16 << 20;
+/// All slices' write buffers, those on their way to disk included, bytes.
+const BUFFERS: u64 = 64 << 20;
+/// fjall's own journals on disk, bytes.
+const JOURNALS: u64 = 256 << 20;
+/// Files kept open.
+const OPEN_FILES: usize = 256;
+/// Flushing and compaction. With more than one, fjall's first worker spins while another compacts.
+const WORKERS: usize = 1;
+/// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
+const MAX_KEY: usize = 1024;
+/// A path longer than this is cut to its newest touches.
+pub const MAX_PATH: usize = 10_000;
+
+const DAY_MS: u64 = 86_400_000;
+const RECORD: u8 = 0;
+const ID: usize = size_of::<Id>();
+
+/// What touches are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    Visitor(Id),
+    Customer(&'a str),
+    Device(&'a str),
+    Fingerprint(Id),
+}
+
+impl Key<'_> {
+    fn parts(&self) -> (u8, &[u8]) {
+        match self {
+            Key::Visitor(id) => (1, id),
+            Key::Customer(text) => (2, text.as_bytes()),
+            Key::Device(text) => (3, text.as_bytes()),
+            Key::Fingerprint(id) => (4, id),
+        }
+    }
+
+    /// What all touches of this key and merchant begin with; none where it is too long to be indexed.
+    fn prefix(&self, merchant: &str) -> Option<Vec<u8>> {
+        let (kind, key) = self.parts();
+        let mut out = vec![kind];
+        for part in [merchant.as_bytes(), key] {
+            if part.len() > MAX_KEY {
+                return None;
+            }
+            out.extend_from_slice(&(part.len() as u16).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+        Some(out)
+    }
+}
+
+#[derive(Debug)]
+pub enum Error {
+    /// Another process has the store open.
+    Locked,
+    /// The disk, or what is on it. The store takes no more writes; open it again.
+    Store(fjall::Error),
+    /// A record that does not read as an event.
+    Record(DecodeError),
+    /// What is in the slice of this name is not what `put` writes.
+    Slice(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Locked => write!(f, "the touch store is open in another process"),
+            Error::Store(e) => write!(f, "touch store: {e}"),
+            Error::Record(e) => write!(f, "touch store: {e}"),
+            Error::Slice(name) => write!(f, "touch store: slice {name} is damaged"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<fjall::Error> for Error {
+    fn from(e: fjall::Error) -> Error {
+        match e {
+            fjall::Error::Locked => Error::Locked,
+            e => Error::Store(e),
+        }
+    }
+}
+
+/// A touch as it is stored.
+pub struct Touch(Slice);
+
+impl Touch {
+    pub fn event(&self) -> Result<Event<'_>, Error> {
+        Event::decode(&self.0).map_err(Error::Record)
+    }
+}
+
+/// Owned by one process and, for writing, by one thread of it.
+pub struct TouchStore {
+    db: Database,
+    /// By day since 1970-01-01 UTC.
+    slices: BTreeMap<u64, Keyspace>,
+}
+
+impl TouchStore {
+    /// Opens the store at `path`, creating it where there is none.
+    pub fn open(path: &Path) -> Result<TouchStore, Error> {
+        let db = Database::builder(path)
+            .cache_size(CACHE)
+            .max_journaling_size(JOURNALS)
+            .max_cached_files(Some(OPEN_FILES))
+            .worker_threads(WORKERS)
+            .open()?;
+        let mut slices = BTreeMap::new();
+        for name in db.list_keyspace_names() {
+            let day = name.parse().map_err(|_| Error::Slice(name.to_string()))?;
+            slices.insert(day, db.keyspace(&name, slice_options)?);
+        }
+        Ok(TouchStore { db, slices })
+    }
+
+    /// Adds hits, all those of a day at once; one that is there already changes nothing. Hits without
+    /// a merchant and events that are no hits are passed over.
+    pub fn put<'a>(&mut self, hits: impl IntoIterator<Item = Event<'a>>) -> Result<(), Error> {
+        let mut writes: BTreeMap<u64, (Keyspace, OwnedWriteBatch)> = BTreeMap::new();
+        for hit in hits {
+            let Some(id) = hit.id else { continue };
+            if !hit.kind.is_hit() || hit.merchant.is_empty() {
+                continue;
+            }
+            let day = hit.at / DAY_MS;
+            let (slice, batch) = match writes.entry(day) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert((self.slice(day)?, self.db.batch())),
+            };
+            write(&hit, &id, slice, batch);
+        }
+        for (_, batch) in writes.into_values() {
+            batch.commit()?;
+        }
+        self.make_room()
+    }
+
+    /// Hands what was put to the operating system, or with `sync` to the disk.
+    pub fn persist(&self, sync: bool) -> Result<(), Error> {
+        let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
+        Ok(self.db.persist(mode)?)
+    }
+
+    /// The click of this id.
+    pub fn click(&self, id: &Id) -> Result<Option<Touch>, Error> {
+        let mut ms = [0; 8];
+        ms[2..].copy_from_slice(&id[..6]);
+        let day = u64::from_be_bytes(ms) / DAY_MS;
+        let key = record_key(id);
+        let likely = self.slices.get(&day);
+        let others = self.slices.iter().rev().filter(|(d, _)| **d != day).map(|(_, slice)| slice);
+        for slice in likely.into_iter().chain(others) {
+            if let Some(value) = slice.get(key)? {
+                let touch = Touch(value);
+                return Ok((touch.event()?.kind == Kind::Click).then_some(touch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The touches of a key and merchant in [since, until], by time then event id; the newest
+    /// [`MAX_PATH`] of them.
+    pub fn path(&self, key: Key<'_>, merchant: &str, since: u64, until: u64) -> Result<Vec<Touch>, Error> {
+        let Some(prefix) = key.prefix(merchant).filter(|_| since <= until) else { return Ok(Vec::new()) };
+        let range = bound(&prefix, since, &[0; ID])..=bound(&prefix, until, &[0xff; ID]);
+        let mut path = Vec::new();
+        for (day, slice) in self.slices.range(since / DAY_MS..=until / DAY_MS).rev() {
+            for entry in slice.range(range.clone()).rev().take(MAX_PATH - path.len()) {
+                let entry = entry.key()?;
+                let id = entry.last_chunk().expect("the range's keys end in an id");
+                let record = slice.get(record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))?;
+                path.push(Touch(record));
+            }
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// Drops the slices of the days that ended at or before `instant`; how many there were.
+    pub fn drop_before(&mut self, instant: u64) -> Result<usize, Error> {
+        let mut dropped = 0;
+        while let Some(oldest) = self.slices.first_entry().filter(|oldest| *oldest.key() < instant / DAY_MS) {
+            self.db.delete_keyspace(oldest.remove())?;
+            dropped += 1;
+        }
+        Ok(dropped)
+    }
+
+    fn slice(&mut self, day: u64) -> Result<Keyspace, Error> {
+        if let Some(slice) = self.slices.get(&day) {
+            return Ok(slice.clone());
+        }
+        let slice = self.db.keyspace(&day.to_string(), slice_options)?;
+        self.slices.insert(day, slice.clone());
+        Ok(slice)
+    }
+
+    /// Keeps the write buffers within [`BUFFERS`]: fjall itself flushes only a slice that is over its
+    /// own limit, and the small buffers of many days (an import) would add up, and so would its journals.
+    fn make_room(&self) -> Result<(), Error> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        if self.db.write_buffer_size() <= BUFFERS {
+            return Ok(());
+        }
+        for slice in self.slices.values() {
+            slice.rotate_memtable()?;
+        }
+        while self.db.write_buffer_size() > BUFFERS / 2 {
+            self.persist(false)?; // an error when the flushing thread met one: it will free nothing more
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+fn slice_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(SLICE_BUFFER)
+}
+
+fn record_key(id: &Id) -> [u8; 1 + ID] {
+    let mut key = [RECORD; 1 + ID];
+    key[1..].copy_from_slice(id);
+    key
+}
+
+fn bound(prefix: &[u8], at: u64, id: &Id) -> Vec<u8> {
+    [prefix, &at.to_be_bytes(), id].concat()
+}
+
+fn write(hit: &Event<'_>, id: &Id, slice: &Keyspace, batch: &mut OwnedWriteBatch) {
+    let mut record = Vec::with_capacity(256);
+    touch(hit).encode(&mut record);
+    batch.insert(slice, record_key(id), record);
+    let keys = [
+        hit.visitor.map(Key::Visitor),
+        (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust)),
+        (!hit.did.is_empty()).then_some(Key::Device(hit.did)),
+        hit.fingerprint.map(Key::Fingerprint),
+    ];
+    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
+        batch.insert(slice, bound(&prefix, hit.at, id), []);
+    }
+}
+
+/// What of a hit is kept: what attribution and its explanation need. Not the address, the agent, the
+/// fingerprint nor the referrer.
+fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
+    Event {
+        kind: hit.kind,
+        id: hit.id,
+        at: hit.at,
+        received: hit.received,
+        registry: hit.registry,
+        aff: hit.aff,
+        pid: hit.pid,
+        merchant: hit.merchant,
+        link: hit.link,
+        channel: hit.channel,
+        sub1: hit.sub1,
+        sub2: hit.sub2,
+        sub3: hit.sub3,
+        sub4: hit.sub4,
+        sub5: hit.sub5,
+        coupon: hit.coupon,
+        cust: hit.cust,
+        did: hit.did,
+        visitor: hit.visitor,
+        bot: hit.bot,
+        prefetch: hit.prefetch,
+        counted: hit.counted,
+        reason: hit.reason,
+        private: hit.private,
+        embedded: hit.embedded,
+        ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

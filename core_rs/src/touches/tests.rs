@@ -1,0 +1,185 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(number: u64) -> Id {
+    u128::from(number).to_be_bytes()
+}
+
+fn ids(path: &[Touch]) -> Vec<(u64, Id)> {
+    path.iter().map(|t| t.event().unwrap()).map(|e| (e.at, e.id.unwrap())).collect()
+}
+
+fn click<'a>(number: u64, at: u64, visitor: u64) -> Event<'a> {
+    let id = Some(id(number));
+    Event { kind: Kind::Click, id, at, merchant: "m", visitor: Some(self::id(visitor)), ..Event::default() }
+}
+
+#[test]
+fn a_record_keeps_what_attribution_needs_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let needed = Event {
+        received: 5,
+        registry: 9,
+        aff: "alice",
+        pid: "p",
+        link: "l",
+        channel: "web",
+        sub1: "a",
+        sub5: "e",
+        coupon: "c",
+        cust: "k",
+        did: "d",
+        bot: true,
+        prefetch: true,
+        counted: true,
+        reason: "bot",
+        private: true,
+        embedded: true,
+        ..click(1, 2, 3)
+    };
+    let more = Event { referrer: "r", address: Some(id(7)), prefix: "1.2.3.0/24", agent: 4, extra: "x=y", ..needed };
+    store.put([more]).unwrap();
+    assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap(), needed);
+}
+
+#[test]
+fn what_names_no_merchant_or_is_no_hit_is_no_touch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    store
+        .put([
+            Event { merchant: "", ..click(1, 0, 1) },
+            Event { kind: Kind::Order, ..click(2, 0, 1) },
+            Event { kind: Kind::View, ..click(3, 0, 1) },
+        ])
+        .unwrap();
+    assert!(store.click(&id(1)).unwrap().is_none());
+    assert!(store.click(&id(2)).unwrap().is_none());
+    assert!(store.click(&id(3)).unwrap().is_none(), "a view's id is no click id");
+    assert_eq!(ids(&store.path(Key::Visitor(id(1)), "m", 0, 9).unwrap()), [(0, id(3))]);
+}
+
+#[test]
+fn an_imported_click_is_found_whatever_time_its_id_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let mut edge = click(0, 40 * DAY_MS, 1);
+    let mut edges = id(77);
+    edges[..6].copy_from_slice(&(40 * DAY_MS).to_be_bytes()[2..]);
+    edge.id = Some(edges);
+    store.put([edge, click(u64::MAX, 3 * DAY_MS, 1), click(5, 90 * DAY_MS, 1)]).unwrap();
+    for known in [edges, id(u64::MAX), id(5)] {
+        assert_eq!(store.click(&known).unwrap().unwrap().event().unwrap().id, Some(known));
+    }
+    assert!(store.click(&id(6)).unwrap().is_none());
+}
+
+#[test]
+fn a_long_path_is_cut_to_its_newest_touches() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let last = MAX_PATH as u64 + 20;
+    store.put((0..=last).map(|n| click(n, n * DAY_MS / 5_000, 1))).unwrap();
+    let path = ids(&store.path(Key::Visitor(id(1)), "m", 0, u64::MAX).unwrap());
+    assert_eq!(path.len(), MAX_PATH);
+    assert_eq!((path[0].1, path[MAX_PATH - 1].1), (id(21), id(last)));
+}
+
+#[test]
+fn a_second_opener_is_told_that_the_store_is_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = TouchStore::open(dir.path()).unwrap();
+    assert!(matches!(TouchStore::open(dir.path()), Err(Error::Locked)));
+}
+
+#[test]
+fn dropping_days_drops_their_touches_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    store.put((0..5).map(|day| click(day, day * DAY_MS + 7, 1))).unwrap();
+    assert_eq!(store.drop_before(3 * DAY_MS + 6).unwrap(), 3);
+    assert_eq!(store.drop_before(3 * DAY_MS + 6).unwrap(), 0);
+    drop(store);
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    assert_eq!(ids(&store.path(Key::Visitor(id(1)), "m", 0, u64::MAX).unwrap()).len(), 2);
+    assert!(store.click(&id(0)).unwrap().is_none());
+    store.put([click(0, 7, 1)]).unwrap();
+    assert!(store.click(&id(0)).unwrap().is_some(), "a dropped day can come again");
+}
+
+#[test]
+fn the_buffers_of_many_days_are_flushed_before_they_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let long = "x".repeat(512);
+    for round in 0..40u64 {
+        let clicks = (0..4_000).map(|n| Event { sub1: &long, ..click(round * 4_000 + n, n % 40 * DAY_MS, n) });
+        store.put(clicks).unwrap();
+        assert!(store.db.write_buffer_size() <= BUFFERS);
+    }
+    assert!(store.db.journal_disk_space().unwrap() < JOURNALS + (64 << 20));
+    let path = store.path(Key::Visitor(id(41)), "m", 0, u64::MAX).unwrap();
+    assert_eq!(path.len(), 40);
+}
+
+/// One step against the store and a model of it: sets of what was put.
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Vec<(u64, u64, u64)>),
+    Path(u64, u64, u64),
+    DropBefore(u64),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let at = || (0u64..6, 0u64..4).prop_map(|(day, ms)| day * DAY_MS + ms);
+    prop_oneof![
+        4 => vec((0u64..40, at(), 0u64..3), 0..12).prop_map(Step::Put),
+        4 => (0u64..3, at(), at()).prop_map(|(visitor, since, until)| Step::Path(visitor, since, until)),
+        1 => at().prop_map(Step::DropBefore),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_store_is_a_set_of_touches_ordered_by_time_then_id(steps in vec(step(), 1..16)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = TouchStore::open(dir.path()).unwrap();
+        let mut model: BTreeMap<(u64, Id), u64> = BTreeMap::new();
+        for step in steps {
+            match step {
+                // an id is made once, so its time follows from it here
+                Step::Put(hits) => {
+                    let hits: Vec<_> = hits.into_iter().map(|(n, at, visitor)| (at * 64 + n, at, visitor)).collect();
+                    let fresh: Vec<_> =
+                        hits.iter().filter(|(n, at, _)| !model.contains_key(&(*at, id(*n)))).copied().collect();
+                    for (n, at, visitor) in fresh {
+                        model.entry((at, id(n))).or_insert(visitor);
+                    }
+                    let put = |(n, at, _): &(u64, u64, u64)| click(*n, *at, model[&(*at, id(*n))]);
+                    store.put(hits.iter().map(put)).unwrap();
+                }
+                Step::Path(visitor, since, until) => {
+                    let path = ids(&store.path(Key::Visitor(id(visitor)), "m", since, until).unwrap());
+                    let known = |(key, v): (&(u64, Id), &u64)| {
+                        (*v == visitor && since <= key.0 && key.0 <= until).then_some(*key)
+                    };
+                    prop_assert_eq!(path, model.iter().filter_map(known).collect::<Vec<_>>());
+                }
+                Step::DropBefore(instant) => {
+                    store.drop_before(instant).unwrap();
+                    model.retain(|(at, _), _| at / DAY_MS >= instant / DAY_MS);
+                }
+                Step::Reopen => {
+                    drop(store);
+                    store = TouchStore::open(dir.path()).unwrap();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+"""Composes the admin API: one data directory, one port."""
+
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import environ
+
+import uvloop
+from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
+
+from tuike import _core, control
+from tuike.admin import (
+    audit,
+    auth,
+    conversions,
+    inputs,
+    ledger,
+    links,
+    merchants,
+    observe,
+    openapi,
+    problems,
+    products,
+    promoters,
+    queries,
+    reporting,
+    tokens,
+    traces,
+)
+from tuike.admin.auth import Actor
+from tuike.admin.problems import Problem
+from tuike.admin.routes import Answer, Call, Route, Service
+from tuike.admin.writes import Writes
+from tuike.data import Data, write_private
+from tuike.stores import engine
+
+PRODUCER = "admin"
+TOKEN_VARIABLE = "TUIKE_ADMIN_TOKEN"  # noqa: S105 (a name, no token)
+FIRST_TOKEN_BYTES = 32
+MAX_BODY = 256 * 1024
+READERS = engine.READERS
+PROCESSOR_SECONDS = 2.0
+SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
+DEFAULT_PUBLIC_URL = "http://127.0.0.1:8080"
+FAULT = 1
+
+SERVICE = web.AppKey("service", Service)
+FIRST_ACTOR = Actor("admin", "admin")
+ANYONE = Actor("anyone", "none")
+
+RESOURCES: tuple[Route, ...] = (
+    *merchants.ROUTES,
+    *products.ROUTES,
+    *promoters.ROUTES,
+    *links.ROUTES,
+    *conversions.ROUTES,
+    *traces.ROUTES,
+    *reporting.ROUTES,
+    *ledger.ROUTES,
+    *tokens.ROUTES,
+    *audit.ROUTES,
+)
+ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`public_url` is where browsers reach the edge: links begin with it. `first_token` is the built-in admin's."""
+
+    data: Data
+    first_token: str
+    public_url: str = DEFAULT_PUBLIC_URL
+    max_levels: int = 3
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+
+def first_token(data: Data, environment: Mapping[str, str] = environ) -> str:
+    """The built-in admin's token: TUIKE_ADMIN_TOKEN, else DATA/admin.token, which the first start writes."""
+    given = environment.get(TOKEN_VARIABLE, "").strip()
+    if given:
+        return given
+    if not data.admin_token.exists():
+        write_private(data.admin_token, auth.PREFIX + secrets.token_hex(FIRST_TOKEN_BYTES) + "\n")
+        print(f"wrote the admin token to {data.admin_token}", file=sys.stderr)
+    return data.admin_token.read_text().strip()
+
+
+def make_app(settings: Settings) -> web.Application:
+    app = web.Application(middlewares=[_refuse], client_max_size=MAX_BODY)
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        service = _service(settings)
+        service.writes.start()
+        app[SERVICE] = service
+        yield
+        await service.writes.close()
+        await service.processor.close()
+        service.readers.shutdown()
+        service.engine.dispose()
+
+    app.cleanup_ctx.append(lifetime)
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, _endpoint(route))
+        else:
+            app.router.add_route(route.method, route.path, _endpoint(route))
+    return app
+
+
+def _service(settings: Settings) -> Service:
+    data = settings.data
+    reader = engine.reader(data.books)
+    incarnation = int.from_bytes(settings.random(8))
+    writer = _core.Writer(str(data.journal), PRODUCER, incarnation)
+    return Service(
+        engine=reader,
+        readers=ThreadPoolExecutor(READERS, thread_name_prefix="reader"),
+        writes=Writes(writer, reader, str(data.journal), clock=settings.clock, random=settings.random),
+        processor=ClientSession(
+            "http://processor",
+            connector=UnixConnector(str(data.processor_socket)),
+            timeout=ClientTimeout(total=PROCESSOR_SECONDS),
+        ),
+        metrics=data.metrics,
+        secret=data.secret,
+        first_token_hash=auth.token_hash(settings.first_token),
+        public_url=settings.public_url.rstrip("/"),
+        max_levels=settings.max_levels,
+        clock=settings.clock,
+        random=settings.random,
+    )
+
+
+def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        service = request.app[SERVICE]
+        actor = ANYONE
+        if route.roles:
+            actor = await _authenticate(service, request)
+            auth.check_role(actor, route.roles)
+        raw = await request.read()
+        body = None if route.body is None else inputs.read(raw, route.body)
+        query = None if route.query is None else queries.read(request.query, route.query)
+        answer = await route.handler(Call(service, actor, request, raw, body, query))
+        if isinstance(answer, web.Response):
+            return answer
+        return answer.response() if isinstance(answer, Answer) else Answer(200, answer).response()
+
+    return endpoint
+
+
+async def _authenticate(service: Service, request: web.Request) -> Actor:
+    token = auth.bearer(request.headers.get("Authorization", ""))
+    if auth.is_first_token(token, service.first_token_hash):
+        return FIRST_ACTOR
+    return await service.read(auth.find_actor, token, service.clock())
+
+
+@web.middleware
+async def _refuse(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Whatever goes wrong leaves as a problem document; only what is our fault is logged in full."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problems.response(problem)
+    except web.HTTPMethodNotAllowed as refusal:
+        allowed = ", ".join(sorted(refusal.allowed_methods))
+        answer = problems.response(Problem("method_not_allowed", f"this path takes {allowed}"))
+        answer.headers["Allow"] = allowed
+        return answer
+    except web.HTTPRequestEntityTooLarge:
+        return problems.response(Problem("body_too_large", f"a body has at most {MAX_BODY} bytes"))
+    except web.HTTPNotFound:
+        return problems.response(problems.not_found(f"path {request.path}"))
+    except Exception:
+        log.exception("%s %s", request.method, request.path)
+        return problems.response(Problem("internal", "the server's log has the details"))
+
+
+def run_admin(data: Data, host: str, port: int, *, public_url: str = DEFAULT_PUBLIC_URL, max_levels: int = 3) -> None:
+    """Serves until SIGTERM or SIGINT, or until the supervisor is gone."""
+    settings = Settings(data, first_token(data), public_url, max_levels)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_serve(settings, host, port)))
+
+
+async def _serve(settings: Settings, host: str, port: int) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    control.when_alone(loop, stop.set)
+    app = make_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        print(f"tuike: {host}:{port}: {error.strerror}; choose another --admin-port", file=sys.stderr)
+        await runner.cleanup()
+        return FAULT
+    control.say_ready()
+    await stop.wait()
+    app[SERVICE].draining = True
+    await runner.cleanup()
+    return 0

@@ -1,0 +1,128 @@
+"""/v1/conversions: orders with their credits, and decisions on them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, select
+
+from tuike import views
+from tuike.admin import answers, auth, inputs, pages, queries
+from tuike.admin.auth import Actor
+from tuike.admin.problems import not_found
+from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.stores.schema import conversions, shares
+
+
+async def get(call: Call) -> Body:
+    return await call.read(_get, call.path("id"), call.actor)
+
+
+async def page(call: Call) -> Body:
+    return await call.read(_page, call.query, call.actor)
+
+
+async def approve(call: Call) -> Answer:
+    return await call.write("decision", "conversion.approve", inputs.data(call.body) | {"id": call.path("id")})
+
+
+async def reject(call: Call) -> Answer:
+    return await call.write("decision", "conversion.reject", inputs.data(call.body) | {"id": call.path("id")})
+
+
+async def refund(call: Call) -> Answer:
+    return await call.write("decision", "conversion.refund", inputs.data(call.body) | {"id": call.path("id")})
+
+
+def _get(connection: Connection, id: str, actor: Actor) -> Body:
+    row = connection.execute(select(conversions).where(conversions.c.id == id)).mappings().one_or_none()
+    if row is None:
+        raise not_found(f"conversion {id}")
+    auth.check_subject(actor.merchant_only(), row["merchant"], "conversion of merchant")
+    lines = _shares(connection, [id]).get(id, [])
+    promoter = actor.promoter_only()
+    if promoter and all(line["promoter"] != promoter for line in lines):
+        raise not_found(f"conversion {id}")
+    return _view(row, lines, promoter)
+
+
+def _page(connection: Connection, query: queries.Conversions, actor: Actor) -> Body:
+    statement = select(conversions)
+    merchant = auth.narrow(actor.merchant_only(), query.merchant, "merchant")
+    promoter = auth.narrow(actor.promoter_only(), query.promoter, "promoter")
+    for column, value in (
+        (conversions.c.merchant, merchant),
+        (conversions.c.order_id, query.order_id),
+        (conversions.c.product, query.product),
+        (conversions.c.status, query.status),
+    ):
+        if value:
+            statement = statement.where(column == value)
+    if promoter:
+        theirs = select(shares.c.conversion).where(shares.c.promoter == promoter)
+        statement = statement.where(conversions.c.id.in_(theirs))
+    rows, following = pages.fetch(
+        connection, statement, conversions.c.number, cursor=query.cursor, limit=query.limit, newest_first=True
+    )
+    lines = _shares(connection, [row["id"] for row in rows])
+    only = actor.promoter_only()
+    return {"items": [_view(row, lines.get(row["id"], []), only) for row in rows], "next": following}
+
+
+def _shares(connection: Connection, ids: Sequence[str]) -> dict[str, list[RowMapping]]:
+    found: dict[str, list[RowMapping]] = {}
+    statement = select(shares).where(shares.c.conversion.in_(ids)).order_by(shares.c.conversion, shares.c.position)
+    for row in connection.execute(statement).mappings():
+        found.setdefault(row["conversion"], []).append(row)
+    return found
+
+
+def _view(row: RowMapping, lines: Sequence[RowMapping], only: str) -> Body:
+    """A promoter sees the own credits, and of others how many there are."""
+    if not only:
+        return views.conversion(row, lines)
+    own = [line for line in lines if line["promoter"] == only]
+    body = views.conversion(row, own)
+    del body["platform"]
+    return body | {"others": sum(1 for line in lines if line["promoter"] not in ("", only))}
+
+
+READ = auth.READERS | auth.SCOPED
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/conversions",
+        page,
+        "Conversions, the newest first",
+        READ,
+        query=queries.Conversions,
+        answer=answers.Conversions,
+    ),
+    Route("GET", "/v1/conversions/{id}", get, "A conversion as it stands", READ, answer=answers.Conversion),
+    Route(
+        "POST",
+        "/v1/conversions/{id}/approve",
+        approve,
+        "Approve a pending conversion",
+        auth.MONEY,
+        body=inputs.Decision,
+        answer=answers.Conversion,
+    ),
+    Route(
+        "POST",
+        "/v1/conversions/{id}/reject",
+        reject,
+        "Reject a conversion: what it earned goes back",
+        auth.MONEY,
+        body=inputs.Decision,
+        answer=answers.Conversion,
+    ),
+    Route(
+        "POST",
+        "/v1/conversions/{id}/refund",
+        refund,
+        "Refund it whole, or a part named by the Idempotency-Key",
+        auth.MONEY,
+        body=inputs.Refund,
+        answer=answers.Conversion,
+    ),
+)

@@ -1,0 +1,299 @@
+"""Bodies of requests. What they refuse is a 400 that names the member; defaults stand in the schema.
+
+Only shape is judged here; whether it can be done is the bookkeeper's to say.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from tuike import _core
+from tuike.admin.problems import Problem
+
+MAX_NAME = 256
+MAX_URL = 2_048
+MAX_HOSTS = 100
+MAX_CUSTOMERS = 1_000
+MAX_REASON = 512
+MAX_DAYS = 3_650
+MAX_COOKIE_DAYS = 30
+MIN_HALF_LIFE_DAYS = 1 / 24
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+# `$` alone would let a line feed at the end pass.
+Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}(?!\n)$")]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
+Label = Annotated[str, Meta(max_length=512)]
+Channel = Annotated[str, Meta(max_length=64)]
+# No user information, backslash or control character: nothing that a browser could read differently.
+HTTP_URL = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
+Url = Annotated[str, Meta(pattern=rf"^{HTTP_URL}(?!\n)$", max_length=MAX_URL)]
+MaybeUrl = Annotated[str, Meta(pattern=rf"^({HTTP_URL})?(?!\n)$", max_length=MAX_URL, description="empty: none")]
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}(?!\n)$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217")]
+Settlement = Annotated[str, Meta(pattern=r"^(T\+[0-9]{1,3}|weekly|monthly)(?!\n)$")]
+Days = Annotated[int, Meta(ge=0, le=MAX_DAYS)]
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?(?!\n)$", description="decimal, in major units")]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
+Model = Literal["first", "last", "linear", "time_decay", "position"]
+Binding = Literal["none", "first", "last", "mixed"]
+Pixel = Literal["accept", "hold", "reject"]
+Kind = Literal["member", "kol"]
+Rule = Annotated[dict[str, Any], Meta(description="commission rule: `type`, `value`, `levels`, ...")]
+
+T = TypeVar("T")
+
+
+def milliseconds(instant: datetime) -> int:
+    return (instant - EPOCH) // MILLISECOND
+
+
+class Input(Struct, forbid_unknown_fields=True):
+    """A member that is not known is refused: a mistyped setting of money must not pass for a default."""
+
+
+class MerchantBody(Input):
+    id: Code
+    name: Name
+    currency: Currency
+    timezone: str = "UTC"
+    settlement: Settlement = "T+1"
+    refund_days: Days = 0
+
+    def __post_init__(self) -> None:
+        _check_currency(self.currency)
+        check_timezone(self.timezone)
+
+
+class MerchantPatch(Input):
+    name: Name | UnsetType = UNSET
+    timezone: str | UnsetType = UNSET
+    settlement: Settlement | UnsetType = UNSET
+    refund_days: Days | UnsetType = UNSET
+    status: Literal["active", "paused"] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.timezone is not UNSET:
+            check_timezone(self.timezone)
+
+
+WindowDays = Annotated[int, Meta(ge=1, le=365)]
+HalfLife = Annotated[int, Meta(ge=1, le=365)] | Annotated[float, Meta(ge=MIN_HALF_LIFE_DAYS, le=365)]
+ViewHours = Annotated[int, Meta(ge=1, le=720)]
+Minutes = Annotated[int, Meta(ge=0, le=1_440)]
+Limit = Annotated[int, Meta(ge=0, le=1_000_000, description="0 turns the rule off")]
+CookieDays = Annotated[int, Meta(ge=1, le=MAX_COOKIE_DAYS)]
+Hosts = Annotated[list[Host], Meta(max_length=MAX_HOSTS)]
+
+
+class Attribution(Input):
+    model: Model = "last"
+    window_days: WindowDays = 30
+    half_life_days: HalfLife = 7
+    binding: Binding = "none"
+    binding_fallback: bool = False
+    protect_days: Days = 7
+    path_reset: bool = False
+    view_through: bool = False
+    view_window_hours: ViewHours = 24
+    coupon_first: bool = False
+    self_purchase: bool = False
+    collapse_minutes: Minutes = 30
+
+
+class AttributionPatch(Input):
+    """What is not given stays as it is."""
+
+    model: Model | UnsetType = UNSET
+    window_days: WindowDays | UnsetType = UNSET
+    half_life_days: HalfLife | UnsetType = UNSET
+    binding: Binding | UnsetType = UNSET
+    binding_fallback: bool | UnsetType = UNSET
+    protect_days: Days | UnsetType = UNSET
+    path_reset: bool | UnsetType = UNSET
+    view_through: bool | UnsetType = UNSET
+    view_window_hours: ViewHours | UnsetType = UNSET
+    coupon_first: bool | UnsetType = UNSET
+    self_purchase: bool | UnsetType = UNSET
+    collapse_minutes: Minutes | UnsetType = UNSET
+
+
+class Fraud(Input):
+    max_clicks_per_ip_day: Limit = 100
+    min_seconds_to_order: Limit = 5
+    max_devices: Limit = 5
+
+
+class FraudPatch(Input):
+    max_clicks_per_ip_day: Limit | UnsetType = UNSET
+    min_seconds_to_order: Limit | UnsetType = UNSET
+    max_devices: Limit | UnsetType = UNSET
+
+
+class ProductBody(Input):
+    id: Code
+    merchant: Code
+    name: Name
+    url: Url
+    commission: Rule
+    category: Annotated[str, Meta(max_length=64)] = ""
+    fallback_url: MaybeUrl | None = ""
+    allowed_hosts: Hosts = []
+    cookie_days: CookieDays = 30
+    hold_days: Days = 0
+    pixel_conversions: Pixel = "hold"
+    attribution: Attribution = field(default_factory=Attribution)
+    fraud: Fraud = field(default_factory=Fraud)
+
+
+class ProductPatch(Input):
+    """`commission` begins a new version of the rule, at `effective_from` or now."""
+
+    name: Name | UnsetType = UNSET
+    category: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    url: Url | UnsetType = UNSET
+    fallback_url: MaybeUrl | UnsetType | None = UNSET
+    allowed_hosts: Hosts | UnsetType = UNSET
+    cookie_days: CookieDays | UnsetType = UNSET
+    hold_days: Days | UnsetType = UNSET
+    pixel_conversions: Pixel | UnsetType = UNSET
+    attribution: AttributionPatch | UnsetType = UNSET
+    fraud: FraudPatch | UnsetType = UNSET
+    commission: Rule | UnsetType = UNSET
+    effective_from: Instant | UnsetType = UNSET
+    status: Literal["active", "paused"] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.effective_from is not UNSET and self.commission is UNSET:
+            raise ValueError("`effective_from` says when a new `commission` begins, and there is none")
+
+
+class Tax(Input):
+    scheme: Literal["none", "flat", "cn_labour", "cn_platform"] = "none"
+    percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?(?!\n)$")] | UnsetType = UNSET
+    person: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.scheme == "flat") != (self.percent is not UNSET):
+            raise ValueError("`percent` is given with the scheme `flat`, and only there")
+        if self.percent is not UNSET and Decimal(self.percent) > 100:
+            raise ValueError("`percent` is at most 100")
+
+
+class Customer(Input):
+    merchant: Code
+    cust: Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+Customers = Annotated[list[Customer], Meta(max_length=MAX_CUSTOMERS)]
+
+
+class PromoterBody(Input):
+    id: Code
+    name: Name
+    parent: Code | None = None
+    kind: Kind = "member"
+    tax: Tax = field(default_factory=Tax)
+    customers: Customers = []
+
+
+class PromoterPatch(Input):
+    name: Name | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    tax: Tax | UnsetType = UNSET
+    customers: Customers | UnsetType = UNSET
+    status: Literal["active", "blocked"] | UnsetType = UNSET
+
+
+class Parent(Input):
+    """Null makes the promoter a root."""
+
+    parent: Code | None
+    reason: Reason
+
+
+class Bind(Input):
+    parent: Code
+
+
+class LinkBody(Input):
+    """`url` is where it leads when that is not the product's own page; its host must be the product's or allowed."""
+
+    promoter: Code
+    product: Code
+    code: Code | None = None
+    url: MaybeUrl = ""
+    channel: Channel = ""
+    sub1: Label = ""
+    sub2: Label = ""
+    sub3: Label = ""
+    sub4: Label = ""
+    sub5: Label = ""
+    coupon: Annotated[str, Meta(max_length=64)] = ""
+    expires: Instant | None = None
+
+
+class LinkPatch(Input):
+    url: MaybeUrl | UnsetType = UNSET
+    channel: Channel | UnsetType = UNSET
+    sub1: Label | UnsetType = UNSET
+    sub2: Label | UnsetType = UNSET
+    sub3: Label | UnsetType = UNSET
+    sub4: Label | UnsetType = UNSET
+    sub5: Label | UnsetType = UNSET
+    coupon: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    expires: Instant | UnsetType | None = UNSET
+    status: Literal["active", "paused"] | UnsetType = UNSET
+
+
+class Decision(Input):
+    reason: Reason
+
+
+class Refund(Input):
+    """Without `amount` all that is left. The Idempotency-Key names a partial refund."""
+
+    reason: Reason
+    amount: Amount | None = None
+
+
+class TokenBody(Input):
+    """A year by default."""
+
+    role: Annotated[str, Meta(pattern=r"^(admin|finance|viewer|(merchant|promoter):[A-Za-z0-9._-]{1,64})(?!\n)$")]
+    expires: Instant | None = None
+
+
+def read(raw: bytes, kind: type[T]) -> T:
+    """The body of a request. Problem `bad_json` or `bad_body`, with the member that is wrong."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem("bad_body", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("bad_json", str(error)) from error
+
+
+def data(body: Input) -> dict[str, Any]:
+    """A body as the bookkeeper takes it: what was given, instants in milliseconds."""
+    built: dict[str, Any] = msgspec.to_builtins(body, builtin_types=(datetime,))
+    return {name: milliseconds(value) if isinstance(value, datetime) else value for name, value in built.items()}
+
+
+def check_timezone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"`{name}` is no time zone of the IANA database") from error
+
+
+def _check_currency(code: str) -> None:
+    if _core.exponent(code) is None:
+        raise ValueError(f"`{code}` is no currency of ISO 4217")

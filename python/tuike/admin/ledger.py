@@ -1,0 +1,91 @@
+"""/v1/ledger: the books, read only."""
+
+from sqlalchemy import Connection, RowMapping, select
+
+from tuike import _core, views
+from tuike.admin import answers, auth, pages, queries
+from tuike.admin.auth import Actor
+from tuike.admin.problems import not_found
+from tuike.admin.routes import Body, Call, Route
+from tuike.stores.schema import accounts, entries, transfers
+
+
+async def page(call: Call) -> Body:
+    return await call.read(_page, call.query)
+
+
+async def account(call: Call) -> Body:
+    return await call.read(_account, call.path("id"), call.actor)
+
+
+def _page(connection: Connection, query: queries.Transfers) -> Body:
+    statement = select(transfers)
+    if query.conversion:
+        statement = statement.where(transfers.c.conversion == query.conversion)
+    if query.account:
+        on_account = (
+            select(entries.c.transfer)
+            .join_from(entries, accounts, accounts.c.id == entries.c.account)
+            .where(accounts.c.name == query.account)
+        )
+        statement = statement.where(transfers.c.number.in_(on_account))
+    rows, following = pages.fetch(connection, statement, transfers.c.number, cursor=query.cursor, limit=query.limit)
+    lines: dict[int, list[RowMapping]] = {}
+    found = (
+        select(entries.c.transfer, accounts.c.name, entries.c.amount)
+        .join_from(entries, accounts, accounts.c.id == entries.c.account)
+        .where(entries.c.transfer.in_([row["number"] for row in rows]))
+        .order_by(entries.c.transfer, entries.c.position)
+    )
+    for line in connection.execute(found).mappings():
+        lines.setdefault(line["transfer"], []).append(line)
+    return {"items": [_view(row, lines.get(row["number"], [])) for row in rows], "next": following}
+
+
+def _view(row: RowMapping, lines: list[RowMapping]) -> Body:
+    currency = row["currency"]
+    return {
+        "number": row["number"],
+        "id": row["id"],
+        "kind": row["kind"],
+        "conversion": row["conversion"] or None,
+        "currency": currency,
+        "entries": [
+            {"account": line["name"], "amount": _core.format_amount(line["amount"], currency)} for line in lines
+        ],
+        "at": views.instant(row["at"]),
+        "hash": row["hash"].hex(),
+    }
+
+
+def _account(connection: Connection, name: str, actor: Actor) -> Body:
+    if actor.role in auth.SCOPED and not name.startswith(f"{actor.role}:{actor.subject}:"):
+        raise not_found(f"account {name}")
+    rows = connection.execute(select(accounts).where(accounts.c.name == name).order_by(accounts.c.currency)).mappings()
+    items = [
+        {"currency": row["currency"], "balance": _core.format_amount(row["balance"], row["currency"])} for row in rows
+    ]
+    if not items:
+        raise not_found(f"account {name}")
+    return {"id": name, "items": items}
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/ledger/transfers",
+        page,
+        "Transfers in the order of booking; entries sum to zero, debits are negative",
+        auth.READERS,
+        query=queries.Transfers,
+        answer=answers.Transfers,
+    ),
+    Route(
+        "GET",
+        "/v1/ledger/accounts/{id}",
+        account,
+        "An account's balance per currency",
+        auth.READERS | auth.SCOPED,
+        answer=answers.Account,
+    ),
+)

@@ -1,0 +1,77 @@
+"""/v1/merchants. The postback key is shown once, in the answer that made the merchant."""
+
+from sqlalchemy import Connection, select
+
+from tuike import _core, views
+from tuike.admin import answers, auth, inputs, pages, queries
+from tuike.admin.problems import not_found
+from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.secret import fresh_secret
+from tuike.stores.schema import merchants
+
+SEAL_PURPOSE = "merchant"
+NONCE_BYTES = 12
+
+
+async def create(call: Call) -> Answer:
+    body: inputs.MerchantBody = call.body
+    secret = fresh_secret(call, "merchant")
+    nonce = call.service.random(NONCE_BYTES)
+    sealed = _core.seal(call.service.secret, SEAL_PURPOSE, secret.encode(), nonce)
+    answer = await call.write("registry", "merchant.create", inputs.data(body) | {"secret": sealed})
+    return Answer(201, answer.body | {"secret": secret}) if answer.status == 201 else answer
+
+
+async def update(call: Call) -> Answer:
+    return await call.write("registry", "merchant.update", inputs.data(call.body) | {"id": call.path("id")})
+
+
+async def get(call: Call) -> Body:
+    auth.check_subject(call.actor.merchant_only(), call.path("id"), "merchant")
+    return await call.read(_get, call.path("id"))
+
+
+async def page(call: Call) -> Body:
+    query: queries.Page = call.query
+    return await call.read(_page, query, call.actor.merchant_only())
+
+
+def _get(connection: Connection, id: str) -> Body:
+    row = connection.execute(select(merchants).where(merchants.c.id == id)).mappings().one_or_none()
+    if row is None:
+        raise not_found(f"merchant {id}")
+    return views.merchant(row)
+
+
+def _page(connection: Connection, query: queries.Page, only: str) -> Body:
+    statement = select(merchants)
+    if only:
+        statement = statement.where(merchants.c.id == only)
+    return pages.page(connection, statement, merchants.c.id, views.merchant, cursor=query.cursor, limit=query.limit)
+
+
+READ = auth.READERS | auth.MERCHANT
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/merchants",
+        create,
+        "Create a merchant; the answer shows its postback key, this once",
+        auth.ADMIN,
+        body=inputs.MerchantBody,
+        answer=answers.NewMerchant,
+        status=201,
+    ),
+    Route("GET", "/v1/merchants", page, "Merchants by id", READ, query=queries.Page, answer=answers.Merchants),
+    Route("GET", "/v1/merchants/{id}", get, "A merchant", READ, answer=answers.Merchant),
+    Route(
+        "PATCH",
+        "/v1/merchants/{id}",
+        update,
+        "Change a merchant",
+        auth.ADMIN,
+        body=inputs.MerchantPatch,
+        answer=answers.Merchant,
+    ),
+)

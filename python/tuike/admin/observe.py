@@ -1,0 +1,165 @@
+"""/healthz, /readyz and /metrics: what a supervisor and Prometheus ask, without a token."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+from sqlalchemy import Connection, func, select
+
+from tuike import _core
+from tuike.admin.problems import Problem
+from tuike.admin.routes import Body, Call, Route, Service
+from tuike.admin.writes import EDGE_PREFIX
+from tuike.stores.schema import conversions, rollups, shares
+
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+CLICK_THROUGH_SECONDS = 86_400
+
+Label = tuple[str, str]
+Sample = tuple[str, tuple[Label, ...], float | int | str]  # suffix of the name, labels, value
+
+
+async def healthz(call: Call) -> Body:
+    return {"status": "ok"}
+
+
+async def readyz(call: Call) -> Body:
+    reason = await _in_thread(call.service, _unready, call.service)
+    if reason:
+        raise Problem("not_ready", reason)
+    return {"status": "ready"}
+
+
+async def metrics(call: Call) -> web.Response:
+    service = call.service
+    now = service.clock()
+    edges = await _in_thread(service, _edge_metrics, service, now)
+    books = await call.read(_book_metrics, now)
+    watermark = await service.watermark()
+    lag = family(
+        "affiliate_journal_lag_seconds",
+        "gauge",
+        "How far behind the clock the books are.",
+        [("", (), max(0, now - watermark) / 1000)] if watermark else [],
+    )
+    journal = family(
+        "affiliate_admin_journal_problem",
+        "gauge",
+        "Whether the admin API cannot record a write, by the reason.",
+        [("", (("problem", service.writes.problem),), 1)] if service.writes.problem else [],
+    )
+    return web.Response(body=(edges + books + lag + journal).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
+
+
+async def _in_thread(service: Service, work: Callable[..., str], *args: object) -> str:
+    return await asyncio.get_running_loop().run_in_executor(service.readers, work, *args)
+
+
+def _unready(service: Service) -> str:
+    """Why a hit cannot be recorded; empty: it can."""
+    if service.draining:
+        return "draining"
+    states = _core.edge_states(str(service.metrics), service.clock())
+    alive = [state for state in states if state["alive"] and state["producer"].startswith(EDGE_PREFIX)]
+    if not alive:
+        return "no_edge: no edge worker is running"
+    return "; ".join(f"{state['producer']}: {state['problem']}" for state in alive if state["problem"])
+
+
+def _edge_metrics(service: Service, now: int) -> str:
+    directory = str(service.metrics)
+    states = _core.edge_states(directory, now)
+    up = [("", (("producer", state["producer"]),), int(state["alive"])) for state in states]
+    problems = [
+        ("", (("producer", state["producer"]), ("problem", state["problem"])), 1)
+        for state in states
+        if state["problem"]
+    ]
+    return (
+        _core.render_metrics(directory)
+        + family("affiliate_edge_up", "gauge", "Whether an edge worker gives signs of life.", up)
+        + family("affiliate_edge_problem", "gauge", "Whether an edge worker cannot record, by the reason.", problems)
+    )
+
+
+def _book_metrics(connection: Connection, now: int) -> str:
+    return (
+        family(
+            "affiliate_conversions_total",
+            "counter",
+            "Conversions by product and the level that has a share in them; level 0: nobody has.",
+            _conversions(connection),
+        )
+        + family(
+            "affiliate_click_through_rate",
+            "gauge",
+            "Clicks per impression of the last 24 hours, by channel.",
+            _click_through(connection, now),
+        )
+        + family(
+            "affiliate_commission_payout",
+            "summary",
+            "Commission booked to promoters, in major units, refunds not taken off.",
+            _commission(connection),
+        )
+    )
+
+
+def _conversions(connection: Connection) -> list[Sample]:
+    level = func.coalesce(shares.c.level, 0)
+    joined = conversions.outerjoin(shares, (shares.c.conversion == conversions.c.id) & (shares.c.promoter != ""))
+    counts = connection.execute(
+        select(level, conversions.c.product, func.count(conversions.c.id.distinct()))
+        .select_from(joined)
+        .group_by(level, conversions.c.product)
+        .order_by(level, conversions.c.product)
+    )
+    return [("", (("level", str(level)), ("product", product)), count) for level, product, count in counts]
+
+
+def _click_through(connection: Connection, now: int) -> list[Sample]:
+    since = now // 1000 - CLICK_THROUGH_SECONDS
+    sums = connection.execute(
+        select(rollups.c.channel, func.sum(rollups.c.clicks), func.sum(rollups.c.impressions))
+        .where(rollups.c.bucket >= since, rollups.c.label_number == 0)
+        .group_by(rollups.c.channel)
+        .order_by(rollups.c.channel)
+    )
+    return [("", (("channel", channel),), int(clicks) / int(views)) for channel, clicks, views in sums if views]
+
+
+def _commission(connection: Connection) -> list[Sample]:
+    sums = connection.execute(
+        select(conversions.c.currency, func.sum(shares.c.original), func.count())
+        .join_from(shares, conversions, conversions.c.id == shares.c.conversion)
+        .where(shares.c.promoter != "")
+        .group_by(conversions.c.currency)
+        .order_by(conversions.c.currency)
+    )
+    samples: list[Sample] = []
+    for currency, total, count in sums:
+        labels = (("currency", currency),)
+        samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, count)]
+    return samples
+
+
+def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:
+    """One metric in Prometheus' text format."""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    for suffix, labels, value in samples:
+        inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+        lines.append(f"{name}{suffix}{{{inner}}} {value}" if inner else f"{name}{suffix} {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+ANYONE: frozenset[str] = frozenset()
+
+ROUTES = (
+    Route("GET", "/healthz", healthz, "Whether the process is alive", ANYONE),
+    Route("GET", "/readyz", readyz, "Whether a hit can be recorded; 503 with the reason when not", ANYONE),
+    Route("GET", "/metrics", metrics, "Prometheus metrics", ANYONE),
+)

@@ -1,0 +1,95 @@
+"""Query strings of the API, by name. A name that is not known is refused: a mistyped filter must not pass for none."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from multidict import MultiMapping
+
+from tuike.admin.problems import Problem
+
+T = TypeVar("T")
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 50
+
+Groups = Literal[
+    "", "promoter", "product", "merchant", "channel", "day", "hour", "sub1", "sub2", "sub3", "sub4", "sub5"
+]
+
+
+class Query(Struct, forbid_unknown_fields=True):
+    """Empty is missing."""
+
+
+class Page(Query):
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    cursor: Annotated[str, Meta(description="`next` of the page before")] = ""
+
+
+class Products(Page):
+    merchant: str = ""
+
+
+class Promoters(Page):
+    parent: str = ""
+    kind: Literal["", "member", "kol"] = ""
+
+
+class Links(Page):
+    promoter: str = ""
+    product: str = ""
+
+
+class Conversions(Page):
+    """The newest first."""
+
+    order_id: str = ""
+    merchant: str = ""
+    product: str = ""
+    promoter: Annotated[str, Meta(description="who has a share in it")] = ""
+    status: Literal["", "pending", "approved", "rejected", "refunded"] = ""
+
+
+class Transfers(Page):
+    """In the order of booking."""
+
+    account: Annotated[str, Meta(description="with an entry on it, e.g. `promoter:alice:pending`")] = ""
+    conversion: str = ""
+
+
+class Audit(Page):
+    """The newest first."""
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+
+
+FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
+LAST = "an instant (exclusive), or a day (inclusive); now by default"
+
+
+class Summary(Query, rename={"since": "from", "until": "to"}):
+    since: Annotated[str, Meta(description=FIRST)] = ""
+    until: Annotated[str, Meta(description=LAST)] = ""
+    tz: Annotated[str, Meta(description="IANA time zone of days and hours")] = "UTC"
+    promoter: str = ""
+    product: str = ""
+    merchant: str = ""
+    channel: str = ""
+    group_by: Groups = ""
+
+
+def read(given: MultiMapping[str], kind: type[T]) -> T:
+    """Problem `bad_parameter` names what is wrong."""
+    names = list(given)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Problem("bad_parameter", f"`{twice}` is given twice")
+    present: Mapping[str, str] = {name: value for name, value in given.items() if value != ""}
+    try:
+        return msgspec.convert(present, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem("bad_parameter", str(error)) from error

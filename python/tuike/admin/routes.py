@@ -1,0 +1,148 @@
+"""A route says who may call it, what comes in and what goes out; the application and openapi.json are made of them."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import ClientError, ClientSession, web
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from tuike.admin.auth import Actor
+from tuike.admin.problems import Problem
+from tuike.admin.writes import Outcome, Writes
+
+T = TypeVar("T")
+Body = dict[str, Any]
+
+MAX_IDEMPOTENCY_KEY = 200
+
+
+@dataclass(slots=True)
+class Service:
+    """What the handlers share. Reads run in `readers`' threads, off the event loop."""
+
+    engine: Engine
+    readers: ThreadPoolExecutor
+    writes: Writes
+    processor: ClientSession  # to the processor's unix socket
+    metrics: Path
+    secret: str  # the instance secret, hex
+    first_token_hash: str
+    public_url: str  # of the edge, without a slash at its end
+    max_levels: int
+    clock: Callable[[], int]  # milliseconds
+    random: Callable[[int], bytes]
+    draining: bool = False
+    seen_watermark: int = 0
+
+    async def read(self, query: Callable[..., T], *args: Any) -> T:
+        """Runs `query(connection, *args)` on one snapshot of the books."""
+
+        def run() -> T:
+            with self.engine.connect() as connection:
+                return query(connection, *args)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.readers, run)
+        except OperationalError as error:
+            raise Problem("books_unavailable", f"the books cannot be read: {error.orig}") from error
+
+    async def watermark(self) -> int:
+        """Up to when the books are complete, in milliseconds, as the processor last said; 0: it never did."""
+        try:
+            async with self.processor.get("/watermark") as answer:
+                self.seen_watermark = max(self.seen_watermark, (await answer.json())["watermark"])
+        except (ClientError, OSError):
+            pass  # it does not run: what it said last stands, and falls behind the clock
+        return self.seen_watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authorised request with its validated input (`body` and `query` are of the route's types)."""
+
+    service: Service
+    actor: Actor
+    request: web.Request
+    raw: bytes
+    body: Any = None
+    query: Any = None
+
+    def path(self, name: str) -> str:
+        return self.request.match_info[name]
+
+    async def read(self, query: Callable[..., T], *args: Any) -> T:
+        return await self.service.read(query, *args)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
+            raise Problem(
+                "bad_idempotency_key", f"`Idempotency-Key` is 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
+            )
+        return key
+
+    @property
+    def fingerprint(self) -> str:
+        """Of method, path and body: what a repeated Idempotency-Key must agree in."""
+        head = f"{self.request.method} {self.request.path}\n".encode()
+        return hashlib.sha256(head + self.raw).hexdigest()
+
+    async def write(self, kind: str, op: str, data: Body) -> "Answer":
+        """Journals it and answers with its outcome, or 202 when the books do not answer in time."""
+        event_id, outcome = await self.service.writes.submit(
+            kind,
+            {
+                "op": op,
+                "data": data,
+                "actor": self.actor.name,
+                "idem": self.idempotency_key,
+                "fingerprint": self.fingerprint,
+            },
+        )
+        return answer_of(event_id, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Body
+
+    def response(self) -> web.Response:
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(self.body),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+Handler = Callable[[Call], Awaitable[Answer | Body | web.Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    roles: frozenset[str]  # empty: anyone, without a token
+    answer: Any = None  # the type of the answer, for openapi.json
+    body: Any = None
+    query: Any = None
+    status: int = 200
+
+
+def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
+    if outcome is None:
+        return Answer(202, {"event_id": event_id})
+    if outcome.http >= 400:
+        raise Problem(outcome.code, outcome.result.get("detail", ""), status=outcome.http)
+    return Answer(outcome.http, outcome.result)

@@ -1,0 +1,100 @@
+"""What was read from the journals and is not in the books yet, in the order in which it will be."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tuike.books.records import Message
+
+IMPORT = "import-"
+HELD_FOR_WATERMARK = ("order", "claim", "decision", "close")
+
+
+class Item(NamedTuple):
+    """A message with its place: items compare by the order of the books."""
+
+    received: int
+    producer: str
+    seq: int
+    incarnation: int
+    message: Message
+
+
+class Backlog:
+    """Registry writes are due at once, orders behind the watermark, an import's orders at its closing mark."""
+
+    def __init__(self) -> None:
+        self._registry: deque[Item] = deque()
+        self._waiting: list[Item] = []
+        self._imports: dict[str, list[Item]] = {}
+        self._due: deque[Item] = deque()
+        self._unapplied: dict[int, deque[int]] = {}
+        self._applied: dict[int, set[int]] = {}
+        self._seen: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return sum(len(numbers) for numbers in self._unapplied.values())
+
+    def add(self, events: Iterable[tuple[int, int, str, dict[str, Any]]]) -> None:
+        """Takes events as `_core.Batch.events` gives them, each incarnation's in its order, each once."""
+        for incarnation, seq, producer, fields in events:
+            kind = fields["kind"]
+            if seq <= self._seen.get(incarnation, 0):
+                continue
+            self._seen[incarnation] = seq
+            if kind != "registry" and kind not in HELD_FOR_WATERMARK:
+                continue
+            message = msgspec.convert({"id": f"{incarnation:016x}{seq:016x}"} | fields, Message)
+            item = Item(message.received, producer, seq, incarnation, message)
+            self._unapplied.setdefault(incarnation, deque()).append(seq)
+            if kind == "registry":
+                self._registry.append(item)
+            elif kind == "order" and producer.startswith(IMPORT):
+                self._imports.setdefault(producer, []).append(item)
+            else:
+                heapq.heappush(self._waiting, item)
+
+    def take_registry(self, limit: int) -> list[Item]:
+        return [self._registry.popleft() for _ in range(min(limit, len(self._registry)))]
+
+    def take_orders(self, watermark: int, limit: int) -> list[Item]:
+        """What was received before the watermark, in the order of the books."""
+        taken: list[Item] = []
+        while len(taken) < limit:
+            if self._due:
+                taken.append(self._due.popleft())
+                continue
+            if not self._waiting or self._waiting[0].received >= watermark:
+                break
+            item = heapq.heappop(self._waiting)
+            if item.message.kind == "close":
+                rows = self._imports.pop(item.producer, [])
+                self._due.extend(sorted(rows, key=lambda row: (row.message.at, row.message.id)))
+            self._due.append(item)
+        return taken
+
+    def applied(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self._applied.setdefault(item.incarnation, set()).add(item.seq)
+        for incarnation, applied in list(self._applied.items()):
+            unapplied = self._unapplied[incarnation]
+            while unapplied and unapplied[0] in applied:
+                applied.remove(unapplied.popleft())
+            if not unapplied:
+                del self._unapplied[incarnation]
+            if not applied:
+                del self._applied[incarnation]
+
+    def upto(self, read: Mapping[int, int]) -> dict[int, int]:
+        """How far the books have come: below the first event of each incarnation that is not applied."""
+        return {
+            incarnation: self._unapplied[incarnation][0] - 1 if incarnation in self._unapplied else seq
+            for incarnation, seq in read.items()
+        }
+
+    def registry_write(self, id: str) -> Item | None:
+        """The registry write with this id that was read and not applied."""
+        return next((item for item in self._registry if item.message.id == id), None)

@@ -1,0 +1,316 @@
+"""Decides what an order, a claim or a decision means for the books (money.md, section 2). Posts nothing."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from tuike import _core, views
+from tuike.books import booking
+from tuike.books.booking import Effect
+from tuike.books.candidates import Touches, attribute
+from tuike.books.records import Booked, Conversion, Message, Outcome, Request, Standing, conversion_id
+from tuike.books.state import Product, Registry
+
+# Claims of one order that are remembered; two different visitors are a conflict already.
+MAX_CLAIMS = 16
+
+STATUSES = ("pending", "approved", "rejected", "refunded")
+FINAL = ("rejected", "refunded")
+IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "aff")
+
+Verdict = Outcome | Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The order that a message is about."""
+
+    conversion: str
+    merchant: str = ""
+    order_id: str = ""
+    product: str = ""
+
+
+class Orders:
+    """The bookkeeper's judgement. `orders` given to `decide` holds all orders that the batch is about."""
+
+    def __init__(self, registry: Registry, touches: Touches) -> None:
+        self._registry = registry
+        self._touches = touches
+
+    def target(self, message: Message, request: Request | None) -> Target | Outcome:
+        """The order a message is about, or why it is about none."""
+        if request is not None:
+            return Target(request.data["id"])
+        if message.merchant not in self._registry.merchants:
+            return Outcome.refused("unknown_merchant", f"there is no merchant {message.merchant!r}")
+        order_id = message.oid or message.click
+        if not order_id:
+            return Outcome.refused("missing_order_id", "the order has neither an order id nor a click id")
+        pid = message.pid
+        if not pid and message.click:
+            pid = (self._touches.click(message.click) or {}).get("pid", "")
+        product = self._registry.products.get(pid)
+        if product is None or product.merchant != message.merchant:
+            return Outcome.refused("unknown_product", f"merchant {message.merchant!r} has no product {pid!r}")
+        return Target(conversion_id(message.merchant, order_id, pid), message.merchant, order_id, pid)
+
+    def decide(
+        self,
+        number: int,
+        message: Message,
+        request: Request | None,
+        target: Target | Outcome,
+        orders: dict[str, Standing],
+    ) -> Booked:
+        """The whole effect of one message under the books' `number`; `orders` is brought up to date."""
+        if isinstance(target, Outcome):
+            return Booked(number, message.id, message.kind, message.received, target, request=request)
+        standing = orders.get(target.conversion)
+        if request is not None:
+            outcome, effect = self._decision(request, standing)
+        elif message.kind == "claim":
+            outcome, effect = _answered(target, self._claim(number, message, target, standing))
+        else:
+            outcome, effect = _answered(target, self._order(number, message, target, standing))
+        if effect is None or effect.standing == standing:
+            return Booked(number, message.id, message.kind, message.received, outcome, request=request)
+        orders[target.conversion] = effect.standing
+        return Booked(
+            number,
+            message.id,
+            message.kind,
+            message.received,
+            outcome,
+            effect.standing,
+            effect.transfers,
+            effect.deltas,
+            request,
+            f"conversion:{target.conversion}" if request is not None else "",
+        )
+
+    # --- the merchant's word -----------------------------------------------------------------------
+
+    def _order(self, number: int, message: Message, target: Target, standing: Standing | None) -> Verdict:
+        status = message.status or "approved"
+        if status not in STATUSES:
+            return Outcome.refused("unknown_status", f"there is no status {status!r}")
+        if standing is None:
+            if status == "refunded":
+                return Outcome.refused("unknown_order", "there is no such order to refund")
+            conversion = self._conversion(number, message, target, status)
+            if status == "rejected":
+                return Effect(Standing(conversion, ()))
+            return self._book(message, conversion)
+        conversion = standing.conversion
+        if status == "refunded" and conversion.status in ("approved", "refunded"):
+            return self._refund(standing, message.amount, message.refund_id, message.stamp)
+        stamp = max(message.stamp, conversion.stamp)
+        if message.stamp and message.stamp < stamp:
+            return Outcome.refused("older_status", "a later status of this order is applied already")
+        if status == conversion.status in FINAL:
+            return booking.keep(standing, stamp=stamp)
+        if conversion.status in FINAL or status == "refunded":
+            return _illegal(conversion, status)
+        if status == "rejected":
+            return booking.reverse(standing, conversion.refunded, "reject", "rejected", stamp=stamp)
+        if conversion.reason == "pixel":
+            return self._book_claimed(message, standing, status)
+        return self._status(message, standing, status, stamp)
+
+    def _status(self, message: Message, standing: Standing, status: str, stamp: int) -> Verdict:
+        """`pending` or `approved` of an order that is one of them."""
+        conversion = standing.conversion
+        currency = message.currency or conversion.currency
+        same = message.amount is None or (message.amount, currency) == (conversion.amount, conversion.currency)
+        if conversion.status == "approved":
+            if not same:
+                return Outcome.refused("amount_conflict", "the order is approved with another amount")
+            if status == "pending":
+                return _illegal(conversion, status)
+            return booking.keep(standing, stamp=stamp)
+        held = conversion.evidence.get("held", False)
+        changes: dict[str, Any] = {"stamp": stamp, "status": "pending" if held else status}
+        if same:
+            return booking.keep(standing, **changes)
+        changes |= {"amount": message.amount, "currency": currency}
+        return booking.keep(standing, **changes) if held else booking.rebook(self._registry, standing, **changes)
+
+    def _book(self, message: Message, conversion: Conversion) -> Verdict:
+        product = self._registry.products[conversion.product]
+        found = attribute(message, conversion.merchant, product.attribution, self._touches, self._registry.promoters)
+        return booking.accrue(self._registry, conversion, found)
+
+    def _book_claimed(self, message: Message, standing: Standing, status: str) -> Verdict:
+        """The merchant's word on an order that was only claimed: a claim lends its visitor where there is nothing."""
+        before = standing.conversion
+        claims = before.evidence["claims"]
+        visitors = {claim["visitor"] for claim in claims if claim["visitor"]}
+        target = Target(before.id, before.merchant, before.order_id, before.product)
+        anonymous = not any(getattr(message, name) for name in IDENTIFIERS)
+        if anonymous and len(visitors) == 1:
+            message = msgspec.structs.replace(message, visitor=visitors.pop())
+        conversion = self._conversion(before.number, message, target, status)
+        conversion.evidence["claims"] = claims
+        if anonymous and len(visitors) > 1:
+            held = conversion.evidence | {"held": True}
+            return Effect(
+                Standing(
+                    msgspec.structs.replace(conversion, status="pending", reason="claim_conflict", evidence=held), ()
+                )
+            )
+        return self._book(message, conversion)
+
+    # --- a browser's word --------------------------------------------------------------------------
+
+    def _claim(self, number: int, message: Message, target: Target, standing: Standing | None) -> Verdict:
+        policy = self._registry.products[target.product].pixel_conversions
+        if policy == "reject":
+            return Outcome.refused("pixel_rejected", "the product takes no conversions from browsers")
+        if standing is not None:
+            if standing.conversion.status == "pending" and standing.conversion.reason == "pixel":
+                return _claimed_again(message, standing)
+            if message.amount not in (None, standing.conversion.amount):
+                return Outcome.refused("amount_conflict", "the order has another amount")
+            return booking.keep(standing)
+        if policy == "accept":
+            return self._book(message, self._conversion(number, message, target, "approved"))
+        conversion = self._conversion(number, message, target, "pending")
+        evidence = conversion.evidence | {"held": True, "claims": [_claim_of(message)]}
+        return Effect(Standing(msgspec.structs.replace(conversion, reason="pixel", evidence=evidence), ()))
+
+    # --- decisions ---------------------------------------------------------------------------------
+
+    def _decision(self, request: Request, standing: Standing | None) -> tuple[Outcome, Effect | None]:
+        if standing is None:
+            return Outcome.refused(
+                "unknown_conversion", f"there is no conversion {request.data['id']!r}", http=404
+            ), None
+        verdict = self._decided(request, standing)
+        if isinstance(verdict, Outcome):
+            return verdict, None
+        return Outcome.applied(_view(verdict.standing), code=verdict.code), verdict
+
+    def _decided(self, request: Request, standing: Standing) -> Verdict:
+        conversion = standing.conversion
+        match request.op:
+            case "conversion.approve":
+                return self._approve(standing)
+            case "conversion.reject":
+                if conversion.status == "rejected":
+                    return booking.keep(standing)
+                if conversion.status == "refunded":
+                    return _illegal(conversion, "rejected")
+                return booking.reverse(standing, conversion.refunded, "reject", "rejected")
+            case "conversion.refund":
+                amount = None
+                if request.data.get("amount") is not None:
+                    try:
+                        amount = _core.parse_amount(request.data["amount"], conversion.currency)
+                    except ValueError as error:
+                        return Outcome.refused(str(error), "the amount is not one of the conversion's currency")
+                if conversion.status not in ("approved", "refunded"):
+                    return _illegal(conversion, "refunded")
+                return self._refund(standing, amount, request.data.get("refund_id") or request.idem or "", 0)
+            case _:
+                return Outcome.refused("unknown_op", f"there is no decision {request.op!r}")
+
+    def _approve(self, standing: Standing) -> Verdict:
+        conversion = standing.conversion
+        if conversion.status == "approved":
+            return booking.keep(standing)
+        if conversion.status in FINAL:
+            return _illegal(conversion, "approved")
+        if not conversion.evidence.get("held"):
+            return booking.keep(standing, status="approved")
+        evidence = {name: value for name, value in conversion.evidence.items() if name != "held"}
+        approved = msgspec.structs.replace(conversion, status="approved", reason="", evidence=evidence)
+        # a claim never names a promoter, whoever approves it: `aff` counts in the merchant's own word alone
+        kind = "claim" if conversion.reason == "pixel" else "order"
+        asked = Message(
+            conversion.event_id, kind, conversion.at, pid=conversion.product, **conversion.evidence["identifiers"]
+        )
+        return self._book(asked, approved)
+
+    # --- both --------------------------------------------------------------------------------------
+
+    def _refund(self, standing: Standing, amount: int | None, refund_id: str, stamp: int) -> Verdict:
+        """Refunds all that is left, or a part that has a name; a repeat changes nothing."""
+        conversion = standing.conversion
+        refunds: dict[str, int] = conversion.evidence.get("refunds", {})
+        whole = conversion.amount or 0
+        asked = whole - conversion.refunded if amount is None else amount
+        entire = amount is None or (amount >= whole and not conversion.refunded)
+        if refund_id in refunds or (conversion.status == "refunded" and not refund_id):
+            return booking.keep(standing)
+        if not entire and not refund_id:
+            return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id")
+        room = whole - conversion.refunded
+        if conversion.status == "refunded" or (not entire and not whole):
+            return Outcome.refused("over_refund", "there is nothing left to refund")
+        taken = min(asked, room)
+        refunded = conversion.refunded + taken
+        status = "refunded" if refunded == whole else conversion.status
+        effect = booking.reverse(
+            standing,
+            refunded,
+            booking.refund_step(refund_id),
+            status,
+            stamp=max(stamp, conversion.stamp) if status == "refunded" else conversion.stamp,
+            evidence=conversion.evidence | {"refunds": refunds | {refund_id: taken}},
+        )
+        return replace(effect, code="over_refund") if asked > taken else effect
+
+    def _conversion(self, number: int, message: Message, target: Target, status: str) -> Conversion:
+        product: Product = self._registry.products[target.product]
+        identifiers = {name: getattr(message, name) for name in IDENTIFIERS if getattr(message, name)}
+        return Conversion(
+            id=target.conversion,
+            number=number,
+            merchant=target.merchant,
+            order_id=target.order_id,
+            product=target.product,
+            amount=message.amount,
+            currency=message.currency or self._registry.merchants[target.merchant].currency,
+            status=status,
+            refunded=0,
+            model=product.attribution["model"],
+            reason="",
+            rule_version=0,
+            stamp=message.stamp,
+            at=message.at,
+            created=message.received,
+            source=message.source,
+            event_id=message.id,
+            evidence={"identifiers": identifiers},
+        )
+
+
+def _answered(target: Target, verdict: Verdict) -> tuple[Outcome, Effect | None]:
+    if isinstance(verdict, Outcome):
+        return verdict, None
+    return Outcome.applied({"conversion": target.conversion}, code=verdict.code), verdict
+
+
+def _illegal(conversion: Conversion, status: str) -> Outcome:
+    code = "final_status" if conversion.status in FINAL else "illegal_move"
+    return Outcome.refused(code, f"the order is {conversion.status} and cannot become {status}", http=409)
+
+
+def _claim_of(message: Message) -> dict[str, Any]:
+    return {"event": message.id, "visitor": message.visitor, "amount": message.amount}
+
+
+def _claimed_again(message: Message, standing: Standing) -> Effect:
+    """One more claim of a held order: it is noted where it is another visitor's."""
+    evidence = standing.conversion.evidence
+    claims = evidence["claims"]
+    if len(claims) >= MAX_CLAIMS or any(claim["visitor"] == message.visitor for claim in claims):
+        return booking.keep(standing)
+    return booking.keep(standing, evidence=evidence | {"claims": [*claims, _claim_of(message)]})
+
+
+def _view(standing: Standing) -> dict[str, Any]:
+    row = msgspec.structs.asdict(standing.conversion)
+    return views.conversion(row, [msgspec.structs.asdict(share) for share in standing.shares])

@@ -1,0 +1,403 @@
+"""Applies registry writes: merchants, products and their rules, promoters and their tree, links, tokens.
+
+Each op answers with a `Change`: what the API says, and what edges must hear. It writes its rows at once,
+in the bookkeeper's transaction, and the registry in memory with them.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, insert, select, update
+
+from tuike import _core, views
+from tuike.books import defaults, entries
+from tuike.books.records import Message, Outcome, Request
+from tuike.books.state import Merchant, Product, Registry, RuleVersion
+from tuike.stores import schema
+
+Body = dict[str, Any]
+
+LINK_CODE_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a registry write came to. `target` is empty where nothing changed."""
+
+    outcome: Outcome
+    target: str = ""
+    entries: list[Body] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    connection: Connection
+    registry: Registry
+    event: str
+    number: int
+    at: int
+
+
+class Refusal(Exception):
+    """Ends an op with a refused outcome. Raised and caught in this module only."""
+
+    def __init__(self, code: str, detail: str, http: int = 422) -> None:
+        super().__init__(code)
+        self.outcome = Outcome.refused(code, detail, http=http)
+
+
+def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
+    """Applies one registry write under the books' `number`."""
+    context = Context(connection, registry, message.id, number, message.at)
+    operation = OPERATIONS.get(request.op)
+    if operation is None:
+        return Change(Outcome.refused("unknown_op", f"there is no registry operation {request.op!r}"))
+    try:
+        return operation(context, request.data)
+    except Refusal as refusal:
+        return Change(refusal.outcome)
+
+
+# --- merchants -------------------------------------------------------------------------------------
+
+
+def merchant_create(context: Context, data: Body) -> Change:
+    body = fingerprint({name: value for name, value in data.items() if name != "secret"})
+    standing = _row(context, schema.merchants, data["id"])
+    if standing is not None:
+        return _again(standing, body, views.merchant)
+    whole = defaults.merchant(data)
+    row = {name: whole[name] for name in ("id", "name", "currency", "timezone", "settlement", "refund_days", "secret")}
+    row |= {"status": "active", "created": context.at, "body": body}
+    context.connection.execute(insert(schema.merchants).values(row))
+    context.registry.merchants[row["id"]] = Merchant(row["id"], row["currency"], row["status"])
+    return _created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+def merchant_update(context: Context, data: Body) -> Change:
+    row = _existing(context, schema.merchants, data["id"], "merchant")
+    row |= _patch(data, defaults.MERCHANT, "name", "timezone", "settlement", "refund_days", "status")
+    _store(context, schema.merchants, row)
+    context.registry.merchants[row["id"]].status = row["status"]
+    return _changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+# --- products --------------------------------------------------------------------------------------
+
+
+def product_create(context: Context, data: Body) -> Change:
+    body = fingerprint(data)
+    standing = _row(context, schema.products, data["id"])
+    if standing is not None:
+        return _again(standing, body, lambda row: _product_view(context, row))
+    whole = defaults.product(data)
+    merchant = context.registry.merchants.get(whole["merchant"])
+    if merchant is None:
+        raise Refusal("unknown_merchant", f"there is no merchant {whole['merchant']!r}")
+    version = _rule_version(context, merchant.currency, whole["commission"], 1, context.at)
+    row = {
+        name: whole[name]
+        for name in ("id", "merchant", "name", "category", "url", "fallback_url", "cookie_days", "hold_days")
+    }
+    row |= {
+        "pixel_conversions": whole["pixel_conversions"],
+        "allowed_hosts": json.dumps(whole["allowed_hosts"]),
+        "attribution": json.dumps(whole["attribution"]),
+        "fraud": json.dumps(whole["fraud"]),
+        "status": "active",
+        "created": context.at,
+        "body": body,
+    }
+    context.connection.execute(insert(schema.products).values(row))
+    context.registry.products[row["id"]] = Product.from_row(row, [])
+    _add_rule(context, row["id"], version)
+    return _created(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
+
+
+def product_update(context: Context, data: Body) -> Change:
+    row = _existing(context, schema.products, data["id"], "product")
+    product = context.registry.products[row["id"]]
+    if "commission" in data:
+        currency = context.registry.merchants[row["merchant"]].currency
+        begins = data.get("effective_from", context.at)
+        if begins < context.at:
+            raise Refusal("effective_in_past", "a rule begins now or later")
+        if begins < product.rules[-1].effective_from:
+            raise Refusal("effective_out_of_order", "a rule begins no earlier than the newest one that is planned")
+        version = _rule_version(context, currency, data["commission"], product.rules[-1].version + 1, begins)
+        _add_rule(context, row["id"], version)
+    plain = ("name", "category", "url", "fallback_url", "cookie_days", "hold_days", "pixel_conversions", "status")
+    row |= _patch(data, defaults.PRODUCT, *plain)
+    for name in ("attribution", "fraud"):
+        row[name] = json.dumps(json.loads(row[name]) | data.get(name, {}))
+    if "allowed_hosts" in data:
+        row["allowed_hosts"] = json.dumps(data["allowed_hosts"])
+    _store(context, schema.products, row)
+    context.registry.products[row["id"]] = Product.from_row(row, product.rules)
+    return _changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
+
+
+def _rule_version(context: Context, currency: str, rule: Body, version: int, begins: int) -> RuleVersion:
+    text = json.dumps(rule, ensure_ascii=False)
+    try:
+        _core.Rule(text, currency)
+    except ValueError as error:
+        code, _, detail = str(error).partition(": ")
+        raise Refusal(code, detail or code) from error
+    return RuleVersion(version, begins, text)
+
+
+def _add_rule(context: Context, product: str, version: RuleVersion) -> None:
+    context.registry.products[product].rules.append(version)
+    context.connection.execute(
+        insert(schema.rules).values(
+            product=product, version=version.version, effective_from=version.effective_from, rule=version.text
+        )
+    )
+
+
+def _product_view(context: Context, row: Body) -> Body:
+    version = context.registry.products[row["id"]].rule_at(context.at)
+    return views.product(row, version.version, version.text)
+
+
+# --- promoters -------------------------------------------------------------------------------------
+
+
+def promoter_create(context: Context, data: Body) -> Change:
+    body = fingerprint(data)
+    standing = _row(context, schema.promoters, data["id"])
+    if standing is not None:
+        return _again(standing, body, views.promoter)
+    whole = defaults.promoter(data)
+    parent = whole["parent"]
+    if parent is not None and parent not in context.registry.promoters:
+        raise Refusal("unknown_parent", f"there is no promoter {parent!r}")
+    row = {
+        "id": whole["id"],
+        "name": whole["name"],
+        "parent": parent,
+        "kind": whole["kind"],
+        "tax": json.dumps(whole["tax"]),
+        "customers": json.dumps(whole["customers"]),
+        "status": "active",
+        "created": context.at,
+        "body": body,
+    }
+    context.connection.execute(insert(schema.promoters).values(row))
+    context.registry.promoters[row["id"]] = row["status"]
+    context.registry.forest.add(row["id"], parent)
+    _record_parent(context, row["id"], parent, context.at)
+    return _created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
+
+
+def promoter_update(context: Context, data: Body) -> Change:
+    row = _existing(context, schema.promoters, data["id"], "promoter")
+    row |= _patch(data, defaults.PROMOTER, "name", "kind", "status")
+    for name in ("tax", "customers"):
+        if name in data:
+            row[name] = json.dumps(data[name])
+    _store(context, schema.promoters, row)
+    context.registry.promoters[row["id"]] = row["status"]
+    return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
+
+
+def promoter_parent(context: Context, data: Body) -> Change:
+    """Sets the parent from now on; null makes the promoter a root."""
+    row, parent = _family(context, data)
+    if row["parent"] == parent:
+        return Change(Outcome.applied(views.promoter(row)))
+    since = context.registry.move_instant(context.at)
+    try:
+        context.registry.forest.set_parent(row["id"], parent, since)
+    except ValueError as error:
+        if str(error).partition(":")[0] != "loop":
+            raise
+        raise Refusal("loop", f"{parent!r} is {row['id']!r} or below it", http=409) from error
+    return _moved(context, row, parent, since)
+
+
+def promoter_bind(context: Context, data: Body) -> Change:
+    """Sets the parent once: the first wins, however many ask."""
+    row, parent = _family(context, data)
+    if row["parent"] is not None:
+        raise Refusal("already_bound", f"{row['id']!r} is bound to {row['parent']!r}", http=409)
+    since = context.registry.move_instant(context.at)
+    try:
+        context.registry.forest.bind(row["id"], parent or "", since)
+    except ValueError as error:
+        if str(error).partition(":")[0] != "loop":
+            raise
+        raise Refusal("loop", f"{parent!r} is {row['id']!r} or below it", http=409) from error
+    return _moved(context, row, parent, since)
+
+
+def _family(context: Context, data: Body) -> tuple[Body, str | None]:
+    row = _existing(context, schema.promoters, data["id"], "promoter")
+    parent = data["parent"]
+    if parent is not None and parent not in context.registry.promoters:
+        raise Refusal("unknown_parent", f"there is no promoter {parent!r}")
+    return row, parent
+
+
+def _moved(context: Context, row: Body, parent: str | None, since: int) -> Change:
+    row["parent"] = parent
+    _store(context, schema.promoters, row)
+    _record_parent(context, row["id"], parent, since)
+    return _changed(f"promoter:{row['id']}", views.promoter(row), [])
+
+
+def _record_parent(context: Context, promoter: str, parent: str | None, since: int) -> None:
+    context.connection.execute(
+        insert(schema.promoter_parents).values(promoter=promoter, since=since, number=context.number, parent=parent)
+    )
+
+
+# --- links -----------------------------------------------------------------------------------------
+
+
+def link_create(context: Context, data: Body) -> Change:
+    body = fingerprint(data)
+    whole = defaults.link(data)
+    code = whole.get("code") or _free_code(context)
+    standing = _row(context, schema.links, code)
+    if standing is not None:
+        return _again(standing, body, lambda row: views.link(row, context.registry.products[row["product"]].url))
+    if whole["promoter"] not in context.registry.promoters:
+        raise Refusal("unknown_promoter", f"there is no promoter {whole['promoter']!r}")
+    product = context.registry.products.get(whole["product"])
+    if product is None:
+        raise Refusal("unknown_product", f"there is no product {whole['product']!r}")
+    _check_target(whole["url"], product)
+    row = {name: whole[name] for name in (*defaults.LINK, "promoter", "product")}
+    row |= {"code": code, "status": "active", "created": context.at, "body": body}
+    context.connection.execute(insert(schema.links).values(row))
+    return _created(f"link:{code}", views.link(row, product.url), [entries.link(row)])
+
+
+def link_update(context: Context, data: Body) -> Change:
+    row = _existing(context, schema.links, data["code"], "link")
+    product = context.registry.products[row["product"]]
+    row |= _patch(data, defaults.LINK, *defaults.LINK, "status")
+    _check_target(row["url"], product)
+    _store(context, schema.links, row)
+    return _changed(f"link:{row['code']}", views.link(row, product.url), [entries.link(row)])
+
+
+def _check_target(url: str, product: Product) -> None:
+    if not url:
+        return
+    host = host_of(url)
+    allowed = {allowed.lower() for allowed in product.allowed_hosts} | {host_of(product.url)}
+    if host is None or host not in allowed:
+        raise Refusal("url_not_allowed", f"the host of {url!r} is not among the product's allowed hosts")
+
+
+def host_of(url: str) -> str | None:
+    """The host of an http or https URL; None for anything else."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.hostname if parts.scheme in ("http", "https") else None
+
+
+def _free_code(context: Context) -> str:
+    """A code from the event's id: the same event makes the same link when it is applied again."""
+    attempt = 0
+    while True:
+        digest = hashlib.sha256(f"{context.event}\0{attempt}".encode()).digest()
+        code = base64.b32encode(digest).decode().lower()[:LINK_CODE_LENGTH]
+        if _row(context, schema.links, code) is None:
+            return code
+        attempt += 1
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+def token_create(context: Context, data: Body) -> Change:
+    row = {"id": context.event, "hash": data["hash"], "role": data["role"], "subject": data.get("subject") or ""}
+    subjects: dict[str, Container[str]] = {
+        "merchant": context.registry.merchants,
+        "promoter": context.registry.promoters,
+    }
+    known = subjects.get(row["role"])
+    if known is not None and row["subject"] not in known:
+        raise Refusal(f"unknown_{row['role']}", f"there is no {row['role']} {row['subject']!r}")
+    row |= {"expires": data.get("expires"), "created": context.at, "revoked": False}
+    context.connection.execute(insert(schema.tokens).values(row))
+    return _created(f"token:{row['id']}", views.token(row), [])
+
+
+def token_revoke(context: Context, data: Body) -> Change:
+    row = _existing(context, schema.tokens, data["id"], "token")
+    row["revoked"] = True
+    _store(context, schema.tokens, row)
+    return _changed(f"token:{row['id']}", views.token(row), [])
+
+
+OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
+    "merchant.create": merchant_create,
+    "merchant.update": merchant_update,
+    "product.create": product_create,
+    "product.update": product_update,
+    "promoter.create": promoter_create,
+    "promoter.update": promoter_update,
+    "promoter.parent": promoter_parent,
+    "promoter.bind": promoter_bind,
+    "link.create": link_create,
+    "link.update": link_update,
+    "token.create": token_create,
+    "token.revoke": token_revoke,
+}
+
+
+# --- what the ops share ----------------------------------------------------------------------------
+
+
+def fingerprint(data: Body) -> str:
+    """SHA-256 of a body, whatever the order of its members."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _row(context: Context, table: Any, key: str) -> Body | None:
+    (column,) = table.primary_key.columns
+    row = context.connection.execute(select(table).where(column == key)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def _existing(context: Context, table: Any, key: str, entity: str) -> Body:
+    row = _row(context, table, key)
+    if row is None:
+        raise Refusal(f"unknown_{entity}", f"there is no {entity} {key!r}", http=404)
+    return row
+
+
+def _store(context: Context, table: Any, row: Body) -> None:
+    (column,) = table.primary_key.columns
+    context.connection.execute(update(table).where(column == row[column.name]).values(row))
+
+
+def _patch(data: Body, silent: Body, *names: str) -> Body:
+    """What a PATCH changes; null puts back what stands where a body is silent."""
+    return {name: silent.get(name) if data[name] is None else data[name] for name in names if name in data}
+
+
+def _again(standing: Body, body: str, view: Callable[[Body], Body]) -> Change:
+    if standing["body"] != body:
+        raise Refusal("conflict", "this id is taken, by another body", http=409)
+    return Change(Outcome.applied(view(standing)))
+
+
+def _created(target: str, result: Body, changed: list[Body]) -> Change:
+    return Change(Outcome.applied(result, http=201), target, changed)
+
+
+def _changed(target: str, result: Body, changed: list[Body]) -> Change:
+    return Change(Outcome.applied(result), target, changed)

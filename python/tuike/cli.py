@@ -1,0 +1,256 @@
+"""The program `tuike`: one command each, thin; what they do is in the modules they import.
+
+Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stderr.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from tuike import __version__, config
+from tuike.config import EdgeSettings, option
+from tuike.data import Data, DataError
+
+FAULT = 1
+USAGE = 2
+
+
+class Program(click.Group):
+    """Reads the settings file before the first command is parsed."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        more.setdefault("default_map", config.default_map(self.commands))
+        return super().make_context(*args, **more)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tuike")
+def program() -> None:
+    """tuike (推客): affiliate tracking and commission, self-hosted.
+
+    Every option is also TUIKE_* in the environment and a key in tuike.toml (or the file that
+    TUIKE_CONFIG names); the option wins, then the environment, then the file.
+    """
+
+
+def main() -> None:
+    """Runs the program; what cannot be used is said in one line."""
+    try:
+        program()
+    except DataError as error:
+        stop(str(error))
+
+
+def stop(message: str, code: int = USAGE) -> NoReturn:
+    click.echo(f"tuike: {message}", err=True)
+    sys.exit(code)
+
+
+# --- options that several commands share -----------------------------------------------------------
+
+Command = Callable[..., Any]
+
+
+def with_data(command: Command) -> Command:
+    directory = click.Path(file_okay=False, path_type=Path)
+    return option("--data", type=directory, default=Path("data"), help="The instance's data directory.")(command)
+
+
+def with_edge(command: Command) -> Command:
+    cores = config.available_cores()
+    for add in (
+        option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."),
+        option("--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."),
+        option(
+            "--durability",
+            type=click.Choice(["process", "interval", "always"]),
+            default="interval",
+            help="What an answered hit survives: the process's end; a power cut but for 100 ms (orders: all); a power cut.",
+        ),
+        option("--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."),
+        option(
+            "--trusted-proxies",
+            multiple=True,
+            callback=config.networks,
+            help="Networks whose X-Forwarded-For and X-Forwarded-Proto count.",
+        ),
+        option("--cross-site-cookies", is_flag=True, help="Cookies as SameSite=None; Partitioned (needs TLS)."),
+        option("--affiliate-cookie", is_flag=True, help="Also set affiliate_track, readable by scripts."),
+        option("--segment-mib", type=click.IntRange(1, 1024), default=64, help="Largest journal segment, in MiB."),
+    ):
+        command = add(command)
+    return command
+
+
+def with_host(command: Command) -> Command:
+    return option("--host", default="127.0.0.1", help="Address to listen on.")(command)
+
+
+def with_admin(command: Command) -> Command:
+    return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
+
+
+def with_books(command: Command) -> Command:
+    levels = click.IntRange(1, 3)
+    return option("--max-levels", type=levels, default=3, help="Where a promoter's chain is cut.")(command)
+
+
+def edge_settings(options: dict[str, Any]) -> EdgeSettings:
+    return EdgeSettings(
+        host=options.pop("host"),
+        edge_port=options.pop("edge_port"),
+        workers=options.pop("workers"),
+        durability=options.pop("durability"),
+        front=options.pop("front") == "on",
+        trusted_proxies=options.pop("trusted_proxies"),
+        cross_site_cookies=options.pop("cross_site_cookies"),
+        readable_cookie=options.pop("affiliate_cookie"),
+        segment_mib=options.pop("segment_mib"),
+    )
+
+
+# --- the service and its parts ---------------------------------------------------------------------
+
+
+@program.command()
+@with_data
+@with_host
+@with_edge
+@with_admin
+@with_books
+@click.option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
+def serve(data: Path, demo: bool, admin_port: int, max_levels: int, **options: Any) -> None:
+    """Everything on one machine: edge, processor, admin API, supervised."""
+    from tuike.edge import serving
+
+    edge = edge_settings(options)
+    with Data.open(data, create=True).lock("lock"):
+        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, max_levels, with_demo=demo)))
+
+
+@program.command()
+@with_data
+@with_host
+@with_edge
+def edge(data: Path, **options: Any) -> None:
+    """The edge workers alone, on a data directory that a processor keeps."""
+    from tuike.edge import serving
+
+    Data.open(data)
+    sys.exit(asyncio.run(serving.edge_alone(data, edge_settings(options))))
+
+
+@program.command()
+@with_data
+@with_books
+def process(data: Path, max_levels: int) -> None:
+    """The processor alone: folds hits, keeps the books."""
+    from tuike.process import run_processor
+
+    run_processor(Data.open(data, create=True), max_levels=max_levels)
+
+
+@program.command()
+@with_data
+@with_host
+@with_admin
+def admin(data: Path, host: str, admin_port: int) -> None:
+    """The admin API alone."""
+    from tuike.admin.app import run_admin
+
+    run_admin(Data.open(data), host, admin_port)
+
+
+# --- work on an instance ---------------------------------------------------------------------------
+
+
+@program.command()
+@with_data
+@option("--edge-port", type=int, default=8080, help="The edge's port, for the URLs.")
+@option("--admin-port", type=int, default=8081, help="The admin API's port, for the URLs.")
+def demo(data: Path, edge_port: int, admin_port: int) -> None:
+    """Fill an empty instance with a merchant, products, a promoter tree and links; print what to open."""
+    from tuike import demo
+
+    try:
+        click.echo(demo.fill(Data.open(data, create=True), edge_port, admin_port))
+    except demo.NotEmpty as error:
+        stop(str(error), FAULT)
+
+
+@program.command("import")
+@click.argument("kind", type=click.Choice(["promoters", "links", "clicks", "conversions"]))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_data
+@click.option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
+def import_(kind: str, file: Path, data: Path, strict: bool) -> None:
+    """Bring in what another tracker exported: CSV with a header, or NDJSON, also gzip.
+
+    \b
+    promoters    id,name,parent?,kind?
+    links        code,promoter,product,url?,channel?
+    clicks       time,aff,pid,visitor?,cust?,did?,ip?,ua?,channel?,sub1..5?
+    conversions  time,pid,order_id,amount,currency?,status?,click_id?,visitor?,cust?,did?,aff?,coupon?
+
+    Rows may be in any order. A bad row is named with its line and reason, the rest goes in. A run that
+    was killed is simply run again: no row goes in twice.
+    """
+    from tuike.importing import run
+
+    result = run(Data.open(data, create=True), kind, file, strict=strict)
+    for bad in result.bad:
+        click.echo(f"{file}:{bad.line}: {bad.reason}", err=True)
+    click.echo(f"{result.taken} rows in, {result.before} were in before, {len(result.bad)} bad")
+    sys.exit(FAULT if result.bad else 0)
+
+
+@program.command()
+@with_data
+def verify(data: Path) -> None:
+    """Prove the books: every accepted hit accounted for, every transfer balanced, the hash chain unbroken."""
+    from tuike.verify import verify
+
+    report = verify(Data.open(data))
+    click.echo(report.text())
+    sys.exit(FAULT if report.fault else 0)
+
+
+@program.group()
+def journal() -> None:
+    """Look into the journal."""
+
+
+@journal.command()
+@with_data
+def cat(data: Path) -> None:
+    """Every event as one line of JSON."""
+    from tuike import journal
+
+    with os.fdopen(sys.stdout.fileno(), "wb", closefd=False) as out:
+        for line in journal.lines(Data.open(data)):
+            out.write(line + b"\n")
+
+
+@journal.command()
+@with_data
+def stat(data: Path) -> None:
+    """Events by producer and kind."""
+    from tuike import journal
+
+    click.echo(journal.stat(Data.open(data)))
+
+
+@journal.command()
+@with_data
+def check(data: Path) -> None:
+    """Every record's checksum."""
+    from tuike import journal
+
+    report, sound = journal.check(Data.open(data))
+    click.echo(report)
+    sys.exit(0 if sound else FAULT)

@@ -1,0 +1,74 @@
+"""Settings: an option, else `TUIKE_*` in the environment, else a key of `tuike.toml`, else the default."""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+CONFIG_FILE = "tuike.toml"
+
+Durability = Literal["process", "interval", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """What changes the edge's answers and promises."""
+
+    host: str
+    edge_port: int
+    workers: int
+    durability: Durability
+    front: bool
+    trusted_proxies: tuple[str, ...]
+    cross_site_cookies: bool
+    readable_cookie: bool
+    segment_mib: int
+
+
+def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command-line option that is also `TUIKE_NAME` and the key `name` of the file."""
+    plain = name.split("/")[0].removeprefix("--")
+    how.setdefault("show_default", True)
+    return click.option(name, envvar=f"TUIKE_{plain.upper().replace('-', '_')}", show_envvar=True, **how)
+
+
+def networks(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Checks networks like 10.0.0.0/8; one text may hold several, by commas."""
+    texts = [text.strip() for part in value for text in part.split(",") if text.strip()]
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is no network such as 10.0.0.0/8") from error
+    return tuple(texts)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The keys of `tuike.toml`, in the names of the options' parameters; empty where there is no file."""
+    try:
+        keys = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise click.UsageError(f"{path}: {error}") from error
+    return {name.replace("-", "_"): value for name, value in keys.items()}
+
+
+def default_map(commands: dict[str, click.Command]) -> dict[str, dict[str, Any]]:
+    """The file's keys as each command's defaults. UsageError names a key that no command has."""
+    path = Path(os.environ.get("TUIKE_CONFIG", CONFIG_FILE))
+    keys = read_file(path)
+    known = {name: {p.name for p in command.params} for name, command in commands.items()}
+    for key in keys:
+        if not any(key in names for names in known.values()):
+            raise click.UsageError(f"{path}: no setting is called {key!r}")
+    return {name: {k: v for k, v in keys.items() if k in names} for name, names in known.items()}
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,170 @@
+"""The data directory: one instance's files, the locks on them and its secret.
+
+DATA/version              layout version, text
+DATA/secret               the instance secret: 32 random bytes in hex, mode 0600
+DATA/admin.token          the first admin token, mode 0600
+DATA/lock                 held by `tuike serve`
+DATA/processor.lock       held by the one processor
+DATA/books.sqlite         registry tables, money, reports
+DATA/touches/             the touch store
+DATA/journal/             what happened: <producer>/<incarnation>/
+DATA/registry/            what edges must know, rewritten at each start of the processor
+DATA/metrics/             counters of each producer
+DATA/run/                 unix sockets
+"""
+
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+VERSION = 1
+SECRET_BYTES = 32
+PRIVATE = 0o600
+
+
+class DataError(Exception):
+    """The data directory cannot be used; the message is one line that names the thing and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The paths of one data directory, and its secret (hex)."""
+
+    root: Path
+    secret: str
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = False) -> Self:
+        """Checks the layout; `create` makes an absent or empty directory into an instance. Raises DataError."""
+        try:
+            if create:
+                _create(root)
+            _check_version(root)
+            return cls(root, _read_secret(root))
+        except PermissionError as error:
+            raise DataError(f"{error.filename}: no permission; give it to the user that runs tuike") from error
+        except OSError as error:
+            raise DataError(f"{error.filename or root}: {error.strerror}") from error
+
+    @property
+    def books(self) -> Path:
+        return self.root / "books.sqlite"
+
+    @property
+    def touches(self) -> Path:
+        return self.root / "touches"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def registry(self) -> Path:
+        return self.root / "registry"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def admin_token(self) -> Path:
+        return self.root / "admin.token"
+
+    @property
+    def processor_socket(self) -> Path:
+        return self.run / "processor.sock"
+
+    def lock(self, name: str) -> "Lock":
+        """Takes `lock` (serve) or `processor.lock` for as long as the answer is open. Raises DataError."""
+        return Lock(self.root / name)
+
+
+class Lock:
+    """A file held by flock: the kernel gives it back when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise DataError(
+                f"{path}: another tuike (process {holder}) uses this data directory; stop it or choose another --data"
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _create(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / "version").exists():
+        strangers = sorted(path.name for path in root.iterdir() if path.name not in ("secret", "lock"))
+        if strangers:
+            raise DataError(f"{root}: not a tuike data directory (it has {strangers[0]}); choose an empty one")
+        if not (root / "secret").exists():
+            write_private(root / "secret", secrets.token_hex(SECRET_BYTES) + "\n")
+        write_private(root / "version", f"{VERSION}\n")
+    for name in ("touches", "journal", "registry", "metrics", "run"):
+        (root / name).mkdir(exist_ok=True)
+
+
+def _check_version(root: Path) -> None:
+    path = root / "version"
+    if not path.exists():
+        raise DataError(f"{root}: no tuike data directory; `tuike serve --data {root}` makes one")
+    text = path.read_text().strip()
+    if not text.isdecimal():
+        raise DataError(f"{path}: not a version number; restore it from a backup")
+    if int(text) > VERSION:
+        raise DataError(f"{root}: written by a newer tuike (layout {text}, this one knows {VERSION}); upgrade tuike")
+
+
+def _read_secret(root: Path) -> str:
+    path = root / "secret"
+    if not path.exists():
+        raise DataError(f"{path}: missing; restore it from a backup: cookies and postback keys depend on it")
+    text = path.read_text().strip()
+    try:
+        sound = len(bytes.fromhex(text)) == SECRET_BYTES
+    except ValueError:
+        sound = False
+    if not sound:
+        raise DataError(f"{path}: not {2 * SECRET_BYTES} hex digits; restore it from a backup")
+    return text
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a whole file that only its owner may read, on the disk before it has its name."""
+    draft = path.with_name(path.name + ".new")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+    try:
+        os.write(fd, text.encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,113 @@
+"""`tuike demo`: a small instance to look at: one merchant, two products, a tree of promoters, links."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from sqlalchemy import func, select
+
+from tuike import _core
+from tuike.data import Data
+from tuike.stores import engine, schema
+from tuike.submission import Submission
+
+PRODUCER = "demo"
+MERCHANT = "demo-shop"
+
+PRODUCTS = (
+    {
+        "id": "tea",
+        "name": "Spring tea",
+        "category": "food",
+        "url": "https://shop.example/tea?from={aff}&click_id={click_id}",
+        "commission": {
+            "type": "percentage",
+            "value": "15.0",
+            "levels": [{"level": 1, "value": "10.0"}, {"level": 2, "value": "3.0"}, {"level": 3, "value": "1.0"}],
+        },
+    },
+    {
+        "id": "app",
+        "name": "Reading app",
+        "category": "software",
+        "url": "https://app.example/install",
+        "commission": {"type": "fixed", "value": "5.00", "levels": [{"level": 1, "value": "4.00"}]},
+    },
+)
+PROMOTERS = (
+    ("lin", "Lin", None, "kol"),
+    ("mei", "Mei", "lin", "member"),
+    ("bo", "Bo", "mei", "member"),
+    ("wen", "Wen", "lin", "member"),
+)
+LINKS = (
+    ("tea-bo", "bo", "tea", "wechat"),
+    ("tea-wen", "wen", "tea", "douyin"),
+    ("app-mei", "mei", "app", "web"),
+)
+
+
+class NotEmpty(Exception):
+    """The instance has merchants of its own; the demo stays out."""
+
+
+def fill(data: Data, edge_port: int, admin_port: int) -> str:
+    """Fills an empty instance, once; what to open. Raises NotEmpty."""
+    with Submission(data, PRODUCER) as submission:
+        if submission.total == 0:
+            _refuse_used(data)
+            submission.append(_events(data))
+        submission.wait()
+    return _text(data, edge_port, admin_port)
+
+
+def _refuse_used(data: Data) -> None:
+    if not data.books.exists():
+        return
+    with engine.reader(data.books).connect() as connection:
+        if connection.execute(select(func.count()).select_from(schema.merchants)).scalar_one():
+            raise NotEmpty(f"{data.root}: this instance has merchants already; the demo is for an empty one")
+
+
+def _events(data: Data) -> list[dict[str, Any]]:
+    secret = _core.seal(data.secret, "merchant", secrets.token_hex(32).encode(), secrets.token_bytes(12))
+    writes: list[tuple[str, dict[str, Any]]] = [
+        ("merchant.create", {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "secret": secret}),
+        *(
+            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], "hold_days": 7, **product})
+            for product in PRODUCTS
+        ),
+        *(
+            ("promoter.create", {"id": id, "name": name, "kind": kind} | ({"parent": parent} if parent else {}))
+            for id, name, parent, kind in PROMOTERS
+        ),
+        *(
+            ("link.create", {"code": code, "promoter": promoter, "product": product, "channel": channel})
+            for code, promoter, product, channel in LINKS
+        ),
+    ]
+    now = time.time_ns() // 1_000_000
+    return [
+        {
+            "kind": "registry",
+            "id": secrets.token_hex(16),
+            "at": now,
+            "received": now,
+            "body": json.dumps({"op": op, "data": body, "actor": "demo", "idem": None, "fingerprint": None}).encode(),
+        }
+        for op, body in writes
+    ]
+
+
+def _text(data: Data, edge_port: int, admin_port: int) -> str:
+    edge, admin = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{admin_port}"
+    links = "\n".join(f"  {edge}/c/{code}   {promoter} promotes {product}" for code, promoter, product, _ in LINKS)
+    return f"""The demo is in: merchant {MERCHANT}, {len(PRODUCTS)} products, {len(PROMOTERS)} promoters, {len(LINKS)} links.
+Follow a link:
+{links}
+Load a pixel:
+  {edge}/p.gif?aff=bo&pid=tea
+Read the API:
+  {admin}/v1/docs
+  curl -H "Authorization: Bearer $(cat {data.admin_token})" {admin}/v1/reports/summary"""

@@ -1,0 +1,197 @@
+"""The processor: follows the journals, folds hits, keeps the books. One process, one thread.
+
+Each step reads what is new, folds its hits into touches and rollups, then gives registry writes and,
+behind the watermark, orders to the bookkeeper. Each fold commits its position with its effects, so a
+step that is killed anywhere is done once, by whoever starts next. Whatever cannot be done (a full disk)
+ends the process: nothing in memory outlives a transaction that failed.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tuike import _core
+from tuike.books.backlog import Backlog
+from tuike.books.bookkeeper import Bookkeeper
+from tuike.books.candidates import DAY_MS
+from tuike.books.edge_registry import EdgeRegistry, Random
+from tuike.books.entries import READY
+from tuike.books.records import Booked
+from tuike.data import Data
+from tuike.stores import engine, migrations, position, rollups
+from tuike.touch_server import TouchServer
+
+PRODUCER = "books"
+READ_LIMIT = 20_000
+BOOK_LIMIT = 2_000
+SYNC_TIMEOUT_S = 30.0
+# between steps: gathers hits into fewer transactions, and leaves the cores to the edge
+REST_AFTER_WORK_S = 0.010
+REST_IDLE_MIN_S = 0.005
+REST_IDLE_MAX_S = 0.020
+DRAIN_S = 2.0
+# touches are kept this long beyond the longest attribution window
+KEPT_BEYOND_WINDOW_DAYS = 30
+WINDOW_MIN_DAYS = 30
+
+Clock = Callable[[], int]
+
+
+def clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Processor:
+    """The one processor of a data directory; it holds `processor.lock`."""
+
+    def __init__(self, data: Data, *, max_levels: int = 3, now: Clock = clock, random: Random = os.urandom) -> None:
+        self._now = now
+        self._lock = data.lock("processor.lock")
+        self._engine = engine.writer(data.books)
+        migrations.upgrade(self._engine)
+        self.touches = _core.TouchStore(str(data.touches))
+        self._journal = str(data.journal)
+        self._backlog = Backlog()
+        self._edges = EdgeRegistry(data.registry, data.secret, random)
+        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
+        with self._engine.begin() as connection:
+            self._hits = position.read(connection, "hits")
+            self._books = position.read(connection, "books")
+            self._read = dict(self._hits.upto)
+            self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
+            self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
+            self._edges.begin(connection, self._bookkeeper.number, now())
+        self._follower = _core.Follower(self._journal)
+        self.more = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
+        rest = REST_IDLE_MIN_S
+        while not stop.is_set():
+            if self.step():
+                rest = REST_IDLE_MIN_S
+                stop.wait(0 if self.more else REST_AFTER_WORK_S)
+            else:
+                stop.wait(rest)
+                rest = min(2 * rest, REST_IDLE_MAX_S)
+        until = time.monotonic() + DRAIN_S
+        while (self.step() or len(self._backlog)) and time.monotonic() < until:
+            time.sleep(0 if self.more else REST_IDLE_MIN_S)
+
+    def step(self) -> bool:
+        """One batch. Whether there was anything to do."""
+        now = self._now()
+        if now // DAY_MS != self._edges.day:
+            self._begin_day(now)
+        self._booked.tick(now)
+        self._edges.tick(now)
+        batch = self._follower.read(self._read, READ_LIMIT, now)
+        self._backlog.add(batch.events())
+        self._read.update(batch.upto)
+        folded = self._fold(batch, now)
+        booked = self._book(batch.watermark, now)
+        self.more = batch.more or booked == BOOK_LIMIT
+        return folded or booked > 0
+
+    def close(self) -> None:
+        now = self._now()
+        self._booked.close(now)
+        self._edges.close(now)
+        self.touches.close()
+        self._engine.dispose()
+        self._lock.close()
+
+    def _fold(self, batch: _core.Batch, now: int) -> bool:
+        """Folds a batch's hits, and moves the position, in one transaction."""
+        counts = batch.hit_counts()
+        damage = batch.damage
+        if not counts and not damage:
+            return False
+        self.touches.put(batch)
+        self.touches.persist(True)
+        with self._engine.begin() as connection:
+            rollups.add_rollups(connection, batch.rollups())
+            rollups.add_hit_counts(connection, counts)
+            rollups.add_damage(connection, damage, now)
+            hits = position.advance(connection, self._hits, self._read)
+            # with nothing waiting the books have come as far, and a start need not read it all again
+            books = self._books if len(self._backlog) else position.advance(connection, self._books, self._read)
+        self._hits, self._books = hits, books
+        return True
+
+    def _book(self, watermark: int, now: int) -> int:
+        """Gives the bookkeeper what is due; how many messages that was."""
+        registry = self._backlog.take_registry(BOOK_LIMIT)
+        orders = self._backlog.take_orders(watermark, BOOK_LIMIT)
+        if not registry and not orders:
+            return 0
+        with self._engine.begin() as connection:
+            changed = self._bookkeeper.apply(connection, registry, orders)
+            self._backlog.applied([*registry, *orders])
+            books = position.advance(connection, self._books, self._backlog.upto(self._read))
+        self._books = books
+        if registry:
+            # also where edges need not hear of it: whoever wrote waits for them to say this number
+            self._edges.append(changed or [READY], self._bookkeeper.number, now)
+        return max(len(registry), len(orders))
+
+    def _journal_booked(self, booked: Sequence[Booked]) -> None:
+        now = self._now()
+        seq = self._booked.append(
+            [
+                _core.encode_event(
+                    {"kind": "booked", "at": record.at, "received": now, "body": msgspec.json.encode(record)}
+                )
+                for record in booked
+            ]
+        )
+        self._booked.sync()
+        if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):
+            raise TimeoutError(f"the books' journal was not synced in {SYNC_TIMEOUT_S:.0f} s")
+
+    def _catch_up(self) -> list[Booked]:
+        """Reads into the backlog all that the books have not got; answers with what was booked of it.
+
+        What lies beyond the position of hits comes once more with its hits, and the backlog passes it over.
+        """
+        follower = _core.Follower(self._journal)
+        read = dict(self._books.upto)
+        booked: list[Booked] = []
+        more = True
+        while more:
+            batch = follower.read(read, READ_LIMIT, self._now())
+            read.update(batch.upto)
+            more = batch.more
+            events = batch.events()
+            booked += [
+                msgspec.json.decode(fields["body"], type=Booked)
+                for _, _, _, fields in events
+                if fields["kind"] == "booked"
+            ]
+            self._backlog.add(events)
+        return booked
+
+    def _begin_day(self, now: int) -> None:
+        with self._engine.begin() as connection:
+            self._edges.begin(connection, self._bookkeeper.number, now)
+        windows = [product.attribution["window_days"] for product in self._bookkeeper.registry.products.values()]
+        kept = max([WINDOW_MIN_DAYS, *windows]) + KEPT_BEYOND_WINDOW_DAYS
+        self.touches.drop_before(now - int(kept * DAY_MS))
+
+
+def run_processor(data: Data, *, max_levels: int = 3) -> None:
+    """Runs the processor until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    processor = Processor(data, max_levels=max_levels)
+    try:
+        with TouchServer(data.processor_socket, processor.touches):
+            processor.run(stop)
+    finally:
+        processor.close()

@@ -1,0 +1,169 @@
+"""Events that a command brings in: journaled, then applied, by the running processor or here.
+
+The producer's journal is named by the caller; what an earlier run under the same name has written is
+found again, so that running a command twice brings nothing in twice.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
+
+from tuike import _core
+from tuike.data import Data, DataError
+from tuike.process import Processor
+from tuike.stores import engine, position, schema
+
+POLL = 0.02
+"""Seconds between looks at what the running processor has applied."""
+SYNC_TIMEOUT = 60.0
+LOOKUP = 500
+"""Ids asked for with one query."""
+KNOWN_CODES = 1 << 20
+"""Codes whose existence is remembered."""
+
+Event = dict[str, Any]
+
+
+class Submission:
+    """One run of one producer. Use it as a context: its journal is closed at the end."""
+
+    def __init__(self, data: Data, producer: str) -> None:
+        self._data = data
+        self._ids: dict[str, int] = {}
+        self._journal = data.journal / producer
+        self.lines: set[int] = set()
+        self.closed = False
+        self.total = 0
+        for path in sorted(self._journal.glob("*")):
+            for _, payload in _core.JournalReader(str(path), 0):
+                self._note(_core.decode_event(payload))
+        self._writer: _core.Writer | None = _core.Writer(str(data.journal), producer, secrets.randbits(63) or 1)
+        self._appended = 0
+
+    def _note(self, event: Event) -> None:
+        self.total += 1
+        self.closed |= event["kind"] == "close"
+        self.lines.add(event.get("line", 0))
+        if event["kind"] not in ("click", "view", "close"):
+            self._ids[event["id"]] = event.get("line", 0)
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Journals events (their fields by name; unknown ones are for the caller alone)."""
+        if not events:
+            return
+        assert self._writer is not None, "the journal is closed"
+        payloads = [_core.encode_event({k: v for k, v in event.items() if k != "data"}) for event in events]
+        self._appended = self._writer.append(payloads)
+        for event in events:
+            self._note(event)
+
+    def close(self) -> None:
+        """The closing mark: orders of an import are applied once it is read, sorted by their time."""
+        now = time.time_ns() // 1_000_000
+        self.append([{"kind": "close", "id": secrets.token_hex(16), "at": now, "received": now}])
+
+    def wait(self, applied: Callable[[int], None] = lambda count: None) -> None:
+        """Ends the journal and returns when all of it is applied; calls back with how much more that is."""
+        self._end()
+        seen = 0
+        for done in self._progress():
+            applied(done - seen)
+            seen = done
+            if done == self.total:
+                return
+
+    def _end(self) -> None:
+        if self._writer is not None:
+            if not self._writer.wait_synced(self._appended, SYNC_TIMEOUT):
+                raise DataError(f"{self._journal}: could not be synced in {SYNC_TIMEOUT:.0f} s; look at the disk")
+            self._writer.close(time.time_ns() // 1_000_000)
+            self._writer = None
+
+    def _progress(self) -> Iterator[int]:
+        """How many of the events are applied, again and again; applies them itself where nobody else does."""
+        try:
+            processor = Processor(self._data)
+        except DataError:  # the instance runs, and its processor applies them
+            processor = None
+        books = engine.reader(self._data.books)
+        try:
+            while True:
+                if processor is not None:
+                    processor.step()
+                else:
+                    time.sleep(POLL)
+                yield self._applied(books)
+        finally:
+            books.dispose()
+            if processor is not None:
+                processor.close()
+
+    def _applied(self, books: Engine) -> int:
+        incarnations = [int(path.name, 16) for path in self._journal.glob("*")]
+        try:
+            with books.connect() as connection:
+                folds = [position.upto(connection, "hits"), position.upto(connection, "books")]
+        except OperationalError:  # a processor that has only begun is still making the tables
+            return 0
+        return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation in incarnations)
+
+    def refused(self) -> list[tuple[int, str]]:
+        """Lines that the books set aside, with the code; call it after `wait`."""
+        found = []
+        ids = list(self._ids)
+        outcomes = schema.outcomes.c
+        with engine.reader(self._data.books).connect() as connection:
+            for start in range(0, len(ids), LOOKUP):
+                chunk = ids[start : start + LOOKUP]
+                query = select(outcomes.event_id, outcomes.code, outcomes.result)
+                for row in connection.execute(query.where(outcomes.event_id.in_(chunk), outcomes.status == "set_aside")):
+                    detail = json.loads(row.result).get("detail", "")
+                    found.append((self._ids[row.event_id], f"{row.code}: {detail}" if detail else row.code))
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+
+class Codes:
+    """What an importer must know of the registry, read from the books."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._engine = engine.reader(data.books)
+        self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
+        self.promoter = lru_cache(KNOWN_CODES)(self._promoter)
+        self.currency = lru_cache(KNOWN_CODES)(self._currency)
+        self.day_key = lru_cache(1)(self._day_key)
+
+    def _one(self, column: Any, *where: Any) -> Any:
+        with self._engine.connect() as connection:
+            return connection.execute(select(column).where(*where)).scalar_one_or_none()
+
+    def _merchant(self, product: str) -> str | None:
+        found: str | None = self._one(schema.products.c.merchant, schema.products.c.id == product)
+        return found
+
+    def _promoter(self, promoter: str) -> bool:
+        return self._one(schema.promoters.c.id, schema.promoters.c.id == promoter) is not None
+
+    def _currency(self, merchant: str) -> str:
+        found: str = self._one(schema.merchants.c.currency, schema.merchants.c.id == merchant)
+        return found
+
+    def _day_key(self, now: int) -> bytes:
+        day = now // 86_400_000
+        sealed = self._one(schema.daily_keys.c.key, schema.daily_keys.c.day == day)
+        return _core.unseal(self._data.secret, "day", sealed)

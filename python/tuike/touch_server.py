@@ -1,0 +1,65 @@
+"""Answers for the touch store, which only the processor's process can open: `GET /clicks/{id}` on a unix socket."""
+
+import asyncio
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from tuike import _core
+
+START_S = 10.0
+
+
+class TouchServer:
+    """A small aiohttp server in a thread of its own, for as long as it is entered."""
+
+    def __init__(self, socket: Path, touches: _core.TouchStore) -> None:
+        self._socket = socket
+        self._touches = touches
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="touch-server", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._socket.parent.mkdir(exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        self._thread.start()
+        if not self._ready.wait(START_S):
+            raise TimeoutError(f"{self._socket}: the touch server did not start")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.router.add_get("/clicks/{id}", self._click)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.UnixSite(runner, str(self._socket)).start()
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _click(self, request: web.Request) -> web.Response:
+        """The click's fields as the touch store has them; 404 for a click it does not know."""
+        try:
+            click = await asyncio.to_thread(self._touches.click, request.match_info["id"])
+        except ValueError:
+            click = None
+        if click is None:
+            return web.json_response({"code": "unknown_click"}, status=404)
+        return web.json_response(click)

@@ -1,0 +1,121 @@
+"""What the API shows of each entity: one function per table, from its row. Money is text, times are RFC 3339."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tuike import _core
+
+Row = Mapping[Any, Any]
+Body = dict[str, Any]
+
+WEIGHT_UNIT = 1_000_000_000
+
+
+def instant(ms: int) -> str:
+    """RFC 3339 in UTC; milliseconds only where there are any."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000, tzinfo=None)
+    return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds") + "Z"
+
+
+def merchant(row: Row) -> Body:
+    names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "status")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+
+
+def product(row: Row, rule_version: int, rule: str) -> Body:
+    """`rule` is the JSON of the version in force."""
+    return {
+        "id": row["id"],
+        "merchant": row["merchant"],
+        "name": row["name"],
+        "category": row["category"],
+        "url": row["url"],
+        "fallback_url": row["fallback_url"] or None,
+        "allowed_hosts": json.loads(row["allowed_hosts"]),
+        "cookie_days": row["cookie_days"],
+        "hold_days": row["hold_days"],
+        "pixel_conversions": row["pixel_conversions"],
+        "attribution": json.loads(row["attribution"]),
+        "fraud": json.loads(row["fraud"]),
+        "commission": json.loads(rule),
+        "rule_version": rule_version,
+        "status": row["status"],
+        "created": instant(row["created"]),
+    }
+
+
+def promoter(row: Row) -> Body:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "parent": row["parent"],
+        "kind": row["kind"],
+        "tax": json.loads(row["tax"]),
+        "customers": json.loads(row["customers"]),
+        "status": row["status"],
+        "created": instant(row["created"]),
+    }
+
+
+def link(row: Row, product_url: str) -> Body:
+    """`url` is where the link leads: its own target, or the product's."""
+    labels = {f"sub{n}": row[f"sub{n}"] for n in range(1, 6)}
+    return {
+        "code": row["code"],
+        "url": row["url"] or product_url,
+        "promoter": row["promoter"],
+        "product": row["product"],
+        "channel": row["channel"],
+        **labels,
+        "coupon": row["coupon"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "status": row["status"],
+        "created": instant(row["created"]),
+    }
+
+
+def token(row: Row) -> Body:
+    return {
+        "id": row["id"],
+        "role": f"{row['role']}:{row['subject']}" if row["subject"] else row["role"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "revoked": bool(row["revoked"]),
+        "created": instant(row["created"]),
+    }
+
+
+def conversion(row: Row, shares: Iterable[Row]) -> Body:
+    """`credits` are the promoters' lines as they stand now, `platform` is what is left to the platform."""
+    currency = row["currency"]
+    credits: list[Body] = []
+    platform = 0
+    for share in shares:
+        if not share["promoter"]:
+            platform += share["amount"]
+            continue
+        credits.append(
+            {
+                "promoter": share["promoter"],
+                "level": share["level"],
+                "via": share["via"],
+                "weight": share["weight"] / WEIGHT_UNIT,
+                "amount": _core.format_amount(share["amount"], currency),
+            }
+        )
+    return {
+        "id": row["id"],
+        "order_id": row["order_id"],
+        "merchant": row["merchant"],
+        "product": row["product"],
+        "amount": None if row["amount"] is None else _core.format_amount(row["amount"], currency),
+        "currency": currency,
+        "status": row["status"],
+        "refunded": _core.format_amount(row["refunded"], currency),
+        "model": row["model"],
+        "credits": credits,
+        "platform": _core.format_amount(platform, currency),
+        "reason": row["reason"],
+        "created": instant(row["created"]),
+    }
