@@ -102,7 +102,9 @@ async def serving(
     listener = socket.create_server(("127.0.0.1", 0))
     if send_buffer is not None:  # accepted sockets inherit it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    service = Service(open_edge(data, **settings), listener, front=front, limits=limits, clock=clock, own_routes=own_routes)
+    service = Service(
+        open_edge(data, **settings), listener, front=front, limits=limits, clock=clock, own_routes=own_routes
+    )
     await service.start()
     try:
         yield service, listener.getsockname()[1]
