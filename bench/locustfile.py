@@ -8,8 +8,9 @@ import time
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
-import workload
 from locust import FastHttpUser, between, task
+
+import workload
 
 
 class Visitor(FastHttpUser):

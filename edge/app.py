@@ -180,14 +180,18 @@ class Service:
 
 
 async def _every(seconds: float, call: Callable[[], None]) -> None:
-    """Calls now and then every so many seconds. A failure is logged, and the next call is tried."""
+    """Calls now and then every so many seconds. A failure is logged when it begins, and the next call is tried."""
     loop = asyncio.get_running_loop()
     due = loop.time()
+    last = ""
     while True:
         try:
             call()
-        except OSError:
-            _log.exception("the edge's timer failed")
+            last = ""
+        except OSError as error:
+            if str(error) != last:
+                last = str(error)
+                _log.error("%s", last)
         due = max(due + seconds, loop.time())
         await asyncio.sleep(due - loop.time())
 

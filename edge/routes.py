@@ -12,8 +12,9 @@ from tuike._core import Edge
 
 MAX_HEAD = 16_384
 """Longest request head, in bytes, as the front's."""
-BODY_LIMITS = {"/e": 1 << 20, "/postback": 64 << 10}
-"""Longest body by path, in bytes; other requests' bodies are not read."""
+BODY_LIMIT = 64 << 10
+BEACON_LIMIT = 1 << 20
+"""Longest body, in bytes: of any request, and of a beacon's."""
 BODY_TIMEOUT = 10.0
 """Seconds for a whole body."""
 SYNC_TIMEOUT = 10.0
@@ -63,7 +64,7 @@ class Routes:
 
     def application(self, own: Iterable[web.AbstractRouteDef] = ()) -> web.Application:
         """An application of the edge's routes, after those of the caller's `own`."""
-        app = web.Application(client_max_size=max(BODY_LIMITS.values()))
+        app = web.Application(client_max_size=BEACON_LIMIT)
         app.add_routes(own)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
@@ -72,16 +73,20 @@ class Routes:
         target = _target(request)
         if _head_size(request) > MAX_HEAD:
             return self._fail("head_too_large")
-        body = None
-        limit = BODY_LIMITS.get(request.path) if request.method == hdrs.METH_POST else None
-        if limit is not None:
+        body: bytes | None = b""
+        if request.can_read_body:
+            # even where nobody asks for a body: what is no sound request must not become an event
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
-                    body = await _read(request, limit)
+                    body = await _read(request, BEACON_LIMIT if request.path == "/e" else BODY_LIMIT)
             except TimeoutError:
                 return self._fail("body_too_slow")
-            if body is None:
-                return self._fail("body_too_large")
+            except web.RequestPayloadError:
+                return self._fail("malformed_body")
+        if body is None:
+            return self._fail("body_too_large")
+        if request.method != hdrs.METH_POST:
+            body = None
         # the peer of a connection that has just been lost has no name any more; nobody will see the answer
         peer = request.remote or "0.0.0.0"
         answer = self._edge.respond(request.method, target, request.raw_headers, peer, body, self._clock())

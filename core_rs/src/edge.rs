@@ -11,7 +11,7 @@ use crate::front::{Desk, Front, Limits, Turn};
 use crate::journal::{self, Batch, Durability, Writer};
 use crate::metrics::{HitKind, Metrics, Outcome};
 use crate::registry_log::{self, RegistryLog};
-use crate::respond::{self, Request, Responder, Settings, Failure};
+use crate::respond::{self, Failure, Request, Responder, Settings};
 
 /// What an edge is started with.
 pub struct Options<'a> {
@@ -71,7 +71,8 @@ pub struct Edge {
 impl Edge {
     pub fn open(options: Options<'_>) -> Result<Edge, Error> {
         let Options { data, producer, incarnation, durability, max_segment, .. } = options;
-        let writer = Writer::open(&data.join("journal"), producer, incarnation, durability, max_segment).map_err(Error::Journal)?;
+        let writer = Writer::open(&data.join("journal"), producer, incarnation, durability, max_segment)
+            .map_err(Error::Journal)?;
         let mut log = RegistryLog::new(&data.join("registry"), options.secret);
         log.refresh().map_err(Error::Registry)?;
         Ok(Edge {
@@ -97,13 +98,16 @@ impl Edge {
     /// One turn of the front; none where there is no front.
     pub fn turn(&mut self, now_ms: u64) -> Option<Turn> {
         let front = self.front.as_mut()?;
-        let turn = front.turn(&mut Desk {
-            responder: &mut self.responder,
-            registry: self.log.registry(),
-            writer: &mut self.writer,
-            batch: &mut self.batch,
-            metrics: &self.metrics,
-        }, now_ms);
+        let turn = front.turn(
+            &mut Desk {
+                responder: &mut self.responder,
+                registry: self.log.registry(),
+                writer: &mut self.writer,
+                batch: &mut self.batch,
+                metrics: &self.metrics,
+            },
+            now_ms,
+        );
         Some(turn)
     }
 

@@ -28,8 +28,12 @@ impl fmt::Display for Error {
         match self {
             Error::Journal(e) => e.fmt(f),
             Error::Entry(EntryError::Malformed(what)) => write!(f, "an entry of the registry log is malformed: {what}"),
-            Error::Entry(EntryError::OtherSecret) => f.write_str("the registry is sealed under another secret than this instance's"),
-            Error::Damaged(path) => write!(f, "{}: the registry log is damaged; restart the processor to write it anew", path.display()),
+            Error::Entry(EntryError::OtherSecret) => {
+                f.write_str("the registry is sealed under another secret than this instance's")
+            }
+            Error::Damaged(path) => {
+                write!(f, "{}: the registry log is damaged; restart the processor to write it anew", path.display())
+            }
         }
     }
 }

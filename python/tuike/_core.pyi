@@ -234,7 +234,9 @@ class Edge:
         has to reach before the answer may be sent (None: send it)."""
     def fail(
         self,
-        reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "not_synced"],
+        reason: Literal[
+            "head_too_large", "target_too_long", "body_too_large", "body_too_slow", "malformed_body", "not_synced"
+        ],
         now: int,
     ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
         """The answer where a request could not be read to its end, or its event is not on the disk in time."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -11,11 +13,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from tuike._core import Edge, Writer, decode_event, encode_event, seal
 from tuike.edge.app import Limits, Service, wall_clock
+from tuike.edge.routes import Clock
 
 SECRET = "5a" * 32
 SEGMENT_HEADER = 64
@@ -91,13 +95,16 @@ async def serving(
     limits: Limits | None = None,
     own_routes: Iterable[web.AbstractRouteDef] = (),
     send_buffer: int | None = None,
+    clock: Clock = wall_clock,
     **settings: Any,
 ) -> AsyncIterator[tuple[Service, int]]:
     """A service on a free port of this host, and the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     if send_buffer is not None:  # accepted sockets inherit it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    service = Service(open_edge(data, **settings), listener, front=front, limits=limits, own_routes=own_routes)
+    service = Service(
+        open_edge(data, **settings), listener, front=front, limits=limits, clock=clock, own_routes=own_routes
+    )
     await service.start()
     try:
         yield service, listener.getsockname()[1]
@@ -114,6 +121,14 @@ def post(target: bytes, body: bytes, *fields: bytes) -> bytes:
     length = b"Content-Length: %d\r\n" % len(body)
     head = b"POST " + target + b" HTTP/1.1\r\n" + HOST + length + b"".join(field + b"\r\n" for field in fields)
     return head + b"\r\n" + body
+
+
+def signed(now: int, **parameters: str) -> bytes:
+    """A postback's parameters with the merchant's signature, as a query or form; `now` in milliseconds."""
+    parameters |= {"merchant": "m", "ts": str(now // 1000)}
+    encoded = sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in parameters.items())
+    text = "&".join(encoded)
+    return f"{text}&sig={hmac.new(MERCHANT_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()}".encode()
 
 
 async def read_all(reader: asyncio.StreamReader, until: int | None = None, timeout: float = 8.0) -> list[bytes]:

@@ -2,21 +2,17 @@
 connections."""
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from edge_support import MERCHANT_KEY, events, get, make_data, names, post, read_all, serving, talk, until
+from edge_support import events, get, make_data, names, post, read_all, serving, signed, talk, until
 
 from tuike._core import render_metrics
 from tuike.edge import routes
-from tuike.edge.app import Service
+from tuike.edge.app import Service, wall_clock
 
 
 @pytest.fixture
@@ -30,12 +26,8 @@ async def edge(data: Path, request: pytest.FixtureRequest) -> AsyncIterator[tupl
         yield both
 
 
-def signed(**parameters: str) -> bytes:
-    """A postback's parameters with their signature, as a query or form."""
-    parameters |= {"merchant": "m", "ts": str(int(time.time()))}
-    encoded = sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in parameters.items())
-    text = "&".join(encoded)
-    return f"{text}&sig={hmac.new(MERCHANT_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()}".encode()
+def order(number: int) -> bytes:
+    return signed(wall_clock(), oid=str(number), pid="p", amount="10.00")
 
 
 def status(answer: bytes) -> int:
@@ -48,8 +40,8 @@ FORM = b"Content-Type: application/x-www-form-urlencoded"
 async def test_an_order_is_answered_when_it_is_on_the_disk(edge: tuple[Service, int], data: Path) -> None:
     service, port = edge
     asked = [
-        get(b"/postback?" + signed(oid="1", pid="p", amount="10.00")),
-        post(b"/postback", signed(oid="2", pid="p", amount="10.00"), FORM),
+        get(b"/postback?" + order(1)),
+        post(b"/postback", order(2), FORM),
     ]
     answers = await talk(port, [b"".join(asked)], 2)
     assert [status(answer) for answer in answers] == [202, 202]
@@ -58,7 +50,7 @@ async def test_an_order_is_answered_when_it_is_on_the_disk(edge: tuple[Service, 
 
 
 async def test_many_orders_at_once_wait_together(edge: tuple[Service, int], data: Path) -> None:
-    asked = [post(b"/postback", signed(oid=str(i), pid="p", amount="1.00"), FORM) for i in range(40)]
+    asked = [post(b"/postback", order(i), FORM) for i in range(40)]
     answers = await asyncio.gather(*(talk(edge[1], [one], 1) for one in asked))
     assert [status(answer) for (answer,) in answers] == [202] * 40
     assert sorted(int(event["oid"]) for event in events(data)) == list(range(40))
@@ -70,7 +62,7 @@ async def test_an_order_that_is_not_synced_in_time_is_not_acknowledged(
     async with serving(data) as (service, port):
         monkeypatch.setattr(routes, "SYNC_TIMEOUT", 0.05)
         asyncio.get_running_loop().remove_reader(service.edge.sync_fd)
-        (answer,) = await talk(port, [post(b"/postback", signed(oid="1", pid="p", amount="1.00"), FORM)], None)
+        (answer,) = await talk(port, [post(b"/postback", order(1), FORM)], None)
         assert names([answer]) == ["not_recorded"] and b"\r\nConnection: close\r\n" in answer
         asyncio.get_running_loop().add_reader(service.edge.sync_fd, lambda: None)
 

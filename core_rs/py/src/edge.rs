@@ -64,7 +64,8 @@ impl Edge {
         readable_cookie: bool,
     ) -> PyResult<Edge> {
         let network = |text: &String| {
-            Network::parse(text).ok_or_else(|| PyValueError::new_err(format!("{text} is no network (such as 10.0.0.0/8)")))
+            Network::parse(text)
+                .ok_or_else(|| PyValueError::new_err(format!("{text} is no network (such as 10.0.0.0/8)")))
         };
         let settings = Settings {
             trusted_proxies: trusted_proxies.iter().map(network).collect::<PyResult<_>>()?,
@@ -86,10 +87,23 @@ impl Edge {
     }
 
     #[pyo3(signature = (fd, *, connections, head = 10.0, idle = 75.0, stalled = 30.0, linger = 2.0))]
-    fn listen(&self, fd: RawFd, connections: usize, head: f64, idle: f64, stalled: f64, linger: f64) -> PyResult<RawFd> {
+    fn listen(
+        &self,
+        fd: RawFd,
+        connections: usize,
+        head: f64,
+        idle: f64,
+        stalled: f64,
+        linger: f64,
+    ) -> PyResult<RawFd> {
         let ms = |seconds: f64| (seconds * 1000.0) as u64;
-        let limits =
-            Limits { connections, head_ms: ms(head), idle_ms: ms(idle), stalled_ms: ms(stalled), linger_ms: ms(linger) };
+        let limits = Limits {
+            connections,
+            head_ms: ms(head),
+            idle_ms: ms(idle),
+            stalled_ms: ms(stalled),
+            linger_ms: ms(linger),
+        };
         Ok(self.lock()?.listen(fd, limits)?)
     }
 
@@ -129,6 +143,7 @@ impl Edge {
             "target_too_long" => Failure::TargetTooLong,
             "body_too_large" => Failure::BodyTooLarge,
             "body_too_slow" => Failure::BodyTooSlow,
+            "malformed_body" => Failure::MalformedBody,
             "not_synced" => Failure::NotSynced,
             _ => return Err(PyValueError::new_err(format!("no such reason: {reason}"))),
         };
@@ -210,7 +225,8 @@ fn secret_of(text: &str) -> PyResult<[u8; 32]> {
         return Err(PyValueError::new_err("the secret is 64 hex digits"));
     }
     for (byte, at) in secret.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| PyValueError::new_err("the secret is 64 hex digits"))?;
+        *byte = u8::from_str_radix(&text[at..at + 2], 16)
+            .map_err(|_| PyValueError::new_err("the secret is 64 hex digits"))?;
     }
     Ok(secret)
 }

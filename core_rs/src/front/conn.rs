@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn a_token_never_means_the_next_connection_in_its_place() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let conn = || Conn::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap(), Ipv4Addr::LOCALHOST.into(), 0);
+        let conn =
+            || Conn::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap(), Ipv4Addr::LOCALHOST.into(), 0);
         let mut table = Table::default();
         let first = table.insert(conn());
         assert!(table.remove(first).is_some());

@@ -312,8 +312,14 @@ impl Front {
             match head::scan(&bytes[at..]) {
                 Scan::Ready(found) => {
                     let close = found.close || self.draining;
-                    let answered =
-                        desk.responder.respond(desk.registry, &found.request, conn.peer, close, &mut self.out, desk.batch);
+                    let answered = desk.responder.respond(
+                        desk.registry,
+                        &found.request,
+                        conn.peer,
+                        close,
+                        &mut self.out,
+                        desk.batch,
+                    );
                     self.answers.push(Answer { end: self.out.len(), event: answered.event });
                     at += found.length;
                     heads += 1;

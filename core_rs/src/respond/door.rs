@@ -11,6 +11,8 @@ pub enum Failure {
     TargetTooLong,
     BodyTooLarge,
     BodyTooSlow,
+    /// The body breaks HTTP.
+    MalformedBody,
     /// The event is in the journal, but not yet on the disk.
     NotSynced,
 }
@@ -22,6 +24,7 @@ impl Responder {
             Failure::TargetTooLong => ("414 URI Too Long", "target_too_long", Outcome::HeadTooLarge),
             Failure::BodyTooLarge => ("413 Content Too Large", "body_too_large", Outcome::MalformedBody),
             Failure::BodyTooSlow => ("408 Request Timeout", "body_too_slow", Outcome::MalformedBody),
+            Failure::MalformedBody => ("400 Bad Request", "malformed_request", Outcome::MalformedRequest),
             Failure::NotSynced => return unavailable(Method::Post, self.turn.now, true, out),
         };
         self.tally(HitKind::Other, outcome, false);
