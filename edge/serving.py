@@ -17,7 +17,9 @@ from tuike.edge.supervisor import Part, PartFailed, Supervisor
 FAULT = 1
 
 
-async def everything(data: Path, settings: EdgeSettings, admin_port: int, max_levels: int, *, with_demo: bool) -> int:
+async def everything(
+    data: Path, settings: EdgeSettings, admin_port: int, public_url: str | None, max_levels: int, *, with_demo: bool
+) -> int:
     """Edge workers, processor and admin API until told to stop; the exit code.
 
     They stop in that order: the edge answers what has come, the processor folds what the edge has
@@ -27,9 +29,11 @@ async def everything(data: Path, settings: EdgeSettings, admin_port: int, max_le
         return FAULT
     port: int = listeners[0].getsockname()[1]
     where = ["--data", str(data)]
-    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, "--max-levels", str(max_levels)])
+    levels = ["--max-levels", str(max_levels)]
+    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels])
     address = ["--host", settings.host, "--admin-port", str(admin_port)]
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address])
+    links = ["--public-url", public_url or f"http://{settings.host}:{port}"]
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:
@@ -78,15 +82,16 @@ def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
 async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     loop = asyncio.get_running_loop()
-    told = loop.create_future()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: told.done() or told.set_result(None))
+        loop.add_signal_handler(number, told.set)
     try:
         await supervised.start()
         await asyncio.to_thread(announce)
-        failed = loop.create_task(supervised.failed())
-        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
-        failed.cancel()
+        ends = [loop.create_task(told.wait()), loop.create_task(supervised.failed())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         await supervised.stop()
     except PartFailed as error:
         print(f"tuike: {error}", file=sys.stderr)

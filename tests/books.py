@@ -30,5 +30,8 @@ def differences(one: dict[str, list[tuple[Any, ...]]], other: dict[str, list[tup
     for name, rows in one.items():
         left, right = set(rows), set(other[name])
         if left != right or len(rows) != len(other[name]):
-            found[name] = {"only first": sorted(left - right, key=repr)[:5], "only second": sorted(right - left, key=repr)[:5]}
+            found[name] = {
+                "only first": sorted(left - right, key=repr)[:5],
+                "only second": sorted(right - left, key=repr)[:5],
+            }
     return json.dumps(found, indent=1) if found else ""

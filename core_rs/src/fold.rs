@@ -139,7 +139,9 @@ impl Batch {
         }
         let mut hit_counts: BTreeMap<u64, BTreeMap<String, u64>> = BTreeMap::new();
         for ((source, outcome), count) in counts {
-            hit_counts.entry(records.sources[source].incarnation).or_default().insert(outcome.to_owned(), count);
+            // one incarnation is a source once for each of its turns
+            let outcomes = hit_counts.entry(records.sources[source].incarnation).or_default();
+            *outcomes.entry(outcome.to_owned()).or_default() += count;
         }
         let rollups = rollups.into_rows();
         Ok(Batch { records, upto, hit_counts, rollups, watermark: 0, more: false, damage: Vec::new() })

@@ -89,6 +89,14 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_are_those_of_the_c_library() {
+        // what its Python package 5.2.0 writes (serialize_compact) for these three ids
+        let theirs = "0201070c0308030850c94d05854bd10adb8cbd05";
+        let ours: String = sketch(0..3).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
     fn bytes_that_are_no_sketch_are_refused() {
         assert!(estimate(b"not a sketch").is_err());
         assert!(merge([b"\x02".as_slice()]).is_err());

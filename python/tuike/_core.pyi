@@ -50,20 +50,44 @@ class Writer:
     def sync(self) -> None:
         """Asks for a sync of everything appended so far; `fd` tells when it has ended."""
     def wait_synced(self, seq: int, timeout: float) -> bool:
-        """Blocks (GIL released) until `seq` is synced."""
+        """Blocks (GIL released) until `seq` is synced, at most `timeout` seconds. Asks for no sync."""
     def drain(self) -> None: ...
-    def tick(self, now: int) -> None:
-        """Promises that nothing received before `now` is to come."""
-    def close(self, now: int) -> None: ...
+    def tick(self, now: int, registry: int = 0) -> None:
+        """Promises that nothing received before `now` is to come; says which registry version is applied."""
+    def close(self, now: int) -> None:
+        """Syncs and ends the incarnation; the other methods raise ValueError then. OSError: not all is synced."""
+
+@final
+class JournalReader:
+    """One incarnation's records above a sequence number: (sequence number, payload), as far as there are
+    any. Iterating again goes on where it stopped."""
+
+    def __init__(self, path: str, after: int = 0) -> None: ...
+    def __iter__(self) -> JournalReader: ...
+    def __next__(self) -> tuple[int, bytes]: ...
+    @property
+    def damage(self) -> list[tuple[int, int, int]]:
+        """Damaged stretches found so far: segment, offset and length in bytes."""
+
+def check_journal(path: str) -> dict[str, Any]:
+    """Checks every record of one incarnation's directory: `records`, `bytes` (of sound records), `last`
+    (sequence number), `damage` (as JournalReader's), `torn` (bytes at the end), `live`, `closed`."""
+
+def incarnations(root: str) -> list[tuple[str, int, str]]:
+    """All incarnations under a root: producer, number, directory; sorted. Never a half-made one."""
+
+def live_marks(root: str) -> dict[str, int]:
+    """The registry version that each live producer has applied, by producer."""
 
 @final
 class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
     def __init__(self, root: str) -> None: ...
-    def read(self, after: Mapping[int, int], limit: int, now: int) -> Batch:
+    def read(self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None) -> Batch:
         """The next events of each incarnation above the given sequence numbers (none given: from the first), at
-        most `limit`, by turns. `now` is the time, taken before the call. ValueError: an event of a newer version."""
+        most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
+        ValueError: an event of a newer version."""
 
 @final
 class Batch:
@@ -75,7 +99,7 @@ class Batch:
     @property
     def watermark(self) -> int:
         """Everything received before this instant is in this batch or an earlier one: the least promise of the
-        live producers (one silent for 30 s is left out) and of `now`. It stands still while `more`."""
+        live producers (one silent for 30 s is left out) and of `now`. A read cut short of a promise leaves it where it was."""
     @property
     def count(self) -> int: ...
     @property
@@ -209,7 +233,11 @@ class Edge:
         """Answers a request that aiohttp has parsed: status, reason, headers, body, and the number that `synced`
         has to reach before the answer may be sent (None: send it)."""
     def fail(
-        self, reason: Literal["head_too_large", "target_too_long", "body_too_large", "body_too_slow", "malformed_body", "not_synced"], now: int
+        self,
+        reason: Literal[
+            "head_too_large", "target_too_long", "body_too_large", "body_too_slow", "malformed_body", "not_synced"
+        ],
+        now: int,
     ) -> tuple[int, str, list[tuple[str, str]], bytes, None]:
         """The answer where a request could not be read to its end, or its event is not on the disk in time."""
     def count_malformed(self) -> None: ...

@@ -64,15 +64,21 @@ def with_data(command: Command) -> Command:
 def with_edge(command: Command) -> Command:
     cores = config.available_cores()
     for add in (
-        option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."),
-        option("--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."),
+        option(
+            "--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."
+        ),
+        option(
+            "--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."
+        ),
         option(
             "--durability",
             type=click.Choice(["process", "interval", "always"]),
             default="interval",
             help="What an answered hit survives: the process's end; a power cut but for 100 ms (orders: all); a power cut.",
         ),
-        option("--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."),
+        option(
+            "--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."
+        ),
         option(
             "--trusted-proxies",
             multiple=True,
@@ -92,6 +98,8 @@ def with_host(command: Command) -> Command:
 
 
 def with_admin(command: Command) -> Command:
+    text = "Where browsers reach the edge; links begin with it."
+    command = option("--public-url", show_default="http://HOST:EDGE_PORT", help=text)(command)
     return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
 
 
@@ -124,13 +132,13 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 @with_admin
 @with_books
 @click.option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
-def serve(data: Path, demo: bool, admin_port: int, max_levels: int, **options: Any) -> None:
+def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_levels: int, **options: Any) -> None:
     """Everything on one machine: edge, processor, admin API, supervised."""
     from tuike.edge import serving
 
     edge = edge_settings(options)
     with Data.open(data, create=True).lock("lock"):
-        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, max_levels, with_demo=demo)))
+        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, max_levels, with_demo=demo)))
 
 
 @program.command()
@@ -159,11 +167,12 @@ def process(data: Path, max_levels: int) -> None:
 @with_data
 @with_host
 @with_admin
-def admin(data: Path, host: str, admin_port: int) -> None:
+@with_books
+def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_levels: int) -> None:
     """The admin API alone."""
     from tuike.admin.app import run_admin
 
-    run_admin(Data.open(data), host, admin_port)
+    run_admin(Data.open(data), host, admin_port, public_url or f"http://{host}:8080", max_levels)
 
 
 # --- work on an instance ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,7 +59,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in keys.items()}
 
 
-def default_map(commands: dict[str, click.Command]) -> dict[str, dict[str, Any]]:
+def default_map(commands: Mapping[str, click.Command]) -> dict[str, dict[str, Any]]:
     """The file's keys as each command's defaults. UsageError names a key that no command has."""
     path = Path(os.environ.get("TUIKE_CONFIG", CONFIG_FILE))
     keys = read_file(path)

@@ -30,6 +30,10 @@ class DataError(Exception):
     """The data directory cannot be used; the message is one line that names the thing and the mend."""
 
 
+class DataInUse(DataError):
+    """Another process holds this lock of the data directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Data:
     """The paths of one data directory, and its secret (hex)."""
@@ -97,7 +101,7 @@ class Lock:
         except BlockingIOError as error:
             holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
-            raise DataError(
+            raise DataInUse(
                 f"{path}: another tuike (process {holder}) uses this data directory; stop it or choose another --data"
             ) from error
         os.ftruncate(self._fd, 0)

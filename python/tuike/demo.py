@@ -93,7 +93,6 @@ def _events(data: Data) -> list[dict[str, Any]]:
             "kind": "registry",
             "id": secrets.token_hex(16),
             "at": now,
-            "received": now,
             "body": json.dumps({"op": op, "data": body, "actor": "demo", "idem": None, "fingerprint": None}).encode(),
         }
         for op, body in writes

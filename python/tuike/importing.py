@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEX_ID = re.compile(r"[0-9a-f]{32}")
 LONGEST_VISITOR = 64
 LONGEST_VALUE = 512
+OLDEST = 946_684_800_000
+"""2000-01-01: a time before it is a mistake, and each day of hits costs the touch store a slice."""
 CHUNK = 1000
 """Events journaled with one write."""
 STATUSES = ("pending", "approved", "rejected", "refunded")
@@ -37,7 +40,18 @@ Event = dict[str, Any]
 COLUMNS = {
     "promoters": ("id", "name", "parent", "kind"),
     "links": ("code", "promoter", "product", "url", "channel"),
-    "clicks": ("time", "aff", "pid", "visitor", "cust", "did", "ip", "ua", "channel", *(f"sub{n}" for n in range(1, 6))),
+    "clicks": (
+        "time",
+        "aff",
+        "pid",
+        "visitor",
+        "cust",
+        "did",
+        "ip",
+        "ua",
+        "channel",
+        *(f"sub{n}" for n in range(1, 6)),
+    ),
     "conversions": (
         *("time", "pid", "order_id", "amount", "currency", "status"),
         *("click_id", "visitor", "cust", "did", "aff", "coupon"),
@@ -73,20 +87,20 @@ class RowError(ValueError):
 def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
     """Imports a file and returns when all of it is applied, whether the instance is running or not."""
     digest = hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
-    maker = EVENTS[kind](data, digest)
+    maker = MAKERS[kind](data, digest)
     result = Result()
     with Submission(data, f"import-{digest[:16]}") as submission:
         rows = _rows(file, kind, result)
         events = _events(rows, maker, result)
         if kind == "promoters":
             events = iter(_parents_first(list(events)))
-        if strict or kind == "promoters":
+        elif strict:
             events = iter(list(events))
         if not (strict and result.bad):
             _write(submission, events, result)
             if not submission.closed:
                 submission.close()
-            with click.progressbar(length=submission.total, label="applying", file=click.get_text_stream("stderr")) as bar:
+            with click.progressbar(length=submission.total, label="applying", file=sys.stderr) as bar:
                 submission.wait(bar.update)
             result.bad += [Bad(line, code) for line, code in submission.refused()]
     result.bad.sort(key=lambda bad: bad.line)
@@ -130,7 +144,9 @@ def _csv(text: TextIO, kind: str, file: Path) -> Iterator[tuple[int, Row]]:
     reader = csv.DictReader(text)
     missing = [name for name in REQUIRED[kind] if name not in (reader.fieldnames or ())]
     if missing:
-        raise click.UsageError(f"{file}: the header has no column {missing[0]!r}; {kind} need {', '.join(REQUIRED[kind])}")
+        raise click.UsageError(
+            f"{file}: the header has no column {missing[0]!r}; {kind} need {', '.join(REQUIRED[kind])}"
+        )
     for row in reader:
         yield reader.line_num, {name: row[name] for name in COLUMNS[kind] if isinstance(row.get(name), str)}
 
@@ -157,22 +173,23 @@ def _events(rows: Iterable[tuple[int, Row]], maker: "Maker", result: Result) -> 
         except RowError as error:
             result.bad.append(Bad(line, str(error)))
             continue
-        event |= {"line": line, "id": maker.event_id(line, event["at"]), "received": maker.now, "source": "import"}
+        event |= {"line": line, "id": maker.event_id(line, event["at"]), "source": "import"}
         yield event
 
 
 def _parents_first(events: list[Event]) -> list[Event]:
     """Promoters so that each comes after its parent; of a loop, the books refuse the first."""
-    named = {event["data"]["id"]: event for event in events}
-    placed: set[str] = set()
+    promoter = {event["line"]: json.loads(event["body"])["data"] for event in events}
+    named = {promoter[event["line"]]["id"]: event for event in events}
+    placed: set[int] = set()
     ordered: list[Event] = []
     for event in events:
         way: list[Event] = []
         step: Event | None = event
-        while step is not None and step["data"]["id"] not in placed:
-            placed.add(step["data"]["id"])  # at once, so that a loop ends here
+        while step is not None and step["line"] not in placed:
+            placed.add(step["line"])  # at once, so that a loop ends here
             way.append(step)
-            step = named.get(step["data"].get("parent", ""))
+            step = named.get(promoter[step["line"]].get("parent", ""))
         ordered += reversed(way)
     return ordered
 
@@ -200,6 +217,8 @@ class Maker:
         at = parse_instant(text)
         if at > self.now:
             raise RowError(f"time {text!r} is in the future")
+        if at < OLDEST:
+            raise RowError(f"time {text!r} is before 2000")
         return at
 
 
@@ -214,7 +233,7 @@ class Promoters(Maker):
 
     def write(self, op: str, data: Event) -> Event:
         body = {"op": op, "data": data, "actor": "import", "idem": None, "fingerprint": None}
-        return {"kind": "registry", "at": self.now, "body": json.dumps(body).encode(), "data": data}
+        return {"kind": "registry", "at": self.now, "body": json.dumps(body).encode()}
 
 
 class Links(Promoters):
@@ -281,7 +300,7 @@ class Orders(Maker):
         return event
 
 
-EVENTS: dict[str, type[Maker]] = {"promoters": Promoters, "links": Links, "clicks": Hits, "conversions": Orders}
+MAKERS: dict[str, type[Maker]] = {"promoters": Promoters, "links": Links, "clicks": Hits, "conversions": Orders}
 
 
 def code(row: Row, name: str) -> str:
@@ -323,6 +342,4 @@ def parse_instant(text: str) -> int:
     if instant.tzinfo is None:
         raise RowError(f"time {text!r} names no time zone")
     milliseconds = round(instant.timestamp() * 1000)
-    if milliseconds < 0:
-        raise RowError(f"time {text!r} is before 1970")
     return milliseconds

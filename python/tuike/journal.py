@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,16 +14,10 @@ FIRST = ("producer", "seq", "time", "kind", "id", "aff", "pid", "visitor", "bot"
 """The fields that every line has, in this order; the others follow."""
 
 
-def incarnations(data: Data) -> list[tuple[str, Path]]:
-    """Producer and directory of each incarnation, oldest first."""
-    paths = [path for path in data.journal.glob("*/*") if path.is_dir()]
-    return [(path.parent.name, path) for path in sorted(paths, key=lambda path: (path.parent.name, path.stat().st_ctime))]
-
-
 def events(data: Data) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Producer, sequence number and fields of every event."""
-    for producer, path in incarnations(data):
-        for seq, payload in _core.JournalReader(str(path), 0):
+    for producer, _, path in _core.incarnations(str(data.journal)):
+        for seq, payload in _core.JournalReader(path):
             yield producer, seq, _core.decode_event(payload)
 
 
@@ -32,7 +25,7 @@ def lines(data: Data) -> Iterator[bytes]:
     """Every event as a line of JSON."""
     for producer, seq, event in events(data):
         at = datetime.fromtimestamp(event.get("at", 0) / 1000, UTC)
-        line = dict.fromkeys(FIRST) | {"bot": False, "prefetch": False, "counted": False} | event
+        line: dict[str, Any] = dict.fromkeys(FIRST) | {"bot": False, "prefetch": False, "counted": False} | event
         line |= {"producer": producer, "seq": seq, "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         if "body" in line:
             line["body"] = orjson.Fragment(line["body"])
@@ -45,18 +38,21 @@ def stat(data: Data) -> str:
     for producer, _, event in events(data):
         outcome = "counted" if event.get("counted") else event.get("reason", "")
         counts[producer, event["kind"], outcome] += 1
-    rows = [f"{producer:24} {kind:10} {outcome:20} {count:>12}" for (producer, kind, outcome), count in sorted(counts.items())]
+    rows = [
+        f"{producer:24} {kind:10} {outcome:20} {count:>12}"
+        for (producer, kind, outcome), count in sorted(counts.items())
+    ]
     return "\n".join([*rows, f"{'all':24} {'':10} {'':20} {counts.total():>12}"])
 
 
 def check(data: Data) -> tuple[str, bool]:
     """What each incarnation's records came to, and whether all are sound (a torn tail is)."""
     texts, sound = [], True
-    for producer, path in incarnations(data):
-        found = _core.check_journal(str(path))
+    for producer, number, path in _core.incarnations(str(data.journal)):
+        found = _core.check_journal(path)
         sound &= not found["damage"]
         texts.append(
-            f"{producer}/{path.name}: {found['records']} records, {found['bytes']} bytes, "
+            f"{producer}/{number:016x}: {found['records']} records, {found['bytes']} bytes, "
             f"{found['torn']} torn at the end, {len(found['damage'])} damaged"
         )
         texts += [f"  segment {segment}, byte {offset}: {length} bytes" for segment, offset, length in found["damage"]]

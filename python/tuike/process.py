@@ -7,6 +7,7 @@ ends the process: nothing in memory outlives a transaction that failed.
 """
 
 import os
+import select
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tuike import _core
+from tuike import _core, control
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.candidates import DAY_MS
@@ -68,6 +69,8 @@ class Processor:
             self._edges.begin(connection, self._bookkeeper.number, now())
         self._follower = _core.Follower(self._journal)
         self.more = False
+        self.watermark = 0
+        """Everything received before this instant is in the books."""
 
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
@@ -96,6 +99,8 @@ class Processor:
         folded = self._fold(batch, now)
         booked = self._book(batch.watermark, now)
         self.more = batch.more or booked == BOOK_LIMIT
+        if not self.more:
+            self.watermark = batch.watermark
         return folded or booked > 0
 
     def close(self) -> None:
@@ -134,7 +139,8 @@ class Processor:
             changed = self._bookkeeper.apply(connection, registry, orders)
             self._backlog.applied([*registry, *orders])
             books = position.advance(connection, self._books, self._backlog.upto(self._read))
-        self._books = books
+            hits = position.advance(connection, self._hits, self._read)
+        self._books, self._hits = books, hits
         if registry:
             # also where edges need not hear of it: whoever wrote waits for them to say this number
             self._edges.append(changed or [READY], self._bookkeeper.number, now)
@@ -185,13 +191,27 @@ class Processor:
 
 
 def run_processor(data: Data, *, max_levels: int = 3) -> None:
-    """Runs the processor until SIGTERM or SIGINT."""
+    """Runs the processor until SIGTERM or SIGINT, or until its supervisor is gone."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     processor = Processor(data, max_levels=max_levels)
     try:
-        with TouchServer(data.processor_socket, processor.touches):
+        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+            control.say_ready()
+            _watch_supervisor(stop)
             processor.run(stop)
     finally:
         processor.close()
+
+
+def _watch_supervisor(stop: threading.Event) -> None:
+    line = control.descriptor()
+    if line is None:
+        return
+
+    def watch() -> None:
+        select.select([line], [], [])
+        stop.set()
+
+    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()

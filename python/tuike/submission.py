@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
 from tuike import _core
-from tuike.data import Data, DataError
+from tuike.data import Data, DataError, DataInUse
 from tuike.process import Processor
 from tuike.stores import engine, position, schema
 
@@ -36,16 +36,20 @@ class Submission:
 
     def __init__(self, data: Data, producer: str) -> None:
         self._data = data
+        self._producer = producer
         self._ids: dict[str, int] = {}
-        self._journal = data.journal / producer
+        self._writer: _core.Writer | None = None
+        self._appended = 0
         self.lines: set[int] = set()
         self.closed = False
         self.total = 0
-        for path in sorted(self._journal.glob("*")):
-            for _, payload in _core.JournalReader(str(path), 0):
+        for _, path in self._incarnations():
+            for _, payload in _core.JournalReader(path):
                 self._note(_core.decode_event(payload))
-        self._writer: _core.Writer | None = _core.Writer(str(data.journal), producer, secrets.randbits(63) or 1)
-        self._appended = 0
+
+    def _incarnations(self) -> list[tuple[int, str]]:
+        found = _core.incarnations(str(self._data.journal))
+        return [(number, path) for producer, number, path in found if producer == self._producer]
 
     def _note(self, event: Event) -> None:
         self.total += 1
@@ -55,19 +59,20 @@ class Submission:
             self._ids[event["id"]] = event.get("line", 0)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Journals events (their fields by name; unknown ones are for the caller alone)."""
+        """Journals events, given by their fields; they are received now."""
         if not events:
             return
-        assert self._writer is not None, "the journal is closed"
-        payloads = [_core.encode_event({k: v for k, v in event.items() if k != "data"}) for event in events]
-        self._appended = self._writer.append(payloads)
+        now = time.time_ns() // 1_000_000
+        if self._writer is None:
+            self._writer = _core.Writer(str(self._data.journal), self._producer, secrets.randbits(63) or 1)
+        self._appended = self._writer.append([_core.encode_event(event | {"received": now}) for event in events])
+        self._writer.tick(now)  # else orders would wait for a sign of life
         for event in events:
             self._note(event)
 
     def close(self) -> None:
         """The closing mark: orders of an import are applied once it is read, sorted by their time."""
-        now = time.time_ns() // 1_000_000
-        self.append([{"kind": "close", "id": secrets.token_hex(16), "at": now, "received": now}])
+        self.append([{"kind": "close", "id": secrets.token_hex(16), "at": time.time_ns() // 1_000_000}])
 
     def wait(self, applied: Callable[[int], None] = lambda count: None) -> None:
         """Ends the journal and returns when all of it is applied; calls back with how much more that is."""
@@ -81,8 +86,9 @@ class Submission:
 
     def _end(self) -> None:
         if self._writer is not None:
+            self._writer.sync()
             if not self._writer.wait_synced(self._appended, SYNC_TIMEOUT):
-                raise DataError(f"{self._journal}: could not be synced in {SYNC_TIMEOUT:.0f} s; look at the disk")
+                raise DataError(f"{self._data.journal}: could not be synced in {SYNC_TIMEOUT:.0f} s; look at the disk")
             self._writer.close(time.time_ns() // 1_000_000)
             self._writer = None
 
@@ -90,7 +96,7 @@ class Submission:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
         try:
             processor = Processor(self._data)
-        except DataError:  # the instance runs, and its processor applies them
+        except DataInUse:  # the instance runs, and its processor applies them
             processor = None
         books = engine.reader(self._data.books)
         try:
@@ -106,13 +112,12 @@ class Submission:
                 processor.close()
 
     def _applied(self, books: Engine) -> int:
-        incarnations = [int(path.name, 16) for path in self._journal.glob("*")]
         try:
             with books.connect() as connection:
-                folds = [position.upto(connection, "hits"), position.upto(connection, "books")]
+                folds = [position.read(connection, "hits").upto, position.read(connection, "books").upto]
         except OperationalError:  # a processor that has only begun is still making the tables
             return 0
-        return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation in incarnations)
+        return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation, _ in self._incarnations())
 
     def refused(self) -> list[tuple[int, str]]:
         """Lines that the books set aside, with the code; call it after `wait`."""
@@ -123,7 +128,9 @@ class Submission:
             for start in range(0, len(ids), LOOKUP):
                 chunk = ids[start : start + LOOKUP]
                 query = select(outcomes.event_id, outcomes.code, outcomes.result)
-                for row in connection.execute(query.where(outcomes.event_id.in_(chunk), outcomes.status == "set_aside")):
+                for row in connection.execute(
+                    query.where(outcomes.event_id.in_(chunk), outcomes.status == "set_aside")
+                ):
                     detail = json.loads(row.result).get("detail", "")
                     found.append((self._ids[row.event_id], f"{row.code}: {detail}" if detail else row.code))
         return found

@@ -1,7 +1,12 @@
-"""Answers for the touch store, which only the processor's process can open: `GET /clicks/{id}` on a unix socket."""
+"""What only the processor's process knows, on a unix socket.
+
+GET /clicks/{id}   the click's fields as the touch store has them
+GET /watermark     {"watermark": ms}: everything received before it is in the books
+"""
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,9 +21,10 @@ START_S = 10.0
 class TouchServer:
     """A small aiohttp server in a thread of its own, for as long as it is entered."""
 
-    def __init__(self, socket: Path, touches: _core.TouchStore) -> None:
+    def __init__(self, socket: Path, touches: _core.TouchStore, watermark: Callable[[], int]) -> None:
         self._socket = socket
         self._touches = touches
+        self._watermark = watermark
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -47,6 +53,7 @@ class TouchServer:
     async def _serve(self) -> None:
         app = web.Application()
         app.router.add_get("/clicks/{id}", self._click)
+        app.router.add_get("/watermark", self._mark)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.UnixSite(runner, str(self._socket)).start()
@@ -63,3 +70,6 @@ class TouchServer:
         if click is None:
             return web.json_response({"code": "unknown_click"}, status=404)
         return web.json_response(click)
+
+    async def _mark(self, request: web.Request) -> web.Response:
+        return web.json_response({"watermark": self._watermark()})

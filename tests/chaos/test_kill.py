@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.books import books, differences
-from tests.instance import Instance, running, signed, tuike, until
+from books import books, differences
+from instance import Instance, running, signed, tuike, until
 
 KILLS = 10
 SEED = 20251123
@@ -67,7 +67,14 @@ class Load(threading.Thread):
     def _request(self, label: str) -> bytes:
         number = int(label.rsplit("-", 1)[1])
         if number % ORDER_EVERY == 0:
-            pairs = {"merchant": "shop", "ts": str(int(time.time())), "oid": label, "pid": "tea", "amount": "100.00", "aff": "bo"}
+            pairs = {
+                "merchant": "shop",
+                "ts": str(int(time.time())),
+                "oid": label,
+                "pid": "tea",
+                "amount": "100.00",
+                "aff": "bo",
+            }
             target = f"/postback?{signed(self.instance.secrets['shop'], **pairs)}"
         elif number % 2:
             target = f"/c/L?sub1={label}"
@@ -97,7 +104,13 @@ def _answer(file: socket.SocketIO) -> tuple[int, dict[str, str], bytes]:
 def instance(tmp_path: Path) -> Iterator[Instance]:
     with running(tmp_path / "data", "--workers", "2") as instance:
         instance.merchant()
-        instance.product(commission={"type": "percentage", "value": "10.0", "levels": [{"level": 1, "value": "5.0"}, {"level": 2, "value": "3.0"}]})
+        instance.product(
+            commission={
+                "type": "percentage",
+                "value": "10.0",
+                "levels": [{"level": 1, "value": "5.0"}, {"level": 2, "value": "3.0"}],
+            }
+        )
         instance.promoter("ann")
         instance.promoter("bo", "ann")
         instance.post("links", code="L", promoter="ann", product="tea", channel="web")
@@ -138,7 +151,9 @@ def _prove(instance: Instance, clients: list[Load], tmp_path: Path) -> None:
     quiet.mkdir()
     for name in ("version", "secret"):
         shutil.copy2(instance.data / name, quiet / name)
-    shutil.copytree(instance.data / "journal", quiet / "journal", ignore=lambda _, names: [n for n in names if n == "books"])
+    shutil.copytree(
+        instance.data / "journal", quiet / "journal", ignore=lambda _, names: [n for n in names if n == "books"]
+    )
     _fold_all(quiet)
     assert not differences(books(instance.data), books(quiet))
 
@@ -176,7 +191,12 @@ def test_a_killed_part_is_started_again_and_nothing_is_lost(part: str, instance:
         until(lambda before=before: sum(len(c.hits) for c in clients) > before + 500, "the load to run on")
         victim = chance.choice(instance.children(part))
         os.kill(victim, signal.SIGKILL)
-        until(lambda victim=victim: len(now := instance.children(part)) == (2 if part == "edge" else 1) and victim not in now, f"a new {part}")
+        until(
+            lambda victim=victim: (
+                len(now := instance.children(part)) == (2 if part == "edge" else 1) and victim not in now
+            ),
+            f"a new {part}",
+        )
     _finish(clients)
     until(instance.ready, "the instance to be ready")
     _prove(instance, clients, tmp_path)

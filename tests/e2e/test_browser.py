@@ -5,20 +5,26 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.instance import Instance, running, until
+from instance import Instance, running, until
 
-CHROMIUM = os.environ.get("TUIKE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("TUIKE_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium (apt-get install chromium) to run these")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="NO BROWSER: install chromium (apt-get install chromium) to run these"
+)
 
 PAGE = """<!doctype html><title>shop</title><h1>Tea</h1>
 <script src="{edge}/t.js" data-pid="tea"></script>
@@ -56,7 +62,11 @@ def instance(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[In
     with running(tmp_path_factory.mktemp("browser") / "data", "--workers", "1") as instance:
         Shop.edge = instance.edge
         instance.merchant()
-        instance.product(url=f"{shop}/tea?from={{aff}}", pixel_conversions="accept", commission={"type": "percentage", "value": "10.0"})
+        instance.product(
+            url=f"{shop}/tea?aff={{aff}}",
+            pixel_conversions="accept",
+            commission={"type": "percentage", "value": "10.0"},
+        )
         instance.promoter("ann")
         instance.post("links", code="L", promoter="ann", product="tea", channel="web")
         yield instance
@@ -70,10 +80,12 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def test_a_visitor_follows_a_link_buys_and_the_promoter_is_credited(instance: Instance, browser: Browser, shop: str) -> None:
+def test_a_visitor_follows_a_link_buys_and_the_promoter_is_credited(
+    instance: Instance, browser: Browser, shop: str
+) -> None:
     page = browser.new_page()
     page.goto(f"{instance.edge}/c/L")
-    assert page.url.startswith(f"{shop}/tea?from=ann&click_id=")
+    assert page.url.startswith(f"{shop}/tea?aff=ann&click_id=")
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert {"tk_vid", "tk_aff"} <= cookies.keys() and cookies["tk_vid"]["httpOnly"]
     with page.expect_response(lambda answer: answer.url.endswith("/e")) as answered:

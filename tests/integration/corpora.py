@@ -34,7 +34,9 @@ def llhttp() -> list[tuple[str, bytes, dict[str, Any]]]:
 
 def probes() -> list[tuple[str, bytes]]:
     """Http11Probe's single requests."""
-    cases = [case for case in load("http11probe_some.json")["tests"] if case["kind"] == "single" and case["payload_b64"]]
+    cases = [
+        case for case in load("http11probe_some.json")["tests"] if case["kind"] == "single" and case["payload_b64"]
+    ]
     return [(case["id"], base64.b64decode(case["payload_b64"]).replace(b"{HOST}", b"t.example")) for case in cases]
 
 

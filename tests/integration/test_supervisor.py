@@ -133,9 +133,9 @@ async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path) -> No
             seen = load.answered
             await until(lambda seen=seen: load.answered > seen + 200)
             os.kill(old, signal.SIGTERM)
-            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old), timeout=10)
+            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old))
         seen = load.answered
-        await until(lambda: load.answered > seen + 200, timeout=10)
+        await until(lambda: load.answered > seen + 200)
         await load.stop()
     assert load.faults == [] and load.refused == 0
     assert load.answered == len(events(data))
@@ -160,7 +160,7 @@ asyncio.run(main())
     assert len(workers) == 2 and all(map(is_running, workers))
     process.kill()
     await process.wait()
-    await until(lambda: not any(map(is_running, workers)), timeout=10)
+    await until(lambda: not any(map(is_running, workers)))
 
 
 def is_running(pid: int) -> bool:

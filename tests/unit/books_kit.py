@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.records import Booked, Message, conversion_id

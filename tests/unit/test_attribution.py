@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-import reference
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+import reference
 from tuike import _core
 
 Model = Literal["first", "last", "linear", "time_decay", "position"]

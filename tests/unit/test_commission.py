@@ -5,9 +5,10 @@ import struct
 from typing import Any
 
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+import reference
 from tuike import _core
 
 EXPONENTS = {"JPY": 0, "CNY": 2, "KWD": 3}

@@ -4,9 +4,10 @@ import struct
 from typing import Any
 
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+import reference
 from tuike import _core
 
 NONE = 0xFFFF_FFFF

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from books_kit import NOW, TEN_PERCENT, Books
 from sqlalchemy import select
+
 from tuike.books import entries
 from tuike.stores import schema
 
@@ -81,6 +82,7 @@ def test_the_same_body_again_is_no_conflict_after_a_change_either(books: Books) 
         ("promoter.parent", {"id": "x", "parent": "bob"}, (404, "unknown_promoter")),
         ("promoter.parent", {"id": "bob", "parent": "x"}, (422, "unknown_parent")),
         ("promoter.bind", {"id": "carol", "parent": "x"}, (422, "unknown_parent")),
+        ("promoter.bind", {"id": "carol", "parent": None}, (422, "unknown_parent")),
         ("promoter.create", {"id": "dora", "parent": "x"}, (422, "unknown_parent")),
         ("link.update", {"code": "x"}, (404, "unknown_link")),
         ("link.create", {"promoter": "x", "product": "tea"}, (422, "unknown_promoter")),

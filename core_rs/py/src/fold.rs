@@ -1,6 +1,6 @@
 //! `Follower`, `Batch`, `TouchStore` and the sketches of visitors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,9 +8,11 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMapping};
-use tuike_core::event::{Event, Id, Value, hex, unhex};
+use tuike_core::event::{Event, Id, unhex};
 use tuike_core::touches::{self, Key, Touch};
 use tuike_core::{fold, sketch};
+
+use crate::journal::{self, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
 pub struct Follower(Mutex<fold::Follower>);
@@ -22,9 +24,18 @@ impl Follower {
         Follower(Mutex::new(fold::Follower::new(&root)))
     }
 
-    fn read(&self, py: Python<'_>, after: &Bound<'_, PyMapping>, limit: usize, now: u64) -> PyResult<Batch> {
-        let after = after.items()?.extract::<Vec<(u64, u64)>>()?.into_iter().collect();
-        let read = || lock(&self.0).map(|mut follower| follower.read(&after, limit, now));
+    #[pyo3(signature = (after, limit, now, upto = None))]
+    fn read(
+        &self,
+        py: Python<'_>,
+        after: &Bound<'_, PyMapping>,
+        limit: usize,
+        now: u64,
+        upto: Option<&Bound<'_, PyMapping>>,
+    ) -> PyResult<Batch> {
+        let after = positions(after)?;
+        let upto = upto.map(positions).transpose()?;
+        let read = || lock(&self.0).map(|mut follower| follower.read_between(&after, upto.as_ref(), limit, now));
         py.detach(read)?.map(Batch).map_err(fold_error)
     }
 }
@@ -80,23 +91,20 @@ impl Batch {
 
     fn rollups<'a, 'py>(&'a self, py: Python<'py>) -> Vec<Row<'a, 'py>> {
         let row = |row: &'a fold::Rollup| {
-            let fold::Dimensions { bucket, merchant, product, promoter, channel, label_number, label } =
-                &row.dimensions;
-            let fold::Counts { impressions, clicks, bots, prefetches } = row.counts;
+            let (d, c) = (&row.dimensions, &row.counts);
             let visitors = PyBytes::new(py, &row.visitors);
-            let sums = (impressions, clicks, bots, prefetches);
             (
-                *bucket,
-                merchant.as_str(),
-                product.as_str(),
-                promoter.as_str(),
-                channel.as_str(),
-                *label_number,
-                label.as_str(),
-                sums.0,
-                sums.1,
-                sums.2,
-                sums.3,
+                d.bucket,
+                &*d.merchant,
+                &*d.product,
+                &*d.promoter,
+                &*d.channel,
+                d.label_number,
+                &*d.label,
+                c.impressions,
+                c.clicks,
+                c.bots,
+                c.prefetches,
                 visitors,
             )
         };
@@ -185,17 +193,21 @@ pub fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<PyBackedBytes>) -> PyR
 
 #[pyfunction]
 pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
-    tuike_core::sketch::estimate(sketch).map_err(sketch_error)
+    sketch::estimate(sketch).map_err(sketch_error)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| PyRuntimeError::new_err("a call before this one has panicked"))
 }
 
+fn positions(map: &Bound<'_, PyMapping>) -> PyResult<HashMap<u64, u64>> {
+    Ok(map.items()?.extract::<Vec<(u64, u64)>>()?.into_iter().collect())
+}
+
 fn fold_error(e: fold::Error) -> PyErr {
     match e {
         fold::Error::Newer { .. } => PyValueError::new_err(e.to_string()),
-        fold::Error::Journal(e) => PyOSError::new_err(e.to_string()),
+        fold::Error::Journal(e) => journal::error(e),
     }
 }
 
@@ -209,24 +221,4 @@ fn parse_id(text: &str) -> PyResult<Id> {
 
 fn touch_fields<'py>(py: Python<'py>, touch: &Touch) -> PyResult<Bound<'py, PyDict>> {
     fields(py, &touch.event().map_err(|e| PyOSError::new_err(e.to_string()))?)
-}
-
-/// An event's present fields by name: ids as hex, `body` as bytes.
-fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("kind", event.kind.name())?;
-    let mut result = Ok(());
-    event.fields(|_, name, value| {
-        let set = match value {
-            Value::Uint(v) => dict.set_item(name, v),
-            Value::Bool(v) => dict.set_item(name, v),
-            Value::Id(v) => dict.set_item(name, std::str::from_utf8(&hex(&v)).expect("hex is ASCII")),
-            Value::Text(v) => dict.set_item(name, v),
-            Value::Bytes(v) => dict.set_item(name, PyBytes::new(py, v)),
-        };
-        if result.is_ok() {
-            result = set;
-        }
-    });
-    result.map(|()| dict)
 }

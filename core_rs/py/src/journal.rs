@@ -56,7 +56,11 @@ fn set_field<'a>(event: &mut Event<'a>, name: &str, value: &'a Bound<'_, PyAny>)
 
 #[pyfunction]
 pub fn decode_event<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    let event = Event::decode(payload).map_err(|e| PyValueError::new_err(e.to_string()))?;
+    fields(py, &Event::decode(payload).map_err(|e| PyValueError::new_err(e.to_string()))?)
+}
+
+/// An event's present fields by name: ids as hex, `body` as bytes.
+pub fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyDict>> {
     let fields = PyDict::new(py);
     let mut set = fields.set_item("kind", event.kind.name());
     event.fields(|_, name, value| {
@@ -237,7 +241,7 @@ pub fn live_marks(py: Python<'_>, root: PathBuf) -> PyResult<BTreeMap<String, u6
     py.detach(|| journal::live_marks(&root)).map_err(error)
 }
 
-fn error(error: Error) -> PyErr {
+pub fn error(error: Error) -> PyErr {
     match error {
         Error::Io { path, source } => match source.raw_os_error() {
             Some(code) => PyOSError::new_err((code, source.to_string(), path)),

@@ -62,16 +62,16 @@ impl Followed {
         if self.position == after {
             return Ok(false);
         }
-        self.position = after;
         self.state = match &self.state {
             State::Live(_) => State::Live(Reader::open(&self.dir, after)?),
             State::Ended(_) | State::Drained => State::Ended(None),
         };
+        self.position = after;
         Ok(true)
     }
 
     /// Reads up to `limit` records; whether there may be more.
-    fn read(&mut self, incarnation: u64, limit: usize, into: &mut Read) -> Result<bool, Error> {
+    fn read(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_>) -> Result<bool, Error> {
         let reader = match &mut self.state {
             State::Live(reader) => reader,
             State::Ended(reader) => match reader {
@@ -83,7 +83,14 @@ impl Followed {
         let source = Source { producer: self.producer.clone(), incarnation };
         let index = into.records.sources.len();
         into.records.sources.push(source.clone());
+        let last = into.upto.map_or(u64::MAX, |upto| upto.get(&incarnation).copied().unwrap_or(0));
         for _ in 0..limit {
+            if self.position >= last {
+                if matches!(self.state, State::Ended(_)) {
+                    self.state = State::Drained;
+                }
+                return Ok(false);
+            }
             if into.is_full() {
                 return Ok(true);
             }
@@ -114,13 +121,14 @@ fn start_of(dir: &Path, segment: u64) -> u64 {
 }
 
 /// A read on its way.
-struct Read {
+struct Read<'a> {
     records: Records,
     damage: Vec<Damage>,
     limit: usize,
+    upto: Option<&'a HashMap<u64, u64>>,
 }
 
-impl Read {
+impl Read<'_> {
     fn is_full(&self) -> bool {
         self.records.list.len() >= self.limit || self.records.bytes.len() >= MAX_BYTES
     }
@@ -144,8 +152,19 @@ impl Follower {
     /// The next events of each incarnation above `after` (its last applied sequence number; absent: none),
     /// `limit` at most. `now` is the time, taken before the call.
     pub fn read(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Batch, Error> {
+        self.read_between(after, None, limit, now)
+    }
+
+    /// The same, no further than `upto` (an incarnation absent there: nothing of it).
+    pub fn read_between(
+        &mut self,
+        after: &HashMap<u64, u64>,
+        upto: Option<&HashMap<u64, u64>>,
+        limit: usize,
+        now: u64,
+    ) -> Result<Batch, Error> {
         let marks = self.look(after, now)?;
-        let mut read = Read { records: Records::default(), damage: Vec::new(), limit };
+        let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto };
         let unread = self.read_fairly(&mut read)?;
         let caught_up = |(incarnation, mark): (&u64, &Mark)| {
             !unread.contains(incarnation) || self.followed[incarnation].position >= mark.seq
@@ -197,7 +216,7 @@ impl Follower {
     }
 
     /// Reads by turns from all that live and from one that has ended; those that were cut short.
-    fn read_fairly(&mut self, into: &mut Read) -> Result<VecDeque<u64>, Error> {
+    fn read_fairly(&mut self, into: &mut Read<'_>) -> Result<VecDeque<u64>, Error> {
         let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
         for (incarnation, followed) in &self.followed {
             match followed.state {

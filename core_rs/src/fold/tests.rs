@@ -126,6 +126,34 @@ fn a_limited_read_takes_from_all_by_turns() {
 }
 
 #[test]
+fn the_hits_of_all_turns_of_an_incarnation_are_counted() {
+    let root = tempfile::tempdir().unwrap();
+    append(&writer(root.path(), "edge-0", 7), &(0..1000).map(click).collect::<Vec<_>>());
+    let batch = Processor::new(root.path()).take(5000, 1);
+    assert_eq!(batch.hit_counts[&7]["counted"], 1000);
+}
+
+#[test]
+fn a_read_between_positions_ends_at_the_last_of_them() {
+    let root = tempfile::tempdir().unwrap();
+    for incarnation in 1..=3 {
+        let writer = writer(root.path(), "edge-0", incarnation);
+        append(&writer, &(0..1000).map(click).collect::<Vec<_>>());
+        writer.close(1).unwrap();
+    }
+    let upto = HashMap::from([(1, 300), (2, 700)]);
+    let mut follower = Follower::new(root.path());
+    let mut read = HashMap::from([(1, 100)]);
+    let mut more = true;
+    while more {
+        let batch = follower.read_between(&read, Some(&upto), 64, 1).unwrap();
+        more = batch.more;
+        read.extend(batch.upto);
+    }
+    assert_eq!(read, upto);
+}
+
+#[test]
 fn what_was_rolled_back_is_read_again() {
     let root = tempfile::tempdir().unwrap();
     let live = writer(root.path(), "edge-0", 1);

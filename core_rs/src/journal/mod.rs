@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each start of a producer is a new *incarnation* with sequence numbers from 1; nothing is ever continued,
-//! truncated or written twice. Its directory is made under a hidden name and appears complete.
+//! truncated or written twice. Its directory is made under a hidden name and appears complete. Where a sync
+//! fails, another incarnation takes over what was not durable: who deletes incarnations begins with the oldest.
 //!
 //! | module | what it knows |
 //! |---|---|
@@ -19,6 +20,7 @@
 //! | [`writer`] | [`Writer`]: what a producer calls |
 //! | [`shared`] | the writer's state; append, and moving on to another incarnation |
 //! | [`upkeep`] | the writer's two threads: syncing and mending, allocating ahead |
+//! | [`event_fd`] | how the upkeep wakes an event loop |
 //! | [`window`], [`reader`] | [`Reader`]: one incarnation, live or ended |
 //! | [`check`] | goes through all of an incarnation |
 //!
@@ -42,6 +44,7 @@ mod upkeep;
 mod window;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -145,6 +148,20 @@ pub fn incarnations(root: &Path) -> Result<Vec<(String, u64, PathBuf)>, Error> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The registry version that each live producer has applied, by producer.
+pub fn live_marks(root: &Path) -> Result<BTreeMap<String, u64>, Error> {
+    let mut versions = BTreeMap::new();
+    for (producer, _, dir) in incarnations(root)? {
+        let mark = Reader::open(&dir, u64::MAX)?.mark();
+        if mark.live {
+            // a producer has two while it moves to another incarnation
+            let version = versions.entry(producer).or_insert(mark.registry);
+            *version = mark.registry.min(*version);
+        }
+    }
+    Ok(versions)
 }
 
 /// The visible directories in `dir` with names of UTF-8.

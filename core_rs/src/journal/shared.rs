@@ -131,10 +131,7 @@ impl Shared {
             state = self.make_room(state, frames)?;
             match self.write(&mut state, frames) {
                 Ok(()) => return Ok(state.appended()),
-                Err(error) => state.broken = Some(segment::reason(&error)),
-            }
-            if Instant::now() >= state.mend_at {
-                let _ = self.mend(&mut state); // the state says how that went
+                Err(error) => self.give_up(&mut state, &error),
             }
         }
     }
@@ -191,6 +188,16 @@ impl Shared {
         let clock_ms = live.published().clock_ms;
         live.publish(clock_ms, state.registry);
         Ok(())
+    }
+
+    /// Breaks with an incarnation that failed; where another one was tried just before, the upkeep goes on.
+    pub fn give_up(&self, state: &mut State, error: &io::Error) {
+        state.broken = Some(segment::reason(error));
+        if Instant::now() < state.mend_at {
+            self.upkeep.notify_one();
+        } else {
+            let _ = self.mend(state); // the state says how that went
+        }
     }
 
     /// Replaces a broken incarnation, or makes the first one. What was appended and is not durable is written

@@ -64,12 +64,7 @@ fn sync<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>) -> MutexGuard<
             syncing.clear();
             shared.signal();
         }
-        Err(error) => {
-            state.broken = Some(segment::reason(&error));
-            if Instant::now() >= state.mend_at {
-                let _ = shared.mend(&mut state); // the state says how that went
-            }
-        }
+        Err(error) => shared.give_up(&mut state, &error),
     }
     state
 }

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::record::{Batch, HEADER, OVERHEAD};
 use super::segment::{self, Sizes};
@@ -76,9 +76,14 @@ impl Writer {
         }
         let dir = root.join(producer);
         let shared = Arc::new(Shared::new(dir.clone(), incarnation, sizes, durability).map_err(Error::io(&dir))?);
-        match shared.mend(&mut shared.lock()) {
-            Err(error) if segment::reason(&error) != "disk_full" => return Err(Error::io(&dir)(error)),
-            _ => {}
+        let started = shared.mend(&mut shared.lock());
+        match started {
+            Ok(()) => {
+                shared.lock().mend_at = Instant::now();
+                shared.event.drain();
+            }
+            Err(error) if segment::reason(&error) == "disk_full" => {} // tried again every second
+            Err(error) => return Err(Error::io(&dir)(error)),
         }
         let threads = [upkeep::sync_loop, upkeep::allocate_loop].map(|work| {
             let shared = shared.clone();
@@ -88,8 +93,8 @@ impl Writer {
     }
 
     /// Writes the batch's events, in order, with one write(2) (for each further segment that they cross into
-    /// two more: its header, the records in it), and returns the last one's sequence number. The batch is empty afterwards, and after
-    /// an error nothing of it was recorded.
+    /// two more: its header, the records in it), and returns the last one's sequence number. The batch is
+    /// empty afterwards, and after an error nothing of it was recorded.
     pub fn append(&self, batch: &mut Batch) -> Result<u64, AppendError> {
         let result = self.shared.append(batch.frames());
         batch.clear();

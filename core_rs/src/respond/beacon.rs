@@ -62,14 +62,16 @@ impl Responder {
             return Err(bad_request(Outcome::MissingParameter, "missing_pid"));
         }
         let visit = self.visit(ask, params);
-        let (outcome, product) = judge(registry, pid, params.get(Name::Aff), &visit);
+        let said = params.get(Name::Aff);
+        let aff = if said.is_empty() { visit.click.map_or("", |(_, promoter)| promoter) } else { said };
+        let (outcome, product) = judge(registry, pid, aff, &visit);
         let prefix = prefix_of(&visit);
         let referrer = super::hit::referrer(params.get(Name::Referrer).as_bytes());
         let mut event = event_of(&self.turn, registry, &visit, &prefix);
         labels(&mut event, params);
         event.kind = Kind::View;
         event.id = Some(self.turn.entropy.event_id(self.turn.now));
-        (event.aff, event.pid, event.source, event.referrer) = (params.get(Name::Aff), pid, "tag", &referrer);
+        (event.aff, event.pid, event.source, event.referrer) = (aff, pid, "tag", &referrer);
         event.merchant = product.map_or("", |p| &p.merchant);
         event.visitor = visit.visitor;
         event.click = event::unhex(params.get(Name::Click).as_bytes());

@@ -9,6 +9,7 @@ writes.py     an event into the journal, its outcome out of the books
 pages.py      cursor pages
 merchants.py products.py promoters.py links.py conversions.py traces.py ledger.py
 reporting.py tokens.py audit.py          one module per group of resources
+secret.py     secrets made for a caller, shown once
 observe.py    /healthz /readyz /metrics
 openapi.py    the machine-readable contract and its page, from the route table
 """

@@ -18,6 +18,8 @@ class Accepted(Answer):
     """The books did not answer in time: ask `/v1/events/{event_id}`."""
 
     event_id: str
+    secret: str | UnsetType = UNSET
+    token: str | UnsetType = UNSET
 
 
 class Problem(Answer):
@@ -42,7 +44,7 @@ class Merchant(Answer):
 
 
 class NewMerchant(Merchant):
-    """`secret`, the key of signed postbacks, stands in the 201 alone."""
+    """`secret`, the key of signed postbacks, is shown to whoever made the merchant, this once."""
 
     secret: str | UnsetType = UNSET
 
@@ -244,6 +246,7 @@ class Transfers(Answer):
 
 
 class AccountItem(Answer):
+    account: str
     currency: str
     balance: str
 
@@ -251,6 +254,11 @@ class AccountItem(Answer):
 class Account(Answer):
     id: str
     items: list[AccountItem]
+
+
+class Accounts(Answer):
+    items: list[AccountItem]
+    next: Next
 
 
 class Money(Answer):
@@ -321,7 +329,7 @@ class Token(Answer):
 
 
 class NewToken(Token):
-    """`token` stands in the 201 alone."""
+    """`token` is shown to whoever made it, this once."""
 
     token: str | UnsetType = UNSET
 

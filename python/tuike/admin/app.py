@@ -47,7 +47,6 @@ MAX_BODY = 256 * 1024
 READERS = engine.READERS
 PROCESSOR_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
-DEFAULT_PUBLIC_URL = "http://127.0.0.1:8080"
 FAULT = 1
 
 SERVICE = web.AppKey("service", Service)
@@ -77,7 +76,7 @@ class Settings:
 
     data: Data
     first_token: str
-    public_url: str = DEFAULT_PUBLIC_URL
+    public_url: str
     max_levels: int = 3
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     random: Callable[[int], bytes] = secrets.token_bytes
@@ -188,7 +187,7 @@ async def _refuse(
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
-def run_admin(data: Data, host: str, port: int, *, public_url: str = DEFAULT_PUBLIC_URL, max_levels: int = 3) -> None:
+def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int) -> None:
     """Serves until SIGTERM or SIGINT, or until the supervisor is gone."""
     settings = Settings(data, first_token(data), public_url, max_levels)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -104,7 +104,7 @@ ROUTES = (
         approve,
         "Approve a pending conversion",
         auth.MONEY,
-        body=inputs.Decision,
+        body=inputs.DecisionBody,
         answer=answers.Conversion,
     ),
     Route(
@@ -113,7 +113,7 @@ ROUTES = (
         reject,
         "Reject a conversion: what it earned goes back",
         auth.MONEY,
-        body=inputs.Decision,
+        body=inputs.DecisionBody,
         answer=answers.Conversion,
     ),
     Route(
@@ -122,7 +122,7 @@ ROUTES = (
         refund,
         "Refund it whole, or a part named by the Idempotency-Key",
         auth.MONEY,
-        body=inputs.Refund,
+        body=inputs.RefundBody,
         answer=answers.Conversion,
     ),
 )

@@ -212,14 +212,14 @@ class PromoterPatch(Input):
     status: Literal["active", "blocked"] | UnsetType = UNSET
 
 
-class Parent(Input):
+class ParentBody(Input):
     """Null makes the promoter a root."""
 
     parent: Code | None
     reason: Reason
 
 
-class Bind(Input):
+class BindBody(Input):
     parent: Code
 
 
@@ -253,11 +253,11 @@ class LinkPatch(Input):
     status: Literal["active", "paused"] | UnsetType = UNSET
 
 
-class Decision(Input):
+class DecisionBody(Input):
     reason: Reason
 
 
-class Refund(Input):
+class RefundBody(Input):
     """Without `amount` all that is left. The Idempotency-Key names a partial refund."""
 
     reason: Reason

@@ -14,6 +14,11 @@ async def page(call: Call) -> Body:
     return await call.read(_page, call.query)
 
 
+async def account_page(call: Call) -> Body:
+    query: queries.Page = call.query
+    return await call.read(_account_page, query)
+
+
 async def account(call: Call) -> Body:
     return await call.read(_account, call.path("id"), call.actor)
 
@@ -58,13 +63,20 @@ def _view(row: RowMapping, lines: list[RowMapping]) -> Body:
     }
 
 
+def _account_page(connection: Connection, query: queries.Page) -> Body:
+    return pages.page(connection, select(accounts), accounts.c.id, _balance, cursor=query.cursor, limit=query.limit)
+
+
+def _balance(row: RowMapping) -> Body:
+    balance = _core.format_amount(row["balance"], row["currency"])
+    return {"account": row["name"], "currency": row["currency"], "balance": balance}
+
+
 def _account(connection: Connection, name: str, actor: Actor) -> Body:
     if actor.role in auth.SCOPED and not name.startswith(f"{actor.role}:{actor.subject}:"):
         raise not_found(f"account {name}")
-    rows = connection.execute(select(accounts).where(accounts.c.name == name).order_by(accounts.c.currency)).mappings()
-    items = [
-        {"currency": row["currency"], "balance": _core.format_amount(row["balance"], row["currency"])} for row in rows
-    ]
+    found = select(accounts).where(accounts.c.name == name).order_by(accounts.c.currency)
+    items = [_balance(row) for row in connection.execute(found).mappings()]
     if not items:
         raise not_found(f"account {name}")
     return {"id": name, "items": items}
@@ -79,6 +91,15 @@ ROUTES = (
         auth.READERS,
         query=queries.Transfers,
         answer=answers.Transfers,
+    ),
+    Route(
+        "GET",
+        "/v1/ledger/accounts",
+        account_page,
+        "Balances of all accounts, the oldest first",
+        auth.READERS,
+        query=queries.Page,
+        answer=answers.Accounts,
     ),
     Route(
         "GET",

@@ -6,7 +6,7 @@ from tuike import _core, views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.problems import not_found
 from tuike.admin.routes import Answer, Body, Call, Route
-from tuike.admin.secret import fresh_secret
+from tuike.admin.secret import fresh_secret, show
 from tuike.stores.schema import merchants
 
 SEAL_PURPOSE = "merchant"
@@ -19,7 +19,7 @@ async def create(call: Call) -> Answer:
     nonce = call.service.random(NONCE_BYTES)
     sealed = _core.seal(call.service.secret, SEAL_PURPOSE, secret.encode(), nonce)
     answer = await call.write("registry", "merchant.create", inputs.data(body) | {"secret": sealed})
-    return Answer(201, answer.body | {"secret": secret}) if answer.status == 201 else answer
+    return show(answer, secret=secret)
 
 
 async def update(call: Call) -> Answer:

@@ -34,7 +34,10 @@ async def metrics(call: Call) -> web.Response:
     service = call.service
     now = service.clock()
     edges = await _in_thread(service, _edge_metrics, service, now)
-    books = await call.read(_book_metrics, now)
+    try:
+        books = await call.read(_book_metrics, now)
+    except Problem:
+        books = ""  # the edge's counters are worth having all the more
     watermark = await service.watermark()
     lag = family(
         "affiliate_journal_lag_seconds",
@@ -63,6 +66,8 @@ def _unready(service: Service) -> str:
     alive = [state for state in states if state["alive"] and state["producer"].startswith(EDGE_PREFIX)]
     if not alive:
         return "no_edge: no edge worker is running"
+    if all(state["draining"] for state in alive):
+        return "draining"
     return "; ".join(f"{state['producer']}: {state['problem']}" for state in alive if state["problem"])
 
 

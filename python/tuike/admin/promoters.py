@@ -142,7 +142,7 @@ ROUTES = (
         set_parent,
         "Set the parent from now on; the past stands",
         auth.ADMIN,
-        body=inputs.Parent,
+        body=inputs.ParentBody,
         answer=answers.Promoter,
     ),
     Route(
@@ -151,7 +151,7 @@ ROUTES = (
         bind,
         "Set the parent once: the first wins",
         auth.ADMIN,
-        body=inputs.Bind,
+        body=inputs.BindBody,
         answer=answers.Promoter,
     ),
     Route("GET", "/v1/promoters/{id}/chain", chain, "The line upwards", auth.READERS, answer=answers.Chain),

@@ -84,7 +84,7 @@ class Summary(Query, rename={"since": "from", "until": "to"}):
 
 def read(given: MultiMapping[str], kind: type[T]) -> T:
     """Problem `bad_parameter` names what is wrong."""
-    names = list(given)
+    names = [name for name, _ in given.items()]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise Problem("bad_parameter", f"`{twice}` is given twice")

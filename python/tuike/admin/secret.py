@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tuike.admin.routes import Call
+from tuike.admin.routes import Answer, Call
 
 SECRET_BYTES = 32
 
@@ -15,3 +15,8 @@ def fresh_secret(call: Call, purpose: str) -> str:
     parts = (purpose, call.actor.name, key, call.fingerprint)
     instance = bytes.fromhex(call.service.secret)
     return hashlib.blake2b("\0".join(parts).encode(), key=instance, digest_size=SECRET_BYTES).hexdigest()
+
+
+def show(answer: Answer, **secret: str) -> Answer:
+    """Adds it to the answer of what was made just now, or will be: nobody can ask for it later."""
+    return Answer(answer.status, answer.body | secret) if answer.status in (201, 202) else answer

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.routes import Answer, Body, Call, Route
-from tuike.admin.secret import fresh_secret
+from tuike.admin.secret import fresh_secret, show
 from tuike.stores.schema import tokens
 
 YEAR_MS = 365 * 86_400_000
@@ -22,7 +22,7 @@ async def create(call: Call) -> Answer:
         "token.create",
         {"hash": auth.token_hash(token), "role": role, "subject": subject, "expires": expires},
     )
-    return Answer(201, answer.body | {"token": token}) if answer.status == 201 else answer
+    return show(answer, token=token)
 
 
 async def revoke(call: Call) -> Answer:

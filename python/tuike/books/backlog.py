@@ -10,7 +10,12 @@ import msgspec
 from tuike.books.records import Message
 
 IMPORT = "import-"
-HELD_FOR_WATERMARK = ("order", "claim", "decision", "close")
+BOOKED_KINDS = ("registry", "order", "claim", "decision", "close")
+
+
+def event_id(incarnation: int, seq: int, fields: Mapping[str, Any]) -> str:
+    """The event's id; one that came without is known by its place."""
+    return fields.get("id") or f"{incarnation:016x}{seq:016x}"
 
 
 class Item(NamedTuple):
@@ -45,9 +50,9 @@ class Backlog:
             if seq <= self._seen.get(incarnation, 0):
                 continue
             self._seen[incarnation] = seq
-            if kind != "registry" and kind not in HELD_FOR_WATERMARK:
+            if kind not in BOOKED_KINDS:
                 continue
-            message = msgspec.convert({"id": f"{incarnation:016x}{seq:016x}"} | fields, Message)
+            message = msgspec.convert(fields | {"id": event_id(incarnation, seq, fields)}, Message)
             item = Item(message.received, producer, seq, incarnation, message)
             self._unapplied.setdefault(incarnation, deque()).append(seq)
             if kind == "registry":

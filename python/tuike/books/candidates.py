@@ -81,7 +81,7 @@ def attribute(
 def _paths(
     order: Message, merchant: str, settings: Mapping[str, Any], touches: Touches
 ) -> Iterator[tuple[Found, Sequence[Hit]]]:
-    since = order.at - int(settings["window_days"] * DAY_MS)
+    since = max(0, order.at - int(settings["window_days"] * DAY_MS))
     if order.click:
         yield "click", _click_path(order, merchant, since, touches)
     if order.visitor:

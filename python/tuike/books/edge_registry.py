@@ -47,9 +47,7 @@ class EdgeRegistry:
         self._turn_keys(connection)
         incarnation = int.from_bytes(self._random(8))
         # nothing is lost with it: the next start says it all again
-        writer = _core.Writer(
-            str(self._root), PRODUCER, incarnation, durability="process", segment_bytes=SEGMENT_BYTES
-        )
+        writer = _core.Writer(str(self._root), PRODUCER, incarnation, durability="process", segment_bytes=SEGMENT_BYTES)
         before, self._writer = self._writer, writer
         self.append(entries.snapshot(connection), number, now)
         if before is not None:

@@ -33,7 +33,8 @@ class Ledger:
         last = connection.execute(
             select(transfers.c.number, transfers.c.hash).order_by(transfers.c.number.desc()).limit(1)
         ).one_or_none()
-        self._number, self._hash = (last.number, last.hash) if last else (0, GENESIS)
+        self._number: int = last.number if last else 0
+        self._hash: bytes = last.hash if last else GENESIS
         self._accounts: dict[Account, int] = {}
         self._last_account: int = connection.execute(select(func.coalesce(func.max(accounts.c.id), 0))).scalar_one()
 

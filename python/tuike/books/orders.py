@@ -65,16 +65,20 @@ class Orders:
         orders: dict[str, Standing],
     ) -> Booked:
         """The whole effect of one message under the books' `number`; `orders` is brought up to date."""
+        standing = None if isinstance(target, Outcome) else orders.get(target.conversion)
+        effect: Effect | None = None
         if isinstance(target, Outcome):
-            return Booked(number, message.id, message.kind, message.received, target, request=request)
-        standing = orders.get(target.conversion)
-        if request is not None:
+            outcome = target
+        elif request is not None:
             outcome, effect = self._decision(request, standing)
         elif message.kind == "claim":
             outcome, effect = _answered(target, self._claim(number, message, target, standing))
         else:
             outcome, effect = _answered(target, self._order(number, message, target, standing))
-        if effect is None or effect.standing == standing:
+        if message.merchant:
+            # so that the merchant's own token may see it, set aside or not
+            outcome = msgspec.structs.replace(outcome, result={"merchant": message.merchant} | outcome.result)
+        if isinstance(target, Outcome) or effect is None or effect.standing == standing:
             return Booked(number, message.id, message.kind, message.received, outcome, request=request)
         orders[target.conversion] = effect.standing
         return Booked(

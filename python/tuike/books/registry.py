@@ -225,11 +225,13 @@ def promoter_parent(context: Context, data: Body) -> Change:
 def promoter_bind(context: Context, data: Body) -> Change:
     """Sets the parent once: the first wins, however many ask."""
     row, parent = _family(context, data)
+    if parent is None:
+        raise Refusal("unknown_parent", "a promoter is bound to a promoter")
     if row["parent"] is not None:
         raise Refusal("already_bound", f"{row['id']!r} is bound to {row['parent']!r}", http=409)
     since = context.registry.move_instant(context.at)
     try:
-        context.registry.forest.bind(row["id"], parent or "", since)
+        context.registry.forest.bind(row["id"], parent, since)
     except ValueError as error:
         if str(error).partition(":")[0] != "loop":
             raise

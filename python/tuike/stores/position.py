@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Insert, Update, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from tuike.stores.schema import positions
 
@@ -28,23 +29,23 @@ class Position:
 
 
 def read(connection: Connection, fold: Fold) -> Position:
-    """The position of a fold; the first time it is made, at nothing."""
+    """The position of a fold; before it was ever moved, version 0 at nothing."""
     kept = select(positions.c.version, positions.c.upto).where(positions.c.fold == fold)
     row = connection.execute(kept).one_or_none()
     if row is None:
-        connection.execute(insert(positions).values(fold=fold, version=0, upto=b"{}"))
         return Position(fold, 0, {})
     return Position(fold, row.version, _unpack(row.upto))
 
 
 def advance(connection: Connection, seen: Position, upto: Mapping[int, int]) -> Position:
     """Moves the position that was `seen` to `upto`. Raises PositionMoved, and the caller's transaction ends."""
-    moved = connection.execute(
-        update(positions)
-        .where(positions.c.fold == seen.fold, positions.c.version == seen.version)
-        .values(version=seen.version + 1, upto=_pack(upto))
-    )
-    if moved.rowcount != 1:
+    row = {"version": seen.version + 1, "upto": _pack(upto)}
+    if seen.version == 0:
+        statement: Insert | Update = insert(positions).values(fold=seen.fold, **row).on_conflict_do_nothing()
+    else:
+        where = (positions.c.fold == seen.fold, positions.c.version == seen.version)
+        statement = update(positions).where(*where).values(row)
+    if connection.execute(statement).rowcount != 1:
         raise PositionMoved(f"position {seen.fold!r} is no longer at version {seen.version}")
     return Position(seen.fold, seen.version + 1, dict(upto))
 

@@ -1,0 +1,357 @@
+"""The processor over real journals: what is journalled is folded and booked once, whatever is killed when."""
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from books_kit import TEN_PERCENT
+from sqlalchemy import select
+
+from tuike import _core, process, verify
+from tuike.books.bookkeeper import Bookkeeper
+from tuike.data import Data, DataError
+from tuike.process import Processor
+from tuike.stores import engine, position, schema
+from tuike.touch_server import TouchServer
+
+VISITOR = f"{5:032x}"
+STEPS_AT_MOST = 50
+
+
+class Producer:
+    """A producer's journal, as an edge or the admin writes it."""
+
+    def __init__(self, data: Data, name: str = "edge-0", incarnation: int = 1) -> None:
+        self.writer = _core.Writer(str(data.journal), name, incarnation, durability="process")
+        self.count = 0
+        self.closed = False
+        self.incarnation = incarnation
+
+    def append(self, *events: dict[str, Any]) -> None:
+        now = process.clock()
+        payloads = []
+        for event in events:
+            self.count += 1
+            id = f"{self.incarnation:016x}{self.count:016x}"
+            payloads.append(_core.encode_event({"id": id, "at": now, "received": now} | event))
+        self.writer.append(payloads)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.writer.close(process.clock())
+        self.closed = True
+
+
+def write(op: str, **data: Any) -> dict[str, Any]:
+    return {"kind": "registry", "body": json.dumps({"op": op, "data": data, "actor": "test"}).encode()}
+
+
+def shop(data: Data) -> list[dict[str, Any]]:
+    secret = _core.seal(data.secret, "merchant", b"postback key", bytes(12))
+    product = {"id": "tea", "merchant": "shop", "name": "Tea", "url": "https://s.example/", "commission": TEN_PERCENT}
+    return [
+        write("merchant.create", id="shop", name="Shop", currency="CNY", secret=secret),
+        write("product.create", **product),
+        write("promoter.create", id="alice", name="Alice"),
+    ]
+
+
+def click(**more: Any) -> dict[str, Any]:
+    fields = {"kind": "click", "aff": "alice", "pid": "tea", "merchant": "shop", "visitor": VISITOR, "counted": True}
+    return fields | more
+
+
+def order(oid: str, **more: Any) -> dict[str, Any]:
+    fields = {"kind": "order", "merchant": "shop", "pid": "tea", "oid": oid, "amount": 10_000, "currency": "CNY"}
+    return fields | {"visitor": VISITOR, "source": "postback"} | more
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    return Data.open(tmp_path / "data", create=True)
+
+
+@pytest.fixture
+def edge(data: Data) -> Iterator[Producer]:
+    producer = Producer(data)
+    yield producer
+    producer.close()
+
+
+def settle(data: Data) -> None:
+    """Starts a processor, steps until there is nothing to do, ends it."""
+    processor = Processor(data)
+    drain(processor)
+    processor.close()
+
+
+def drain(processor: Processor) -> None:
+    for _ in range(STEPS_AT_MOST):
+        if not processor.step() and not processor.more:
+            return
+    raise AssertionError("the processor does not come to rest")
+
+
+def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
+    books = engine.reader(data.books)
+    with books.begin() as connection:
+        found = [dict(row) for row in connection.execute(statement).mappings()]
+    books.dispose()
+    return found
+
+
+def balances(data: Data) -> dict[str, int]:
+    return {row["name"]: row["balance"] for row in rows(data, select(schema.accounts))}
+
+
+def proved(data: Data) -> None:
+    report = verify.verify(data)
+    assert report.fault is None, report.text()
+
+
+def test_a_click_and_an_order_reach_the_balance(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click(sub1="red"), click(bot=True, counted=False, reason="bot"), order("o1"))
+    edge.close()
+    settle(data)
+    assert balances(data) == {"merchant:shop:payable": -1_000, "promoter:alice:pending": 1_000}
+    (line,) = [row for row in rows(data, select(schema.rollups)) if row["label_number"] == 0]
+    assert (line["clicks"], line["bots"], _core.estimate_sketch(line["visitors"])) == (1, 1, 1)
+    proved(data)
+
+
+def test_an_order_waits_for_the_promises_of_all_live_producers(data: Data, edge: Producer) -> None:
+    slow = Producer(data, "edge-1", incarnation=2)
+    slow.writer.tick(process.clock() - 10)
+    edge.append(*shop(data), order("o1"))
+    edge.writer.tick(process.clock() + 10)
+    processor = Processor(data)
+    drain(processor)
+    assert balances(data) == {}
+    slow.append(click(at=process.clock() - 60_000))
+    slow.writer.tick(process.clock() + 10)
+    drain(processor)
+    processor.close()
+    slow.close()
+    assert balances(data)["promoter:alice:pending"] == 1_000
+
+
+def test_an_imports_orders_are_applied_at_its_close_by_their_time(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click(at=1_000))
+    rows_in = Producer(data, "import-0123456789abcdef", incarnation=2)
+    rows_in.append(order("late", at=3_000), order("early", at=2_000))
+    rows_in.close()
+    edge.close()
+    settle(data)
+    assert rows(data, select(schema.conversions)) == []
+    again = Producer(data, "import-0123456789abcdef", incarnation=3)
+    again.append({"kind": "close"})
+    again.close()
+    settle(data)
+    found = rows(data, select(schema.conversions).order_by(schema.conversions.c.number))
+    assert [row["order_id"] for row in found] == ["early", "late"]
+    proved(data)
+
+
+def test_visitors_of_many_batches_are_counted_once(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data))
+    processor = Processor(data)
+    for visitor in (1, 2, 1):
+        edge.append(click(visitor=f"{visitor:032x}", at=900_000, received=process.clock()))
+        drain(processor)
+    processor.close()
+    (line,) = rows(data, select(schema.rollups))
+    assert (line["clicks"], _core.estimate_sketch(line["visitors"])) == (3, 2)
+
+
+# --- kills -----------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for kill -9 at a chosen place."""
+
+
+def forget(processor: Processor) -> None:
+    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
+    processor._lock.close()
+    processor._engine.dispose()
+    processor.touches.close()
+    for writer in (processor._booked, processor._edges._writer):
+        assert writer is not None
+        writer.close(0)
+
+
+@pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
+def test_a_processor_killed_anywhere_books_once(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    edge.append(*shop(data), click(), order("o1"), order("o2", amount=20_000))
+    edge.close()
+    with monkeypatch.context() as patch:
+        post = Bookkeeper._post
+
+        def dies(self: Bookkeeper, connection: Any, booked: Any) -> None:
+            if place == "before the commit":
+                post(self, connection, booked)
+            raise Killed
+
+        def dies_at_once(self: Bookkeeper, *_: Any) -> None:
+            raise Killed
+
+        if place == "before booking":
+            patch.setattr(Bookkeeper, "apply", dies_at_once)
+        else:
+            patch.setattr(Bookkeeper, "_post", dies)
+        processor = Processor(data)
+        with pytest.raises(Killed):
+            processor.step()
+        forget(processor)
+    assert balances(data) == {}
+    settle(data)
+    settle(data)
+    assert balances(data) == {"merchant:shop:payable": -3_000, "promoter:alice:pending": 3_000}
+    assert [row["number"] for row in rows(data, select(schema.transfers))] == [1, 2]
+    assert len(rows(data, select(schema.outcomes))) == 5
+    proved(data)
+
+
+def test_a_second_processor_is_refused(data: Data) -> None:
+    processor = Processor(data)
+    with pytest.raises(DataError, match=r"processor\.lock: another tuike"):
+        Processor(data)
+    processor.close()
+
+
+def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click())
+    waiting = Producer(data, "import-0123456789abcdef", incarnation=2)
+    waiting.append(click(), order("o1"), click())
+    waiting.close()
+    settle(data)
+    books = engine.reader(data.books)
+    with books.begin() as connection:
+        assert position.read(connection, "hits").upto[2] == 3
+        assert position.read(connection, "books").upto.get(2, 0) <= 1
+    books.dispose()
+
+
+# --- what edges and the admin see ------------------------------------------------------------------
+
+
+def test_edges_get_a_snapshot_and_then_changes(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data))
+    settle(data)
+    processor = Processor(data)
+    edge.append(write("link.create", code="L", promoter="alice", product="tea"))
+    drain(processor)
+    (incarnation,) = (data.registry / "registry").iterdir()
+    events = [_core.decode_event(payload) for _, payload in _core.JournalReader(str(incarnation), 0)]
+    processor.close()
+    entries = [json.loads(event["body"]) for event in events]
+    assert [entry["t"] for entry in entries] == ["key"] * 3 + ["merchant", "product", "promoter", "ready", "link"]
+    assert events[-1]["registry"] == 4
+    assert len(_core.unseal(data.secret, "day", entries[0]["key"])) == 32
+
+
+def test_a_new_day_brings_a_new_snapshot_and_destroys_old_keys(data: Data) -> None:
+    today = [process.clock()]
+    processor = Processor(data, now=lambda: today[0])
+    first = {row["day"] for row in rows(data, select(schema.daily_keys))}
+    (before,) = (data.registry / "registry").iterdir()
+    today[0] += 2 * 86_400_000
+    processor.step()
+    (after,) = (data.registry / "registry").iterdir()
+    processor.close()
+    assert before != after
+    assert {row["day"] for row in rows(data, select(schema.daily_keys))} == {day + 2 for day in first} | {
+        max(first) - 1
+    }
+
+
+async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click(channel="wechat"))
+    processor = Processor(data)
+    drain(processor)
+    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+        connector = aiohttp.UnixConnector(str(data.processor_socket))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            async with session.get(f"http://processor/clicks/{1:016x}{4:016x}") as found:
+                assert (found.status, (await found.json())["channel"]) == (200, "wechat")
+            for unknown in ("0" * 32, "nonsense"):
+                async with session.get(f"http://processor/clicks/{unknown}") as missing:
+                    assert missing.status == 404
+            async with session.get("http://processor/watermark") as mark:
+                assert await mark.json() == {"watermark": processor.watermark}
+    processor.close()
+
+
+async def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -> None:
+    stop = threading.Event()
+    processor = Processor(data)
+    running = threading.Thread(target=processor.run, args=(stop,))
+    running.start()
+    edge.append(*shop(data), click())
+    edge.append(order("o1"))
+    try:
+        async with asyncio.timeout(1):
+            while not balances(data):
+                edge.writer.tick(process.clock())
+                await asyncio.sleep(0.01)
+    finally:
+        stop.set()
+        running.join()
+        processor.close()
+
+
+# --- verify ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "check", "place"),
+    [
+        ("UPDATE entries SET amount = amount + 1 WHERE transfer = 2 AND position = 1", "ledger", "transfer 2"),
+        ("UPDATE entries SET amount = amount * 2 WHERE transfer = 2", "ledger", "transfer 2"),
+        ("DELETE FROM transfers WHERE number = 1", "ledger", "transfer 2"),
+        ("DELETE FROM entries WHERE transfer = 2", "ledger", "transfer 2"),
+        ("UPDATE accounts SET balance = 0 WHERE name LIKE 'promoter%'", "ledger", "account promoter:alice:pending CNY"),
+        ("UPDATE shares SET amount = 0 WHERE amount = 1000", "shares", "conversion"),
+        ("DELETE FROM shares", "shares", "conversion"),
+        ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product tea CNY"),
+        ("UPDATE hit_counts SET hits = hits + 1", "journal", "outcome counted"),
+        ("DELETE FROM outcomes WHERE kind = 'order'", "journal", "event 5"),
+        ("UPDATE rollups SET clicks = 0", "hit reports", "all hits"),
+    ],
+)
+def test_verify_finds_the_first_fault_and_its_place(
+    data: Data, edge: Producer, statement: str, check: str, place: str
+) -> None:
+    edge.append(*shop(data), click(), order("o1"), order("o2"))
+    edge.close()
+    settle(data)
+    proved(data)
+    books = engine.writer(data.books)
+    with books.begin() as connection:
+        connection.exec_driver_sql(statement)
+    books.dispose()
+    fault = verify.verify(data).fault
+    assert fault is not None
+    assert (fault.check, place in fault.place) == (check, True), fault
+
+
+def test_verify_finds_a_journal_that_is_gone(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click())
+    edge.close()
+    settle(data)
+    shutil.rmtree(data.journal / "edge-0")
+    fault = verify.verify(data).fault
+    assert fault is not None
+    assert fault.check == "journal"
+
+
+def test_verify_of_an_instance_that_never_ran_finds_nothing(data: Data) -> None:
+    assert verify.verify(data).text() == "ok     no books yet"

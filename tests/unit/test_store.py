@@ -1,0 +1,199 @@
+"""The database: engines, migrations, positions, sums of hits. The data directory and its locks."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.exc import OperationalError
+
+from tuike.data import Data, DataError
+from tuike.stores import engine, migrations, position, rollups, schema
+from tuike.stores.position import PositionMoved
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "books.sqlite"
+
+
+@pytest.fixture
+def writer(path: Path) -> Engine:
+    made = engine.writer(path)
+    migrations.upgrade(made)
+    return made
+
+
+# --- engines ---------------------------------------------------------------------------------------
+
+
+def test_the_writer_takes_the_lock_as_it_begins(writer: Engine, path: Path) -> None:
+    other = sqlite3.connect(path, timeout=0)
+    with writer.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_the_writer_is_durable_and_the_reader_reads_only(writer: Engine, path: Path) -> None:
+    with writer.begin() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+    with engine.reader(path).begin() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.execute(insert(schema.meta).values(key="a", value="b"))
+
+
+def test_a_reader_sees_one_snapshot(writer: Engine, path: Path) -> None:
+    count = select(func.count()).select_from(schema.meta)
+    with engine.reader(path).begin() as reading:
+        assert reading.scalar(count) == 0
+        with writer.begin() as writing:
+            writing.execute(insert(schema.meta).values(key="a", value="b"))
+        assert reading.scalar(count) == 0
+
+
+def test_a_failed_transaction_leaves_nothing(writer: Engine) -> None:
+    with pytest.raises(RuntimeError), writer.begin() as connection:
+        connection.execute(insert(schema.meta).values(key="a", value="b"))
+        raise RuntimeError
+    with writer.begin() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
+
+
+# --- migrations ------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_the_schema(writer: Engine) -> None:
+    with writer.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_migrating_again_changes_nothing(writer: Engine) -> None:
+    migrations.upgrade(writer)
+
+
+def test_a_database_of_a_newer_program_is_refused(writer: Engine, path: Path) -> None:
+    with writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DataError, match=r"books\.sqlite: written by a newer tuike \(schema 9999\); upgrade tuike"):
+        migrations.upgrade(writer)
+
+
+# --- positions -------------------------------------------------------------------------------------
+
+
+def test_a_position_moves_by_compare_and_set(writer: Engine) -> None:
+    with writer.begin() as connection:
+        seen = position.read(connection, "hits")
+        moved = position.advance(connection, seen, {2**64 - 1: 7})
+    assert (seen.upto, moved.upto) == ({}, {2**64 - 1: 7})
+    with writer.begin() as connection:
+        assert position.read(connection, "hits") == moved
+        assert position.read(connection, "books").upto == {}
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_whoever_saw_an_older_position_writes_nothing(writer: Engine, moves: int) -> None:
+    with writer.begin() as connection:
+        seen = position.read(connection, "hits")
+        for seq in range(moves):
+            seen = position.advance(connection, seen, {1: seq})
+    with writer.begin() as connection:
+        position.advance(connection, seen, {1: 10})
+    with pytest.raises(PositionMoved), writer.begin() as connection:
+        connection.execute(insert(schema.meta).values(key="a", value="b"))
+        position.advance(connection, seen, {1: 11})
+    with writer.begin() as connection:
+        assert position.read(connection, "hits").upto == {1: 10}
+        assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
+
+
+# --- sums of hits ----------------------------------------------------------------------------------
+
+
+def test_sums_add_up(writer: Engine) -> None:
+    key = (900, "shop", "tea", "bob", "web", 0, "")
+    for _ in range(3):
+        with writer.begin() as connection:
+            rollups.add_rollups(connection, [(*key, 1, 2, 3, 4, b"")])
+    with writer.begin() as connection:
+        (row,) = connection.execute(select(schema.rollups))
+    assert tuple(row) == (*key, 3, 6, 9, 12, b"")
+
+
+def test_hit_counts_add_up_by_incarnation_and_outcome(writer: Engine) -> None:
+    for counts in ({1: {"counted": 2, "bot": 1}}, {1: {"counted": 3}, 2**64 - 1: {"counted": 1}}):
+        with writer.begin() as connection:
+            rollups.add_hit_counts(connection, counts)
+    with writer.begin() as connection:
+        rows = {(row.incarnation, row.outcome): row.hits for row in connection.execute(select(schema.hit_counts))}
+    assert rows == {("0" * 15 + "1", "counted"): 5, ("0" * 15 + "1", "bot"): 1, ("f" * 16, "counted"): 1}
+
+
+def test_a_damaged_stretch_is_noted_once(writer: Engine) -> None:
+    for found in (5, 6):
+        with writer.begin() as connection:
+            rollups.add_damage(connection, [("edge-0", 1, 64, 10)], found)
+    with writer.begin() as connection:
+        assert [row.found for row in connection.execute(select(schema.damage))] == [5]
+
+
+# --- the data directory ----------------------------------------------------------------------------
+
+
+def test_a_new_data_directory_has_a_secret_that_only_its_owner_reads(tmp_path: Path) -> None:
+    data = Data.open(tmp_path / "data", create=True)
+    assert len(bytes.fromhex(data.secret)) == 32
+    assert stat.S_IMODE((data.root / "secret").stat().st_mode) == 0o600
+    assert Data.open(tmp_path / "data") == data
+    assert Data.open(tmp_path / "data", create=True) == data
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("version", "2\n", "written by a newer tuike"),
+        ("version", "new\n", "not a version number"),
+        ("secret", "abc\n", "not 64 hex digits"),
+        ("secret", None, "missing; restore it"),
+        ("version", None, "no tuike data directory"),
+    ],
+)
+def test_a_data_directory_that_cannot_be_used_says_why(
+    tmp_path: Path, name: str, text: str | None, message: str
+) -> None:
+    Data.open(tmp_path, create=True)
+    if text is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        Data.open(tmp_path)
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"not a tuike data directory \(it has thesis\.txt\)"):
+        Data.open(tmp_path, create=True)
+
+
+def test_one_process_holds_a_lock_and_its_end_gives_it_back(tmp_path: Path) -> None:
+    data = Data.open(tmp_path, create=True)
+    script = (
+        "import sys; from pathlib import Path; from tuike.data import Data, DataError\n"
+        "try: Data.open(Path(sys.argv[1])).lock('lock')\n"
+        "except DataError as error: sys.exit(str(error))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with data.lock("lock"):
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "another tuike (process" in refused.stderr
+    assert subprocess.run(command, check=False).returncode == 0

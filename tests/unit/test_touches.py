@@ -1,0 +1,228 @@
+"""The contract of the touch store: a set of touches, found by key, ordered by time then event id."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tuike._core import Batch, Follower, TouchStore, Writer, encode_event
+
+DAY = 86_400_000
+ALWAYS = 2**63
+KEYS = ("visitor", "cust", "did", "fingerprint")
+DROPPED = ("address", "prefix", "agent", "fingerprint", "referrer", "extra")
+
+
+def hit(number: int, at: int, **fields: Any) -> dict[str, Any]:
+    return {"kind": "click", "id": f"{number:032x}", "at": at, "received": at, "merchant": "m", **fields}
+
+
+class Journal:
+    """Makes batches as they are made in earnest: written by a producer, read by a follower."""
+
+    def __init__(self, root: Path) -> None:
+        self.writer = Writer(str(root), "edge-0", 1, durability="process")
+        self.follower = Follower(str(root))
+        self.after: dict[int, int] = {}
+
+    def batch(self, hits: list[dict[str, Any]]) -> Batch:
+        if hits:
+            self.writer.append([encode_event(hit) for hit in hits])
+        batch = self.follower.read(self.after, 1_000_000, 1)
+        self.after |= batch.upto
+        return batch
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[TouchStore]:
+    store = TouchStore(str(tmp_path / "touches"))
+    yield store
+    store.close()
+
+
+def kept(hit: dict[str, Any]) -> dict[str, Any]:
+    """What the store keeps of a hit."""
+    return {name: value for name, value in hit.items() if name not in DROPPED}
+
+
+HITS: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    kind=st.sampled_from(("click", "view")),
+    at=st.builds(lambda day, ms: day * DAY + ms, st.integers(0, 5), st.integers(0, 3)),
+    merchant=st.sampled_from(("m", "mm", "")),
+    aff=st.just("alice"),
+    address=st.just("ad" * 16),
+    referrer=st.just("https://example.com/"),
+    **{key: st.sampled_from(("a" * 32, "b" * 32)) for key in KEYS},
+)
+FLAGS = st.sampled_from(
+    ({"counted": True}, {"reason": "bot", "bot": True}, {"reason": "prefetch", "prefetch": True}, {"private": True})
+)
+TIMES = st.builds(lambda day, ms: day * DAY + ms, st.integers(0, 6), st.integers(0, 3))
+
+
+class TouchStoreContract(RuleBasedStateMachine):
+    """The store against a dict: put, put again, look up, drop, reopen in any order."""
+
+    def open(self) -> TouchStore:
+        return TouchStore(str(self.root / "touches"))
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        self.root = Path(self.directory.name)
+        self.journal = Journal(self.root / "journal")
+        self.store = self.open()
+        self.touches: dict[str, dict[str, Any]] = {}
+        self.batches: list[tuple[Batch, list[dict[str, Any]]]] = []
+        self.number = 0
+
+    @rule(hits=st.lists(st.tuples(HITS, FLAGS), max_size=8))
+    def put(self, hits: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+        new = []
+        for fields, flags in hits:
+            self.number += 7919  # ids come in another order than times
+            new.append({"id": f"{self.number % 1009:032x}", **{k: v for k, v in (fields | flags).items() if v}})
+        batch = self.journal.batch(new)
+        self.batches.append((batch, new))
+        self.apply(batch, new)
+
+    @rule(choice=st.integers(0, 100))
+    def put_again(self, choice: int) -> None:
+        if self.batches:
+            self.apply(*self.batches[choice % len(self.batches)])
+
+    def apply(self, batch: Batch, hits: list[dict[str, Any]]) -> None:
+        self.store.put(batch)
+        self.touches |= {hit["id"]: hit for hit in hits if "merchant" in hit}
+
+    @rule(kind=st.sampled_from(KEYS), merchant=st.sampled_from(("m", "mm", "x")), since=TIMES, until=TIMES)
+    def look_up(self, kind: str, merchant: str, since: int, until: int) -> None:
+        for key in ("a" * 32, "b" * 32, "c" * 32):
+            expected = [
+                kept(hit)
+                for hit in sorted(self.touches.values(), key=lambda hit: (hit.get("at", 0), hit["id"]))
+                if hit["merchant"] == merchant and hit[kind] == key and since <= hit.get("at", 0) <= until
+            ]
+            assert self.store.path(kind, merchant, key, since, until) == expected  # type: ignore[arg-type]
+
+    @rule(instant=TIMES)
+    def drop(self, instant: int) -> None:
+        days = {hit.get("at", 0) // DAY for hit in self.touches.values()}
+        assert self.store.drop_before(instant) == len([day for day in days if day < instant // DAY])
+        self.touches = {id: hit for id, hit in self.touches.items() if hit.get("at", 0) // DAY >= instant // DAY}
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = self.open()
+
+    @invariant()
+    def clicks_are_found_and_nothing_else(self) -> None:
+        for _, hits in self.batches:
+            for hit in hits:
+                known = self.touches.get(hit["id"])
+                found = self.store.click(hit["id"])
+                assert found == (kept(known) if known and known["kind"] == "click" else None)
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.journal.writer.close(1)
+            self.directory.cleanup()
+
+
+TouchStoreContract.TestCase.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestContract = TouchStoreContract.TestCase
+
+
+def test_a_put_touch_outlives_kill_9_and_putting_all_again_changes_nothing(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert child.stdout
+    acknowledged = [int(child.stdout.readline()) for _ in range(40)][-1]
+    os.kill(child.pid, signal.SIGKILL)
+    rest, _ = child.communicate()
+    acknowledged = max([acknowledged, *map(int, rest.split("\n")[:-1])])
+
+    store = TouchStore(str(tmp_path / "touches"))
+    for number in range(acknowledged + 1):
+        click = store.click(f"{number:032x}")
+        assert click and click.get("at", 0) == number * DAY // 16, number
+    batch = Follower(str(tmp_path / "journal")).read({}, 1_000_000, 1)
+    for _ in range(2):
+        store.put(batch)
+        path = store.path("cust", "m", "k", 0, ALWAYS)
+        assert [int(touch["id"], 16) for touch in path] == list(range(batch.count))
+    store.close()
+
+
+CHILD = """
+import sys
+from tuike._core import Follower, TouchStore, Writer, encode_event
+root, after, number = sys.argv[1], {}, 0
+writer, follower = Writer(root + "/journal", "edge-0", 1, durability="process"), Follower(root + "/journal")
+store = TouchStore(root + "/touches")
+while True:
+    ids = range(number, number + 50)
+    fields = {"kind": "click", "merchant": "m", "cust": "k", "sub1": "s" * 400}
+    writer.append([encode_event({"id": f"{n:032x}", "at": n * 86_400_000 // 16, **fields}) for n in ids])
+    batch = follower.read(after, 1000, 1)
+    store.put(batch)
+    after |= batch.upto
+    number += batch.count
+    print(number - 1, flush=True)
+"""
+
+
+def test_a_store_has_one_owner(tmp_path: Path, store: TouchStore) -> None:
+    with pytest.raises(OSError, match="open in another process"):
+        TouchStore(str(tmp_path / "touches"))
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = TouchStore(str(tmp_path / "touches"))
+    store.close()
+    store.close()
+    with pytest.raises(ValueError, match="closed"):
+        store.click("0" * 32)
+
+
+def test_what_is_no_key_is_refused(store: TouchStore) -> None:
+    with pytest.raises(ValueError, match="32 hex"):
+        store.click("abc")
+    with pytest.raises(ValueError, match="32 hex"):
+        store.path("visitor", "m", "abc", 0, ALWAYS)
+    with pytest.raises(ValueError, match="ip"):
+        store.path("ip", "m", "abc", 0, ALWAYS)  # type: ignore[arg-type]
+
+
+def test_keys_that_share_a_beginning_are_told_apart(journal: Journal, store: TouchStore) -> None:
+    store.put(journal.batch([hit(1, 5, cust="k"), hit(2, 5, cust="kk"), hit(3, 5, cust="k", merchant="mk")]))
+    assert [touch["id"][-1] for touch in store.path("cust", "m", "k", 0, ALWAYS)] == ["1"]
+    assert [touch["id"][-1] for touch in store.path("cust", "m", "kk", 0, ALWAYS)] == ["2"]
+    assert store.path("did", "m", "k", 0, ALWAYS) == []
+
+
+def test_a_path_runs_over_days_from_since_to_until_inclusive(journal: Journal, store: TouchStore) -> None:
+    store.put(journal.batch([hit(day, day * DAY, cust="k") for day in (9, 3, 5, 0, 4)]))
+    path = store.path("cust", "m", "k", 3 * DAY, 5 * DAY)
+    assert [touch["at"] // DAY for touch in path] == [3, 4, 5]
+    assert store.path("cust", "m", "k", 5 * DAY, 3 * DAY) == []
+    store.persist(False)
+    store.persist(True)
