@@ -27,10 +27,10 @@ def data(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def supervised(data: Path, workers: int = 2) -> AsyncIterator[tuple[Supervisor, int]]:
+async def supervised(data: Path, workers: int = 2, front: bool = True) -> AsyncIterator[tuple[Supervisor, int]]:
     listeners = open_listeners("127.0.0.1", 0, workers)
     port = listeners[0].getsockname()[1]
-    supervisor = Supervisor([worker_parts(listeners, worker.Config(str(data), drain_grace=0.3))], listeners)
+    supervisor = Supervisor([worker_parts(listeners, worker.Config(str(data), front=front, drain_grace=0.3))], listeners)
     await supervisor.start()
     try:
         yield supervisor, port
@@ -111,8 +111,9 @@ async def test_a_killed_worker_is_restarted_and_its_successor_serves_its_queue(d
         assert supervisor.process("edge-0") not in (None, first)
 
 
-async def test_a_stop_under_load_loses_and_resets_nothing(data: Path) -> None:
-    async with supervised(data) as (supervisor, port):
+@pytest.mark.parametrize("front", [True, False], ids=["front", "front off"])
+async def test_a_stop_under_load_loses_and_resets_nothing(data: Path, front: bool) -> None:
+    async with supervised(data, front=front) as (supervisor, port):
         load = Load(port)
         load.start(16)
         await until(lambda: load.answered > 500)
@@ -123,8 +124,9 @@ async def test_a_stop_under_load_loses_and_resets_nothing(data: Path) -> None:
     assert load.answered == len(events(data))
 
 
-async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path) -> None:
-    async with supervised(data) as (supervisor, port):
+@pytest.mark.parametrize("front", [True, False], ids=["front", "front off"])
+async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path, front: bool) -> None:
+    async with supervised(data, front=front) as (supervisor, port):
         load = Load(port)
         load.start(8)
         for name in ("edge-0", "edge-1"):
