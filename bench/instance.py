@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from workload import CURRENCY, LINKS, MERCHANT, MERCHANT_SECRET, PRODUCTS, PROMOTERS
+
 from tuike import _core
 from tuike.data import Data
 from tuike.submission import Submission
-from workload import CURRENCY, LINKS, MERCHANT, MERCHANT_SECRET, PRODUCTS, PROMOTERS
 
 PRODUCER = "bench"
 GROUP = 10

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import instance
 import workload
+
+import instance
 from tuike import _core
 from tuike.data import Data
 

@@ -83,8 +83,13 @@ class Processor:
                 stop.wait(rest)
                 rest = min(2 * rest, REST_IDLE_MAX_S)
         until = time.monotonic() + DRAIN_S
-        while (self.step() or len(self._backlog)) and time.monotonic() < until:
+        while (self.step() or self.waiting) and time.monotonic() < until:
             time.sleep(0 if self.more else REST_IDLE_MIN_S)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were read and are not applied yet."""
+        return len(self._backlog)
 
     def step(self) -> bool:
         """One batch. Whether there was anything to do."""

@@ -133,7 +133,9 @@ def _finish(clients: list[Load]) -> None:
 
 def _prove(instance: Instance, clients: list[Load], tmp_path: Path) -> None:
     """Every acknowledged hit is there once, every order has its outcome, a quiet run of the same events is equal."""
-    until(lambda: "waiting 0" in tuike("verify", "--data", instance.data, check=False).stdout, "everything folded", 60)
+    orders = [event for client in clients for event in client.orders]
+    until(lambda: all(instance.get(f"events/{event}")["status"] != "waiting" for event in orders), "the orders booked")
+    until(lambda: ", 0 hits not folded yet" in tuike("verify", "--data", instance.data).stdout, "the hits folded")
     proof = tuike("verify", "--data", instance.data)
     events = [json.loads(line) for line in tuike("journal", "cat", "--data", instance.data).stdout.splitlines()]
     recorded = Counter(event["sub1"] for event in events if event["kind"] in ("click", "view"))
@@ -143,9 +145,8 @@ def _prove(instance: Instance, clients: list[Load], tmp_path: Path) -> None:
     assert set(recorded.values()) == {1}
     summary = instance.get("reports/summary")
     assert summary["impressions"] + summary["clicks"] == recorded.total(), proof.stdout
-    for client in clients:
-        for event in client.orders:
-            assert instance.get(f"events/{event}")["status"] == "applied"
+    for event in orders:
+        assert instance.get(f"events/{event}")["status"] == "applied"
     assert instance.stop() == 0
     quiet = tmp_path / "quiet"
     quiet.mkdir()

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import ClientSession, web
+
 from tuike import _core
 from tuike.admin import answers
 from tuike.admin import app as admin_app

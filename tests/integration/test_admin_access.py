@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from admin_support import LEVELS, Admin, click, order, product, serving
+
 from tuike.admin.app import RESOURCES
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from admin_support import LEVELS, Admin, click, serving
+
 from tuike import _core
 from tuike.admin.app import RESOURCES, first_token
 from tuike.data import Data

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from admin_support import LEVELS, PUBLIC_URL, TEN_PERCENT, Admin, Json, product, serving
+
 from tuike import _core
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from admin_support import Admin, event_id, keeping_books, now_ms, order, serving
+
 from tuike import _core
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}

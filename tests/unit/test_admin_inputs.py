@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from tuike.admin import inputs
 from tuike.admin.problems import Problem
 from tuike.books import defaults

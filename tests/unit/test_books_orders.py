@@ -39,7 +39,11 @@ def accrued(pool: int = 1_000) -> dict[str, int]:
 
 def test_an_order_pays_the_chain_of_the_click(books: Books) -> None:
     outcome = books.order(click=ALICE_CLICK)
-    assert (outcome["status"], outcome["code"], outcome["result"]) == ("applied", "", {"merchant": "shop", "conversion": ORDER})
+    assert (outcome["status"], outcome["code"], outcome["result"]) == (
+        "applied",
+        "",
+        {"merchant": "shop", "conversion": ORDER},
+    )
     assert books.shares() == [
         ("alice", 1, "alice", 500),
         ("bob", 2, "alice", 300),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert
+
 from tuike import _core
 from tuike.reports import QUARTER_HOUR, Filters, Period, ReportError, _key, summary
 from tuike.stores import engine
