@@ -152,7 +152,7 @@ class Service:
 
     async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while not condition() and loop.time() < deadline:  # noqa: ASYNC110 - nothing tells
+        while not condition() and loop.time() < deadline:
             await asyncio.sleep(TICK)
 
     def _turn(self) -> None:

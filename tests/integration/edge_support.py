@@ -189,5 +189,5 @@ def _name(answer: bytes) -> str:
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something to become true."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)

@@ -30,7 +30,8 @@ def data(tmp_path: Path) -> Path:
 async def supervised(data: Path, workers: int = 2, front: bool = True) -> AsyncIterator[tuple[Supervisor, int]]:
     listeners = open_listeners("127.0.0.1", 0, workers)
     port = listeners[0].getsockname()[1]
-    supervisor = Supervisor([worker_parts(listeners, worker.Config(str(data), front=front, drain_grace=0.3))], listeners)
+    config = worker.Config(str(data), front=front, drain_grace=0.3)
+    supervisor = Supervisor([worker_parts(listeners, config)], listeners)
     await supervisor.start()
     try:
         yield supervisor, port
