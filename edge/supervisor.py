@@ -164,6 +164,7 @@ class _Child:
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._line: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
@@ -199,8 +200,9 @@ class _Child:
                     env=environment,
                     pass_fds=(theirs.fileno(), *self.part.descriptors),
                 )
+            self._line = ours
             if self._stopping.is_set():  # told to stop while it was being started
-                self._process.terminate()
+                ours.shutdown(socket.SHUT_WR)
             # ends with the process, which alone holds the other side
             while await asyncio.get_running_loop().sock_recv(ours, len(control.READY)):
                 self.ready.set()
@@ -211,7 +213,9 @@ class _Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        process.terminate()
+        if self._line is not None:
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                self._line.shutdown(socket.SHUT_WR)
         try:
             await asyncio.wait_for(process.wait(), STOP_LIMIT)
         except TimeoutError:

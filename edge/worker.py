@@ -55,10 +55,9 @@ def main() -> None:
 async def _run(config: Config, connections: int) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    control.when_told(loop, stop.set)
+    # a worker may also be drained alone: its successor inherits the socket
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    # Ctrl-C reaches the whole foreground group; the supervisor decides in which order to stop
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    control.when_alone(loop, stop.set)
     edge = open_edge(config)
     if not await _registry_is_whole(edge, stop):
         edge.close(wall_clock())

@@ -99,7 +99,8 @@ class Batch:
     @property
     def watermark(self) -> int:
         """Everything received before this instant is in this batch or an earlier one: the least promise of the
-        live producers (one silent for 30 s is left out) and of `now`. A read cut short of a promise leaves it where it was."""
+        live producers (one silent for 30 s is left out) and of `now`. A read cut short of a promise leaves it
+        where it was."""
     @property
     def count(self) -> int: ...
     @property

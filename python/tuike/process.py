@@ -196,10 +196,10 @@ class Processor:
 
 
 def run_processor(data: Data, *, max_levels: int = 3) -> None:
-    """Runs the processor until SIGTERM or SIGINT, or until its supervisor is gone."""
+    """Runs the processor until it is told to stop: see `control`."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
     processor = Processor(data, max_levels=max_levels)
     try:
         with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):

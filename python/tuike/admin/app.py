@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -188,7 +187,7 @@ async def _refuse(
 
 
 def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int) -> None:
-    """Serves until SIGTERM or SIGINT, or until the supervisor is gone."""
+    """Serves until it is told to stop."""
     settings = Settings(data, first_token(data), public_url, max_levels)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -198,9 +197,7 @@ def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int
 async def _serve(settings: Settings, host: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    control.when_alone(loop, stop.set)
+    control.when_told(loop, stop.set)
     app = make_app(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
