@@ -21,6 +21,8 @@ KILLS = 10
 SEED = 20251123
 CLIENTS = 4
 AHEAD = 8
+ENDED_INCARNATIONS = 100
+"""More than a run leaves behind."""
 ORDER_EVERY = 50
 """One request of so many is an order."""
 
@@ -165,8 +167,9 @@ def _fold_all(data: Path) -> None:
     from tuike.process import Processor
 
     processor = Processor(Data.open(data, create=True))
-    while processor.step() or processor.waiting:
-        pass
+    idle = 0
+    while idle < ENDED_INCARNATIONS or processor.waiting:  # an empty read may lie between two of them
+        idle = 0 if processor.step() else idle + 1
     processor.close()
 
 
