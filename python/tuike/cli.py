@@ -87,7 +87,7 @@ def with_edge(command: Command) -> Command:
         ),
         option("--cross-site-cookies", is_flag=True, help="Cookies as SameSite=None; Partitioned (needs TLS)."),
         option("--affiliate-cookie", is_flag=True, help="Also set affiliate_track, readable by scripts."),
-        option("--segment-mib", type=click.IntRange(1, 1024), default=64, help="Largest journal segment, in MiB."),
+        option("--segment-mib", type=click.IntRange(2, 1024), default=64, help="Largest journal segment, in MiB."),
     ):
         command = add(command)
     return command
