@@ -39,6 +39,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=bench $(BIN)/mypy bench/*.py bench/peers/*.py
 	$(BIN)/python -m mypy.stubtest tuike._core
 
 clean:

@@ -1,6 +1,6 @@
 """A day at a shop, for locust: people see views, follow links, come back, and some of them order.
 
-Needs an instance made by `bench/instance.py`. `bench/README.md` says how to run it.
+Needs an instance made by `bench/registry.py`. `bench/README.md` says how to run it.
 """
 
 import random
@@ -8,8 +8,9 @@ import time
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
-import workload
 from locust import FastHttpUser, between, task
+
+import workload
 
 
 class Visitor(FastHttpUser):

@@ -8,8 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-BASE = "plain aiohttp, records nothing"
-"""The server that the others are compared with, each by what it does in the pixel's rounds."""
 SATURATED = 0.95
 """A generator busier than this share of its core may be what is measured."""
 
@@ -34,10 +32,11 @@ def machine() -> Json:
     }
 
 
-def summary(rounds: Sequence[Json]) -> list[Json]:
-    """For each workload and server: median, least and most of its rounds, and how it compares with the base."""
+def summary(rounds: Sequence[Json], base: str) -> list[Json]:
+    """For each workload and server: median, least and most of its rounds, and how it compares with what the server
+    `base` does in the pixel's rounds."""
     keys = dict.fromkeys((measured["workload"], measured["server"]) for measured in rounds)
-    base = _of(rounds, "pixel", BASE)
+    compared = _of(rounds, "pixel", base)
     rows = []
     for workload, server in keys:
         own = _of(rounds, workload, server)
@@ -45,8 +44,8 @@ def summary(rounds: Sequence[Json]) -> list[Json]:
         for name in ("requests_per_second", "server_cpu_us", "server_share", "p50_us", "p99_us", "busy"):
             values = [measured[name] for measured in own]
             row[name] = {"median": statistics.median(values), "least": min(values), "most": max(values)}
-        row["times"] = _median(own, "requests_per_second") / _median(base, "requests_per_second")
-        row["times_by_cpu"] = _median(base, "server_cpu_us") / _median(own, "server_cpu_us")
+        row["times"] = _median(own, "requests_per_second") / _median(compared, "requests_per_second")
+        row["times_by_cpu"] = _median(compared, "server_cpu_us") / _median(own, "server_cpu_us")
         rows.append(row)
     return rows
 

@@ -19,15 +19,13 @@ from typing import Any
 
 import report
 import workload
-from servers import SERVERS, VISITORS, Kind, Server, ServerFailed, returning_cookies
+from servers import PLAIN, SERVERS, TUIKE, VISITORS, Kind, Server, ServerFailed, returning_cookies
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"
 
 SITE = "track.example.com"
 """The `Host` of all requests."""
-FIRST = "tuike"
-"""Who gives the returning browsers their cookies."""
 
 WORKLOADS: dict[str, Callable[[str, Sequence[str]], bytes]] = {
     "pixel": workload.pixels,
@@ -69,7 +67,7 @@ def run(settings: argparse.Namespace, directory: Path, generator: Path, cores: t
         for kind in SERVERS:
             servers[kind.name] = kind.start(directory, cores[0])
             running.callback(servers[kind.name].stop)
-        cookies = returning_cookies(servers[FIRST].host)
+        cookies = returning_cookies(servers[TUIKE].host)
         for name, render in WORKLOADS.items():
             (directory / name).write_bytes(render(SITE, cookies))
         for number, name, kind in _turns(settings.rounds):
@@ -86,14 +84,14 @@ def run(settings: argparse.Namespace, directory: Path, generator: Path, cores: t
         if hits is None:
             continue
         answered = sum(_recorded(measured) for measured in rounds if measured["server"] == name)
-        counts[name] = {"answered": answered + (VISITORS if name == FIRST else 0), "journaled": hits}
+        counts[name] = {"answered": answered + (VISITORS if name == TUIKE else 0), "journaled": hits}
         if counts[name]["answered"] != hits:
             faults.append(f"{name}: {counts[name]['answered']} hits answered, {hits} in the journal")
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "settings": vars(settings),
-        "summary": report.summary(rounds),
+        "summary": report.summary(rounds, base=PLAIN),
         "counts": counts,
         "faults": faults,
         "rounds": rounds,

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import registry
 import workload
-
-import instance
 from tuike import _core
 from tuike.data import Data
 
@@ -29,6 +28,9 @@ VISITORS = 64
 """Browsers whose cookies the returning ones send."""
 
 Found = TypeVar("Found")
+
+TUIKE = "tuike"
+PLAIN = "plain aiohttp, records nothing"
 
 PLAIN_AIOHTTP = Path(__file__).parent / "peers" / "plain_aiohttp.py"
 
@@ -85,7 +87,7 @@ class Kind:
 def start_tuike(directory: Path, core: int) -> Server:
     """One edge worker on an instance of its own, everything else as it comes. The processor is at rest meanwhile:
     what is measured ends with the journal."""
-    data = instance.make(directory / "data")
+    data = registry.make(directory / "data")
     command = [sys.executable, "-m", "tuike", "edge", "--data", str(data.root), "--workers", "1", "--edge-port", "0"]
     process, log = _spawn(command, directory / "tuike.log", core)
     port = _until(lambda: _announced_port(log), process, log)
@@ -99,8 +101,8 @@ def start_plain_aiohttp(directory: Path, core: int) -> Server:
 
 
 SERVERS = (
-    Kind("tuike", start_tuike, ("pixel", "redirect")),
-    Kind("plain aiohttp, records nothing", start_plain_aiohttp, ("pixel",)),
+    Kind(TUIKE, start_tuike, ("pixel", "redirect")),
+    Kind(PLAIN, start_plain_aiohttp, ("pixel",)),
 )
 
 

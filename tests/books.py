@@ -8,12 +8,16 @@ from typing import Any
 
 QUERIES = {
     "accounts": "SELECT name, currency, balance FROM accounts ORDER BY 1, 2",
-    "orders": "SELECT merchant, order_id, product, amount, currency, status, refunded, model, reason FROM conversions ORDER BY 1, 2, 3",
-    "shares": """SELECT c.merchant, c.order_id, c.product, s.position, s.promoter, s.level, s.via, s.weight, s.original, s.amount
+    "orders": """SELECT merchant, order_id, product, amount, currency, status, refunded, model, reason
+                 FROM conversions ORDER BY 1, 2, 3""",
+    "shares": """SELECT c.merchant, c.order_id, c.product, s.position, s.promoter, s.level, s.via, s.weight,
+                        s.original, s.amount
                  FROM shares s JOIN conversions c ON c.id = s.conversion ORDER BY 1, 2, 3, 4""",
-    "hits": """SELECT merchant, product, promoter, channel, label_number, label, sum(impressions), sum(clicks), sum(bots), sum(prefetches)
+    "hits": """SELECT merchant, product, promoter, channel, label_number, label,
+                      sum(impressions), sum(clicks), sum(bots), sum(prefetches)
                FROM rollups GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
-    "sales": """SELECT merchant, product, promoter, channel, label_number, label, currency, sum(conversions), sum(sales), sum(commission)
+    "sales": """SELECT merchant, product, promoter, channel, label_number, label, currency,
+                       sum(conversions), sum(sales), sum(commission)
                 FROM order_rollups GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7""",
 }
 

@@ -74,7 +74,7 @@ def with_edge(command: Command) -> Command:
             "--durability",
             type=click.Choice(["process", "interval", "always"]),
             default="interval",
-            help="What an answered hit survives: the process's end; a power cut but for 100 ms (orders: all); a power cut.",
+            help="What an answered hit survives: process's end, power cut less 100 ms (orders: whole), power cut.",
         ),
         option(
             "--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."

@@ -102,7 +102,8 @@ def _events(data: Data) -> list[dict[str, Any]]:
 def _text(data: Data, edge_port: int, admin_port: int) -> str:
     edge, admin = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{admin_port}"
     links = "\n".join(f"  {edge}/c/{code}   {promoter} promotes {product}" for code, promoter, product, _ in LINKS)
-    return f"""The demo is in: merchant {MERCHANT}, {len(PRODUCTS)} products, {len(PROMOTERS)} promoters, {len(LINKS)} links.
+    size = f"{len(PRODUCTS)} products, {len(PROMOTERS)} promoters, {len(LINKS)} links"
+    return f"""The demo is in: merchant {MERCHANT}, {size}.
 Follow a link:
 {links}
 Load a pixel:

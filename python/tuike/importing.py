@@ -341,5 +341,4 @@ def parse_instant(text: str) -> int:
         raise RowError(f"time {text!r} is neither RFC 3339 nor Unix seconds") from error
     if instant.tzinfo is None:
         raise RowError(f"time {text!r} names no time zone")
-    milliseconds = round(instant.timestamp() * 1000)
-    return milliseconds
+    return round(instant.timestamp() * 1000)

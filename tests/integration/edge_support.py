@@ -9,8 +9,7 @@ import re
 import secrets
 import socket
 import struct
-import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +22,8 @@ from tuike.edge.routes import Clock
 
 SECRET = "5a" * 32
 SEGMENT_HEADER = 64
+PATIENCE = 15.0
+"""Seconds after which what a test waits for is taken not to happen."""
 MERCHANT_KEY = "merchant-key"
 HOST = b"Host: t.example\r\n"
 PROBLEM = re.compile(rb'"code":"(\w+)"')
@@ -131,10 +132,10 @@ def signed(now: int, **parameters: str) -> bytes:
     return f"{text}&sig={hmac.new(MERCHANT_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()}".encode()
 
 
-async def read_all(reader: asyncio.StreamReader, until: int | None = None, timeout: float = 8.0) -> list[bytes]:
+async def read_all(reader: asyncio.StreamReader, until: int | None = None) -> list[bytes]:
     """Whole answers as they come: `until` so many, or to the end of the connection."""
     answers: list[bytes] = []
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(PATIENCE):
         while until is None or len(answers) < until:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -170,7 +171,7 @@ async def talk(
 
 
 def names(answers: Sequence[bytes]) -> list[str]:
-    """What each answer is, in a word: where it leads, the problem's code, the body of a test's own route, the status."""
+    """What each answer is, in a word: where it leads, a problem's code, the body of a test's own route, the status."""
     return [_name(answer) for answer in answers]
 
 
@@ -185,9 +186,8 @@ def _name(answer: bytes) -> str:
     return head.split(b" ", 2)[1].decode()
 
 
-async def until(condition: Any, timeout: float = 5.0) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Waits for something to become true."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)

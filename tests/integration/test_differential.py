@@ -41,7 +41,7 @@ LAST = get(b"/healthz", b"Connection: close")
 ANSWER = re.compile(rb"(?=HTTP/1\.[01] \d{3} )")
 
 
-# --- two edges -----------------------------------------------------------------------------------------------------------
+# --- two edges
 
 
 class Door:
@@ -203,143 +203,89 @@ def pair(runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     runner.run(pair.stop())
 
 
-# --- generated requests --------------------------------------------------------------------------------------------------
+# --- generated requests
 
-names = st.sampled_from(
-    [
-        "aff",
-        "affiliate_id",
-        "via",
-        "uid",
-        "pid",
-        "offer_id",
-        "oid",
-        "txid",
-        "click_id",
-        "clickid",
-        "tid",
-        "amount",
-        "currency",
-        "cur",
-        "cust",
-        "did",
-        "sub1",
-        "aff_sub",
-        "sub5",
-        "ch",
-        "channel",
-        "coupon",
-        "ref",
-        "t",
-        "time",
-        "refund_id",
-        "url",
-        "consent",
-        "gclid",
-        "utm_source",
-        "merchant",
-        "ts",
-        "sig",
-        "status",
-        "%61ff",
-        "a%66f",
-    ]
-)
+NAMES = """
+aff affiliate_id via uid pid offer_id oid txid click_id clickid tid amount currency cur cust did sub1 aff_sub sub5 ch
+channel coupon ref t time refund_id url consent gclid utm_source merchant ts sig status %61ff a%66f
+"""
+VALUES = """
+a p m 0 1 12.34 -1 1e3 CNY cny XXX a%20b a+b % %zz %C3%A9 %ff approved refunded %0d%0aSet-Cookie:x=1 {click_id}
+https://shop.example/x https%3A%2F%2Fevil.example%2F //evil.example https://shop.example@evil.example/
+00000000000000000000000000000000 2026-01-01T00:00:00Z
+"""
+PATHS = """
+/p.gif /track /c/1 /c/299 /c/none /c/ /c/1/2 /r /conversion /postback /t.js /e /optout /optin /healthz / /nowhere
+//p.gif /p.gif/ /P.GIF /p%2Egif /c/%31 /./c/1
+"""
+HITS = """
+/p.gif?aff=a&pid=p /c/1 /c/2 /r?aff=a&pid=p /conversion?oid=1&pid=p&amount=1.00 /postback?SIGNED
+"""
+FIELDS = """
+Cookie: COOKIES
+Cookie: COOKIES
+Cookie: tk_optout=1
+Cookie: tk_vid=x; tk_aff=y
+Cookie: a=b; tk_vid=00000000000000000000000000000000.0000000000000000
+Cookie:
+Cookie: x=1
+DNT: 1
+Sec-GPC: 1
+sec-gpc:1
+Sec-Purpose: prefetch;prerender
+Sec-Fetch-Dest: image
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0
+User-Agent: Googlebot/2.1
+User-Agent:
+X-Forwarded-For: 10.9.8.7
+X-Forwarded-Proto: https
+Accept-Language: de, en;q=0.5
+Accept: */*
+Referer: https://blog.example/x?y=z
+Referer: über
+Origin: https://shop.example
+Origin: null
+Connection: keep-alive
+Connection: Keep-Alive
+Content-Type: application/json
+Content-Type: application/x-www-form-urlencoded
+X:\t padded \t
+TE: trailers
+If-None-Match: *
+Range: bytes=0-1
+"""
+BODIES = """
+{}
+[]
+null
+[{}]
+{"t":"view","aff":"a","pid":"p"}
+[{"aff":"a","pid":"p"},{"t":"x"}]
+{"t":"conversion","oid":"7","pid":"p","amount":"3.50"}
+{"aff":1}
+{"a":"\\ud800"}
+{"oid":"1","oid":"2"}
+merchant=m&oid=1&pid=p&amount=1.00&ts=1&sig=00
+oid=1&oid=2
+"""
+
+names = st.sampled_from(NAMES.split())
 values = st.one_of(
-    st.sampled_from(
-        [
-            "a",
-            "p",
-            "m",
-            "",
-            "0",
-            "1",
-            "12.34",
-            "-1",
-            "1e3",
-            "CNY",
-            "cny",
-            "XXX",
-            "a%20b",
-            "a+b",
-            "%",
-            "%zz",
-            "%C3%A9",
-            "%ff",
-        ]
-        + [
-            "https://shop.example/x",
-            "https%3A%2F%2Fevil.example%2F",
-            "//evil.example",
-            "https://shop.example@evil.example/",
-        ]
-        + [
-            "approved",
-            "refunded",
-            "v" * 512,
-            "v" * 513,
-            "%0d%0aSet-Cookie:x=1",
-            "{click_id}",
-            "0" * 32,
-            "2026-01-01T00:00:00Z",
-        ]
-    ),
-    st.text("abc%+&=;#?/\u00e9\u4e2d", max_size=8).map(lambda text: quote(text, safe="%+&=;?/")),
+    st.sampled_from(["", "v" * 512, "v" * 513, *VALUES.split()]),
+    st.text("abc%+&=;#?/é中", max_size=8).map(lambda text: quote(text, safe="%+&=;?/")),
 )
 queries = st.lists(st.tuples(names, values).map("=".join), max_size=5).map("&".join)
-paths = st.sampled_from(
-    ["/p.gif", "/track", "/c/1", "/c/299", "/c/none", "/c/", "/c/1/2", "/r", "/conversion", "/postback", "/t.js", "/e"]
-    + ["/optout", "/optin", "/healthz", "/", "/nowhere", "//p.gif", "/p.gif/", "/P.GIF", "/p%2Egif", "/c/%31", "/./c/1"]
-)
-hits = st.sampled_from(
-    ["/p.gif?aff=a&pid=p", "/postback?SIGNED", "/c/1", "/c/2", "/r?aff=a&pid=p", "/conversion?oid=1&pid=p&amount=1.00"]
-)
+paths = st.sampled_from(PATHS.split())
 targets = st.one_of(
-    st.tuples(hits, queries).map(lambda both: both[0] + ("&" if "?" in both[0] else "?") + both[1]),
+    st.tuples(st.sampled_from(HITS.split()), queries).map(lambda both: both[0] + "&?"["?" not in both[0]] + both[1]),
     st.tuples(paths, queries).map("?".join),
     paths,
 )
-field_lines = st.sampled_from(
-    [
-        "Cookie: COOKIES",
-        "Cookie: COOKIES",
-        "Cookie: tk_optout=1",
-        "Cookie: tk_vid=x; tk_aff=y",
-        "Cookie: a=b; tk_vid=" + "0" * 32 + "." + "0" * 16,
-        "Cookie:",
-    ]
-    + ["DNT: 1", "Sec-GPC: 1", "sec-gpc:1", "Sec-Purpose: prefetch;prerender", "Sec-Fetch-Dest: image"]
-    + ["User-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "User-Agent: Googlebot/2.1", "User-Agent:"]
-    + ["X-Forwarded-For: 10.9.8.7", "X-Forwarded-Proto: https", "Accept-Language: de, en;q=0.5", "Accept: */*"]
-    + ["Referer: https://blog.example/x?y=z", "Referer: \u00fcber", "Origin: https://shop.example", "Origin: null"]
-    + [
-        "Connection: keep-alive",
-        "Connection: Keep-Alive",
-        "Content-Type: application/json",
-        "X:\t padded \t",
-        "TE: trailers",
-    ]
-    + [
-        "Content-Type: application/x-www-form-urlencoded",
-        "If-None-Match: *",
-        "Range: bytes=0-1",
-        "Cookie: x=1",
-        "Host2: x",
-    ]
+fields = st.lists(
+    st.sampled_from(FIELDS.strip().splitlines()), max_size=4, unique_by=lambda line: line.partition(":")[0].lower()
 )
-fields = st.lists(field_lines, max_size=4, unique_by=lambda line: line.partition(":")[0].lower())
 bodies = st.one_of(
-    st.sampled_from(
-        [b"", b"{}", b"[]", b"null", b"[{}]", b'{"t":"view","aff":"a","pid":"p"}', b'[{"aff":"a","pid":"p"},{"t":"x"}]']
-        + [
-            b'{"t":"conversion","oid":"7","pid":"p","amount":"3.50"}',
-            b'{"aff":1}',
-            b"\xff",
-            b"[" * 200,
-            b'{"a":"\\ud800"}',
-        ]
-        + [b"merchant=m&oid=1&pid=p&amount=1.00&ts=1&sig=00", b"oid=1&oid=2", b'{"oid":"1","oid":"2"}']
-    ),
+    st.sampled_from([b"", b"\xff", b"[" * 200, *BODIES.strip().encode().splitlines()]),
     queries.map(str.encode),
 )
 
@@ -422,7 +368,7 @@ def test_generated_requests_are_the_same_to_both_doors(runner: asyncio.Runner, p
     assert 0 < with_front < alone
 
 
-# --- the corpora ---------------------------------------------------------------------------------------------------------
+# --- the corpora
 
 
 def test_llhttps_cases_are_the_same_to_both_doors_and_no_error_is_an_event(runner: asyncio.Runner, pair: Pair) -> None:

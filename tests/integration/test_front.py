@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import resource
 import socket
 import time
@@ -78,7 +77,11 @@ def one_by_one(request: bytes) -> list[bytes]:
     return [bytes([byte]) for byte in request]
 
 
-# --- whole exchanges: what is sent (in these segments), what comes back, whether the connection ends after it --------
+def descriptors() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+
+
+# --- whole exchanges: what is sent (in these segments), what comes back, whether the connection ends after it
 
 EXCHANGES = {
     "pipelined clicks in one segment": ([b"".join(get(b"/c/%d" % i) for i in range(5))], list("01234"), False),
@@ -198,7 +201,7 @@ async def test_websocket_and_large_bodies_pass(edge: tuple[Service, int]) -> Non
             assert len(await answer.read()) == BIG
 
 
-# --- time --------------------------------------------------------------------------------------------------------------
+# --- time
 
 
 async def closed_after(port: int, chunks: list[bytes], pause: float = 0.0) -> tuple[list[str], float]:
@@ -225,7 +228,7 @@ async def test_an_idle_connection_is_closed_and_each_answer_begins_its_time_anew
     assert five == list("01234") and after_five > 4 * 0.8 + 1.9
 
 
-# --- peers that do not read ----------------------------------------------------------------------------------------------
+# --- peers that do not read
 
 
 def deaf_client(port: int) -> socket.socket:
@@ -296,14 +299,14 @@ async def test_a_connection_is_handed_over_only_when_its_answers_are_sent(data: 
     assert names(answers) == [*(str(i % 300) for i in range(count)), "POST 100000"]
 
 
-# --- many connections ----------------------------------------------------------------------------------------------------
+# --- many connections
 
 
 async def test_at_the_limit_connections_wait_their_turn(data: Path) -> None:
     async with serving(data, limits=Limits(connections=10)) as (service, port):
         open_ = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
         await until(lambda: service.connections == 10)
-        for reader, writer in open_:
+        for _, writer in open_:
             writer.write(get(b"/c/1"))
         answered = 0
         for reader, writer in open_:
@@ -316,10 +319,10 @@ async def test_at_the_limit_connections_wait_their_turn(data: Path) -> None:
 
 async def test_without_descriptors_connections_wait_their_turn(data: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with serving(data) as (service, port):
+    async with serving(data) as (_, port):
         clients = [socket.socket() for _ in range(40)]
         try:
-            used = max(int(name) for name in os.listdir("/proc/self/fd"))
+            used = max(descriptors())
             resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, hard))
             for client in clients:
                 client.setblocking(False)
@@ -338,7 +341,7 @@ async def test_without_descriptors_connections_wait_their_turn(data: Path) -> No
                 client.close()
 
 
-# --- faults --------------------------------------------------------------------------------------------------------------
+# --- faults
 
 
 async def test_a_peer_that_resets_costs_only_its_own_answers(edge: tuple[Service, int]) -> None:
@@ -359,11 +362,11 @@ async def test_no_descriptor_is_left_over(edge: tuple[Service, int]) -> None:
         for chunks, expected, ends in EXCHANGES.values():
             await talk(port, [b"".join(chunks)], None if ends else len(expected))
         await until(lambda: service.connections == 0)
-        counts.append(len(os.listdir("/proc/self/fd")))
+        counts.append(len(descriptors()))
     assert counts[1] <= counts[0]
 
 
-# --- the end -------------------------------------------------------------------------------------------------------------
+# --- the end
 
 
 async def test_a_drain_finishes_what_runs_and_closes_what_is_idle(data: Path) -> None:

@@ -27,10 +27,11 @@ def data(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def supervised(data: Path, workers: int = 2) -> AsyncIterator[tuple[Supervisor, int]]:
+async def supervised(data: Path, workers: int = 2, front: bool = True) -> AsyncIterator[tuple[Supervisor, int]]:
     listeners = open_listeners("127.0.0.1", 0, workers)
     port = listeners[0].getsockname()[1]
-    supervisor = Supervisor([worker_parts(listeners, worker.Config(str(data), drain_grace=0.3))], listeners)
+    config = worker.Config(str(data), front=front, drain_grace=0.3)
+    supervisor = Supervisor([worker_parts(listeners, config)], listeners)
     await supervisor.start()
     try:
         yield supervisor, port
@@ -111,8 +112,9 @@ async def test_a_killed_worker_is_restarted_and_its_successor_serves_its_queue(d
         assert supervisor.process("edge-0") not in (None, first)
 
 
-async def test_a_stop_under_load_loses_and_resets_nothing(data: Path) -> None:
-    async with supervised(data) as (supervisor, port):
+@pytest.mark.parametrize("front", [True, False], ids=["front", "front off"])
+async def test_a_stop_under_load_loses_and_resets_nothing(data: Path, front: bool) -> None:
+    async with supervised(data, front=front) as (supervisor, port):
         load = Load(port)
         load.start(16)
         await until(lambda: load.answered > 500)
@@ -123,8 +125,9 @@ async def test_a_stop_under_load_loses_and_resets_nothing(data: Path) -> None:
     assert load.answered == len(events(data))
 
 
-async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path) -> None:
-    async with supervised(data) as (supervisor, port):
+@pytest.mark.parametrize("front", [True, False], ids=["front", "front off"])
+async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path, front: bool) -> None:
+    async with supervised(data, front=front) as (supervisor, port):
         load = Load(port)
         load.start(8)
         for name in ("edge-0", "edge-1"):
@@ -133,9 +136,9 @@ async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path) -> No
             seen = load.answered
             await until(lambda seen=seen: load.answered > seen + 200)
             os.kill(old, signal.SIGTERM)
-            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old), timeout=10)
+            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old))
         seen = load.answered
-        await until(lambda: load.answered > seen + 200, timeout=10)
+        await until(lambda: load.answered > seen + 200)
         await load.stop()
     assert load.faults == [] and load.refused == 0
     assert load.answered == len(events(data))
@@ -160,7 +163,7 @@ asyncio.run(main())
     assert len(workers) == 2 and all(map(is_running, workers))
     process.kill()
     await process.wait()
-    await until(lambda: not any(map(is_running, workers)), timeout=10)
+    await until(lambda: not any(map(is_running, workers)))
 
 
 def is_running(pid: int) -> bool:

@@ -9,33 +9,31 @@
 //! A peer that sends its head too slowly is closed without an answer, as nginx does: it is not
 //! listening for one.
 
+mod accept;
+mod answers;
 mod conn;
+mod sweep;
 mod sys;
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::{TcpListener, TcpStream};
+use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::head::{self, Scan};
 use crate::journal::{Batch, Writer};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::respond::{self, Failure, Responder};
-use conn::{Conn, Moved, Stage, Table, Token};
+use crate::respond::Responder;
+use answers::Answers;
+use conn::{Moved, Stage, Table, Token};
 
 /// A turn answers at most this many heads, so that the loop's other tasks are not starved ...
-pub const HEADS_PER_TURN: usize = 512;
+const HEADS_PER_TURN: usize = 512;
 /// ... and takes up no new connection after this long.
-pub const TURN: Duration = Duration::from_millis(5);
-/// Connections accepted in one turn at most.
-pub const ACCEPTS_PER_TURN: usize = 256;
+const TURN: Duration = Duration::from_millis(5);
 /// Bytes of one read.
 const READ: usize = 64 << 10;
-/// A connection with this many bytes of answers in one turn is sent those before it gets more, and
-/// one with anything unsent is not read: so this (and one answer) is the most a peer can make us hold.
-const MAX_UNSENT: usize = 64 << 10;
 /// Reports taken from the kernel in one turn.
 const REPORTS: usize = 512;
 
@@ -88,18 +86,6 @@ pub struct Turn {
     pub again: bool,
 }
 
-/// A connection served in this turn, and where its answers end in `out`.
-struct Served {
-    token: Token,
-    end: usize,
-}
-
-/// An answer of this turn: where it ends, and whether it acknowledges an event.
-struct Answer {
-    end: usize,
-    event: bool,
-}
-
 pub struct Front {
     epoll: sys::Epoll,
     listener: Option<TcpListener>,
@@ -117,9 +103,7 @@ pub struct Front {
     away: usize,
     draining: bool,
     buffer: Box<[u8]>,
-    out: Vec<u8>,
-    answers: Vec<Answer>,
-    served: Vec<Served>,
+    answers: Answers,
     handed: Vec<Handed>,
 }
 
@@ -142,9 +126,7 @@ impl Front {
             away: 0,
             draining: false,
             buffer: vec![0; READ].into_boxed_slice(),
-            out: Vec::new(),
-            answers: Vec::new(),
-            served: Vec::new(),
+            answers: Answers::default(),
             handed: Vec::new(),
         })
     }
@@ -181,7 +163,7 @@ impl Front {
         }
         let recorded = desk.batch.is_empty() || desk.writer.append(desk.batch).is_ok();
         if !recorded {
-            self.unrecord();
+            self.answers.unrecord();
         }
         desk.responder.settle(desk.metrics, recorded);
         self.send();
@@ -208,46 +190,6 @@ impl Front {
                 self.ready.push_back(token);
             }
         }
-    }
-
-    fn accept(&mut self) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            if !self.may_accept() {
-                return;
-            }
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok((socket, peer)) => self.admit(socket, peer.ip()),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.acceptable = false;
-                    if self.draining {
-                        // the queue is empty; whoever still holds the socket inherits what comes
-                        self.listener = None;
-                    }
-                }
-                // this one connection is gone already
-                Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
-                // no descriptor or memory for another one: the rest of the queue has to wait
-                Err(_) => self.exhausted = true,
-            }
-        }
-    }
-
-    /// Takes a new connection in. One that cannot be watched is closed at once.
-    fn admit(&mut self, socket: TcpStream, peer: std::net::IpAddr) {
-        if socket.set_nonblocking(true).is_err() || socket.set_nodelay(true).is_err() {
-            return;
-        }
-        let token = self.table.insert(Conn::new(socket, peer, self.now));
-        let watched = self.table.get(token).is_some_and(|conn| self.epoll.add(&conn.socket, token.raw()).is_ok());
-        if !watched {
-            self.table.remove(token);
-        }
-    }
-
-    fn may_accept(&self) -> bool {
-        let room = self.table.len() + self.away < self.limits.connections;
-        self.acceptable && self.listener.is_some() && !self.exhausted && room
     }
 
     fn is_due(&self) -> bool {
@@ -280,7 +222,7 @@ impl Front {
             };
             heads = answered;
         }
-        self.served.push(Served { token, end: self.out.len() });
+        self.answers.assign(token);
         heads
     }
 
@@ -302,47 +244,7 @@ impl Front {
             }
         }
         conn.pending = false;
-        let from = self.out.len();
-        let (mut at, mut heads) = (0, 0);
-        while at < bytes.len() {
-            if heads == budget || self.out.len() - from >= MAX_UNSENT {
-                conn.pending = true;
-                break;
-            }
-            match head::scan(&bytes[at..]) {
-                Scan::Ready(found) => {
-                    let close = found.close || self.draining;
-                    let answered = desk.responder.respond(
-                        desk.registry,
-                        &found.request,
-                        conn.peer,
-                        close,
-                        &mut self.out,
-                        desk.batch,
-                    );
-                    self.answers.push(Answer { end: self.out.len(), event: answered.event });
-                    at += found.length;
-                    heads += 1;
-                    if close {
-                        conn.stage = Stage::Ending;
-                        break;
-                    }
-                }
-                Scan::Partial if bytes.len() - at > head::MAX_HEAD => {
-                    let line = memchr::memchr(b'\n', &bytes[at..]).is_none();
-                    let why = if line { Failure::TargetTooLong } else { Failure::HeadTooLarge };
-                    desk.responder.fail(why, &mut self.out);
-                    self.answers.push(Answer { end: self.out.len(), event: false });
-                    conn.stage = Stage::Ending;
-                    break;
-                }
-                Scan::Partial => break,
-                Scan::Foreign => {
-                    conn.stage = Stage::Foreign;
-                    break;
-                }
-            }
-        }
+        let (at, heads) = self.answers.fill(conn, bytes, budget, self.draining, desk);
         conn.answered |= heads > 0;
         // a head's time runs from its first byte, whatever else trickles in
         if heads > 0 || (fresh && !bytes.is_empty()) {
@@ -354,43 +256,19 @@ impl Front {
         Some(heads)
     }
 
-    /// Says of each answer of this turn that its event could not be recorded.
-    fn unrecord(&mut self) {
-        let recorded = std::mem::take(&mut self.out);
-        let (mut answers, mut from) = (self.answers.iter().peekable(), 0);
-        for served in &mut self.served {
-            while let Some(answer) = answers.next_if(|answer| answer.end <= served.end) {
-                let bytes = &recorded[from..answer.end];
-                if answer.event {
-                    respond::unrecorded(bytes, &mut self.out);
-                } else {
-                    self.out.extend_from_slice(bytes);
-                }
-                from = answer.end;
-            }
-            served.end = self.out.len();
-        }
-    }
-
     /// Sends each served connection its answers, then moves it on.
     fn send(&mut self) {
-        let out = std::mem::take(&mut self.out);
-        let served = std::mem::take(&mut self.served);
-        let mut from = 0;
-        for Served { token, end } in &served {
-            let bytes = &out[from..*end];
-            from = *end;
-            let Some(conn) = self.table.get(*token) else { continue };
+        let mut answers = std::mem::take(&mut self.answers);
+        for (token, bytes) in answers.by_connection() {
+            let Some(conn) = self.table.get(token) else { continue };
             if bytes.is_empty() || conn.send(bytes) {
-                self.settle(*token);
+                self.settle(token);
             } else {
-                self.close(*token);
+                self.close(token);
             }
         }
-        self.answers.clear();
-        (self.out, self.served) = (out, served);
-        self.out.clear();
-        self.served.clear();
+        answers.clear();
+        self.answers = answers;
     }
 
     /// What comes next for a connection that has been served.
@@ -425,44 +303,6 @@ impl Front {
     fn close(&mut self, token: Token) {
         if self.table.remove(token).is_some() {
             self.exhausted = false;
-        }
-    }
-
-    /// Once a second: ends what has waited too long. `away` is how many of the connections given away
-    /// are open. True: a turn is due.
-    pub fn sweep(&mut self, away: usize) -> bool {
-        self.away = away;
-        self.exhausted = false;
-        self.now = self.started.elapsed().as_millis() as u64;
-        let (now, limits) = (self.now, self.limits);
-        let waited = |conn: &Conn, limit: u64| now.saturating_sub(conn.since) >= limit;
-        let broken = self.table.pick(|conn| match conn.stage {
-            Stage::Lingering => waited(conn, limits.linger_ms),
-            _ if !conn.unsent.is_empty() => waited(conn, limits.stalled_ms),
-            _ => !conn.unread.is_empty() && !conn.pending && waited(conn, limits.head_ms),
-        });
-        for token in broken {
-            self.close(token);
-        }
-        self.end_idle(limits.idle_ms);
-        self.is_due()
-    }
-
-    /// From now on each answer is its connection's last, and the listening socket is left as soon as
-    /// its queue is empty.
-    pub fn drain(&mut self) {
-        self.draining = true;
-        // find out whether the queue is empty
-        self.acceptable = true;
-    }
-
-    /// Ends connections that have had nothing to do for this long.
-    pub fn end_idle(&mut self, idle_ms: u64) {
-        let now = self.now;
-        for token in self.table.pick(|conn| conn.is_idle() && now.saturating_sub(conn.since) >= idle_ms) {
-            if let Some(conn) = self.table.get(token) {
-                conn.shut(now);
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 """A data directory with what the bench's requests name: 1,000 promoters, 50 products, 1,000 links.
 
-`python bench/instance.py DATA` makes one; then `tuike serve --data DATA`.
+`python bench/registry.py DATA` makes one; then `tuike serve --data DATA`.
 """
 
 import json
@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from workload import CURRENCY, LINKS, MERCHANT, MERCHANT_SECRET, PRODUCTS, PROMOTERS
-
 from tuike import _core
 from tuike.data import Data
 from tuike.submission import Submission
+from workload import CURRENCY, LINKS, MERCHANT, MERCHANT_SECRET, PRODUCTS, PROMOTERS
 
 PRODUCER = "bench"
 GROUP = 10
