@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -59,7 +60,6 @@ class Processor:
         self._journal = str(data.journal)
         self._backlog = Backlog()
         self._edges = EdgeRegistry(data.registry, data.secret, random)
-        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
         with self._engine.begin() as connection:
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
@@ -67,6 +67,8 @@ class Processor:
             self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
             self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
             self._edges.begin(connection, self._bookkeeper.number, now())
+        # the last that can fail: a start that does, again and again, leaves no segment each time
+        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
         self._follower = _core.Follower(self._journal)
         self.more = False
         self.watermark = 0
@@ -200,14 +202,14 @@ def run_processor(data: Data, *, max_levels: int = 3) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
-    processor = Processor(data, max_levels=max_levels)
-    try:
-        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
-            control.say_ready()
-            _watch_supervisor(stop)
-            processor.run(stop)
-    finally:
-        processor.close()
+    with (
+        data.needing_room("make room, and what waits is processed"),
+        closing(Processor(data, max_levels=max_levels)) as processor,
+        TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+    ):
+        control.say_ready()
+        _watch_supervisor(stop)
+        processor.run(stop)
 
 
 def _watch_supervisor(stop: threading.Event) -> None:
