@@ -15,7 +15,7 @@ FINGERPRINT_MS = DAY_MS
 HALF_LIFE_MIN_MS = HOUR_MS
 # An order's evidence is one event of the journal, however long its path: so many touches count, and so many
 # others are shown with their reasons.
-MAX_TOUCHES = 256
+MAX_TOUCHES = 320
 MAX_OTHERS = 64
 
 Found = Literal["", "click", "visitor", "cust", "did", "fingerprint", "aff"]
