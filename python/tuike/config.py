@@ -85,7 +85,7 @@ def _defaults(command: click.Command, keys: Mapping[str, Any], known: set[str]) 
     if isinstance(command, click.Group):
         return {name: _defaults(below, keys, known) for name, below in command.commands.items()}
     options = {option.name: option for option in command.params if isinstance(option, click.Option) and option.name}
-    known |= options.keys()
+    known.update(options)
     return {
         name: [keys[name]] if option.multiple and isinstance(keys[name], str) else keys[name]
         for name, option in options.items()
