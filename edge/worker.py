@@ -11,6 +11,7 @@ import resource
 import secrets
 import signal
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,7 +59,10 @@ async def _run(config: Config, connections: int) -> None:
     control.when_told(loop, stop.set)
     # a worker may also be drained alone: its successor inherits the socket
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    edge = open_edge(config)
+    try:
+        edge = open_edge(config)
+    except OSError as error:  # the disk, or a registry that is not this instance's
+        sys.exit(f"tuike: {config.producer}: {error}")
     if not await _registry_is_whole(edge, stop):
         edge.close(wall_clock())
         return

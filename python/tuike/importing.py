@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,9 +21,9 @@ from typing import Any, TextIO
 
 import click
 
-from tuike import _core
+from tuike import _core, rehearsal
 from tuike.data import Data
-from tuike.submission import Codes, Submission
+from tuike.submission import Codes, Submission, catch_up
 
 CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEX_ID = re.compile(r"[0-9a-f]{32}")
@@ -32,6 +33,9 @@ OLDEST = 946_684_800_000
 """2000-01-01: a time before it is a mistake, and each day of hits costs the touch store a slice."""
 CHUNK = 1000
 """Events journaled with one write."""
+GZIP = b"\x1f\x8b"
+"""How a gzip file begins (RFC 1952, section 2.3.1), whatever its name."""
+READ_BYTES = 1 << 20
 STATUSES = ("pending", "approved", "rejected", "refunded")
 
 Row = dict[str, str]
@@ -86,7 +90,10 @@ class RowError(ValueError):
 
 def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
     """Imports a file and returns when all of it is applied, whether the instance is running or not."""
-    digest = hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
+    with file.open("rb") as raw:
+        digest = hashlib.file_digest(raw, "sha256").hexdigest()
+    _check_whole(file)
+    catch_up(data)
     maker = MAKERS[kind](data, digest)
     result = Result()
     with Submission(data, f"import-{digest[:16]}") as submission:
@@ -94,23 +101,37 @@ def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
         events = _events(rows, maker, result)
         if kind == "promoters":
             events = iter(_parents_first(list(events)))
-        elif strict:
-            events = iter(list(events))
+        if strict:
+            events = iter(_all_or_nothing(data, kind, list(events), result))
         if not (strict and result.bad):
-            _write(submission, events, result)
+            before = _write(submission, events, result)
             if not submission.closed:
                 submission.close()
             with click.progressbar(length=submission.total, label="applying", file=sys.stderr) as bar:
                 submission.wait(bar.update)
-            result.bad += [Bad(line, code) for line, code in submission.refused()]
+            for line, code in submission.refused():
+                result.bad.append(Bad(line, code))
+                if line in before:
+                    result.before -= 1
+                else:
+                    result.taken -= 1
     result.bad.sort(key=lambda bad: bad.line)
     return result
 
 
-def _write(submission: Submission, events: Iterator[Event], result: Result) -> None:
+def _all_or_nothing(data: Data, kind: str, events: list[Event], result: Result) -> list[Event]:
+    """The events; what the books would refuse of them joins the bad rows before anything is written."""
+    if kind in ("promoters", "links"):
+        result.bad += [Bad(line, code) for line, code in rehearsal.refusals(data, events)]
+    return events
+
+
+def _write(submission: Submission, events: Iterator[Event], result: Result) -> frozenset[int]:
+    """Journals what an earlier run has not; the lines that one had."""
+    before = frozenset(submission.lines)
     chunk: list[Event] = []
     for event in events:
-        if event["line"] in submission.lines:
+        if event["line"] in before:
             result.before += 1
             continue
         chunk.append(event)
@@ -119,18 +140,36 @@ def _write(submission: Submission, events: Iterator[Event], result: Result) -> N
             submission.append(chunk)
             chunk = []
     submission.append(chunk)
+    return before
 
 
 # --- rows ------------------------------------------------------------------------------------------
 
 
+def _is_gzip(file: Path) -> bool:
+    with file.open("rb") as raw:
+        return raw.read(len(GZIP)) == GZIP
+
+
+def _check_whole(file: Path) -> None:
+    """Reads a gzip file to its end: half of one must not go in, since the whole is another file."""
+    if not _is_gzip(file):
+        return
+    try:
+        with gzip.open(file) as packed:
+            while packed.read(READ_BYTES):
+                pass
+    except (EOFError, OSError, zlib.error) as error:
+        raise click.UsageError(f"{file}: not a whole gzip file ({error}); copy it again") from error
+
+
 def _rows(file: Path, kind: str, result: Result) -> Iterator[tuple[int, Row]]:
     """Line numbers and rows; what is no row at all is reported."""
-    opener: Callable[..., Any] = gzip.open if file.suffix == ".gz" else open
+    opener: Callable[..., Any] = gzip.open if _is_gzip(file) else open
     with opener(file, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
         start = text.read(1)
         text.seek(0)
-        reader = _ndjson(text, result) if start == "{" else _csv(text, kind, file)
+        reader = _ndjson(text, result) if start == "{" else _csv(text, kind, file, result)
         for line, row in reader:
             kept = {name: value.strip() for name, value in row.items() if value and value.strip()}
             missing = [name for name in REQUIRED[kind] if name not in kept]
@@ -140,14 +179,21 @@ def _rows(file: Path, kind: str, result: Result) -> Iterator[tuple[int, Row]]:
                 yield line, kept
 
 
-def _csv(text: TextIO, kind: str, file: Path) -> Iterator[tuple[int, Row]]:
+def _csv(text: TextIO, kind: str, file: Path, result: Result) -> Iterator[tuple[int, Row]]:
     reader = csv.DictReader(text)
     missing = [name for name in REQUIRED[kind] if name not in (reader.fieldnames or ())]
     if missing:
         raise click.UsageError(
             f"{file}: the header has no column {missing[0]!r}; {kind} need {', '.join(REQUIRED[kind])}"
         )
-    for row in reader:
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            result.bad.append(Bad(reader.reader.line_num, str(error)))
+            continue
+        if row is None:
+            return
         yield reader.line_num, {name: row[name] for name in COLUMNS[kind] if isinstance(row.get(name), str)}
 
 
@@ -157,7 +203,7 @@ def _ndjson(text: TextIO, result: Result) -> Iterator[tuple[int, Row]]:
             continue
         try:
             row = json.loads(body, parse_float=str, parse_int=str)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             result.bad.append(Bad(line, f"no JSON: {error}"))
             continue
         if not isinstance(row, dict) or not all(isinstance(v, str | None) for v in row.values()):

@@ -31,6 +31,20 @@ KNOWN_CODES = 1 << 20
 Event = dict[str, Any]
 
 
+def catch_up(data: Data) -> None:
+    """Where no processor runs, runs one until nothing waits: then there are tables, today's key and all that was
+    journaled. Where one runs, it sees to that."""
+    try:
+        processor = Processor(data)
+    except DataInUse:
+        return
+    try:
+        while processor.step() or processor.waiting:
+            pass
+    finally:
+        processor.close()
+
+
 class Submission:
     """One run of one producer. Use it as a context: its journal is closed at the end."""
 

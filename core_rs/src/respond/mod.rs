@@ -198,7 +198,8 @@ fn event_of<'a>(turn: &Turn, registry: &Registry, visit: &Visit<'_>, prefix: &'a
     }
 }
 
-/// Copies what the request says of itself into an event.
+/// Copies what the request says of itself into an event. A private hit stays anonymous: what a page says
+/// of its customer or device would lead to other hits.
 fn labels<'a>(event: &mut Event<'a>, params: &'a Params<'_>) {
     event.channel = params.get(Name::Channel);
     event.sub1 = params.get(Name::Sub1);
@@ -207,8 +208,10 @@ fn labels<'a>(event: &mut Event<'a>, params: &'a Params<'_>) {
     event.sub4 = params.get(Name::Sub4);
     event.sub5 = params.get(Name::Sub5);
     event.coupon = params.get(Name::Coupon);
-    event.cust = params.get(Name::Cust);
-    event.did = params.get(Name::Did);
+    if !event.private {
+        event.cust = params.get(Name::Cust);
+        event.did = params.get(Name::Did);
+    }
     event.extra = &params.extra;
 }
 

@@ -77,10 +77,21 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    pub(super) fn path(&self) -> &'a [u8] {
+        path(self.target)
+    }
+
     pub(super) fn query(&self) -> &'a [u8] {
         memchr::memchr(b'?', self.target).map_or(&[], |at| &self.target[at + 1..])
     }
 }
+
+fn path(target: &[u8]) -> &[u8] {
+    memchr::memchr(b'?', target).map_or(target, |at| &target[..at])
+}
+
+/// A link's path begins with this, and its code follows.
+pub(super) const LINKS: &[u8] = b"/c/";
 
 /// The edge's routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +110,7 @@ pub enum Route {
 
 impl Route {
     pub fn of(target: &[u8]) -> Option<Route> {
-        let path = memchr::memchr(b'?', target).map_or(target, |at| &target[..at]);
+        let path = path(target);
         Some(match path {
             b"/p.gif" | b"/track" => Route::View,
             b"/r" => Route::Redirect,
@@ -110,7 +121,7 @@ impl Route {
             b"/optout" => Route::OptOut,
             b"/optin" => Route::OptIn,
             b"/healthz" => Route::Health,
-            _ if path.starts_with(b"/c/") && path.len() > 3 => Route::Link,
+            _ if path.starts_with(LINKS) && path.len() > LINKS.len() => Route::Link,
             _ => return None,
         })
     }

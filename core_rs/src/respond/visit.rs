@@ -58,8 +58,10 @@ impl Responder {
     /// Reads who asks from headers and cookies.
     pub(super) fn visit<'a>(&mut self, ask: &Ask<'a>, params: &Params<'_>) -> Visit<'a> {
         let headers = &ask.request.headers;
-        let trusted = self.trusts(ask.peer);
-        let address = if trusted { self.forwarded(headers.forwarded_for, ask.peer) } else { ask.peer };
+        // a socket for both families names an IPv4 peer as ::ffff:a.b.c.d
+        let peer = ask.peer.to_canonical();
+        let trusted = self.trusts(peer);
+        let address = if trusted { self.forwarded(headers.forwarded_for, peer) } else { peer };
         let cookies = Cookies::read(headers.cookie);
         let private = headers.gpc == b"1"
             || headers.dnt == b"1"
@@ -80,7 +82,7 @@ impl Responder {
             visit.click = self.keys.read_click(cookies.click);
             let forged = (!cookies.visitor.is_empty() && visit.visitor.is_none())
                 || (!cookies.click.is_empty() && visit.click.is_none());
-            if forged {
+            if forged && !ask.head() {
                 self.tally(HitKind::Other, Outcome::ForgedCookie, false);
             }
         }
