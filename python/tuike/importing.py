@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -191,7 +192,7 @@ def _parents_first(events: list[Event]) -> tuple[list[Event], dict[int, str]]:
 # --- events ----------------------------------------------------------------------------------------
 
 
-class Maker:
+class Maker(ABC):
     """Turns rows of one kind into events."""
 
     def __init__(self, data: Data, digest: str) -> None:
@@ -204,8 +205,9 @@ class Maker:
         tail = hashlib.sha256(self.digest + line.to_bytes(8, "big")).digest()[:10]
         return (at.to_bytes(6, "big") + tail).hex()
 
+    @abstractmethod
     def event(self, row: Row) -> Event:
-        raise NotImplementedError
+        """A row's event, but for its line and id. Raises RowError."""
 
     def instant(self, text: str) -> int:
         at = parse_instant(text)
