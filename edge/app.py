@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from tuike._core import Edge
 from tuike.edge.handover import Handover
-from tuike.edge.routes import MAX_HEAD, Clock, Routes, prepare
+from tuike.edge.routes import MAX_LINE, Clock, Routes, prepare
 
 TICK = 0.05
 """Seconds between two signs of life, promises and looks at the registry."""
@@ -71,8 +71,8 @@ class Service:
             shutdown_timeout=DRAIN_LIMIT,
             keepalive_timeout=self._limits.idle,
             lingering_time=self._limits.linger,
-            max_line_size=MAX_HEAD,
-            max_field_size=MAX_HEAD,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
             access_log_class=_malformed_counter(edge),
             logger=_quiet_logger(),
         )

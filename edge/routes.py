@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -12,6 +12,8 @@ from tuike._core import Edge
 
 MAX_HEAD = 16_384
 """Longest request head, in bytes, as the front's."""
+MAX_LINE = 2 * MAX_HEAD
+"""Longest line that aiohttp reads: up to here it is we who refuse a head that is too large, with our reason."""
 BODY_LIMIT = 64 << 10
 BEACON_LIMIT = 1 << 20
 """Longest body, in bytes: of any request, and of a beacon's."""
@@ -72,7 +74,7 @@ class Routes:
     async def handle(self, request: web.Request) -> web.Response:
         target = _target(request)
         if _head_size(request) > MAX_HEAD:
-            return self._fail("head_too_large")
+            return self._fail("target_too_long" if len(target) > MAX_HEAD else "head_too_large")
         body: bytes | None = b""
         if request.can_read_body:
             # even where nobody asks for a body: what is no sound request must not become an event
@@ -89,7 +91,7 @@ class Routes:
             body = None
         # the peer of a connection that has just been lost has no name any more; nobody will see the answer
         peer = request.remote or "0.0.0.0"
-        answer = self._edge.respond(request.method, target, request.raw_headers, peer, body, self._clock())
+        answer = self._edge.respond(request.method, target, _fields(request), peer, body, self._clock())
         number = answer[4]
         if number is not None and not await self.syncs.wait(number):
             return self._fail("not_synced")
@@ -130,6 +132,17 @@ def _target(request: web.Request) -> bytes:
     if not raw.startswith("/"):
         raw = request.rel_url.raw_path_qs
     return raw.encode("utf-8", "surrogateescape")
+
+
+def _fields(request: web.Request) -> Sequence[tuple[bytes, bytes]]:
+    """The head's fields, those of X-Forwarded-For as one (RFC 9110, section 5.3): some proxies begin a line of their
+    own after the client's, which may be a lie."""
+    hops = request.headers.getall(hdrs.X_FORWARDED_FOR, ())
+    if len(hops) < 2:
+        return request.raw_headers
+    name = hdrs.X_FORWARDED_FOR.encode()
+    rest = [field for field in request.raw_headers if field[0].lower() != name.lower()]
+    return [*rest, (name, ", ".join(hops).encode("utf-8", "surrogateescape"))]
 
 
 def _head_size(request: web.Request) -> int:

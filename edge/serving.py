@@ -1,12 +1,17 @@
 """`tuike serve` and `tuike edge`: which parts there are and in which order they stop."""
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import click
 
 from tuike import demo
 from tuike.config import EdgeSettings
@@ -14,7 +19,10 @@ from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
 
-FAULT = 1
+SAID = (1, 2)
+"""What the program ends with when it has said why."""
+
+T = TypeVar("T")
 
 
 async def everything(
@@ -24,23 +32,27 @@ async def everything(
 
     They stop in that order: the edge answers what has come, the processor folds what the edge has
     written, the admin API goes last."""
+    host = settings.host
+    admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     listeners = _listen(settings)
-    if listeners is None:
-        return FAULT
     port: int = listeners[0].getsockname()[1]
     where = ["--data", str(data)]
     levels = ["--max-levels", str(max_levels)]
     processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels])
-    address = ["--host", settings.host, "--admin-port", str(admin_port)]
-    links = ["--public-url", public_url or f"http://{settings.host}:{port}"]
+    address = ["--host", host, "--admin-port", str(admin_port)]
+    links = ["--public-url", public_url or f"http://{host}:{port}"]
     admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:
         if with_demo:
-            print(demo.fill(Data.open(data), port, admin_port), flush=True)
-        print(f"edge   http://{settings.host}:{port}", flush=True)
-        print(f"admin  http://{settings.host}:{admin_port}   token in {data / 'admin.token'}", flush=True)
+            try:
+                print(demo.fill(Data.open(data), port, admin_port), flush=True)
+            except demo.NotEmpty as error:
+                print(f"tuike: {error}", file=sys.stderr, flush=True)
+        token = "TUIKE_ADMIN_TOKEN" if os.environ.get("TUIKE_ADMIN_TOKEN", "").strip() else data / "admin.token"
+        print(f"edge   http://{host}:{port}", flush=True)
+        print(f"admin  http://{host}:{admin_port}   token in {token}", flush=True)
 
     return await _run(Supervisor(stages, listeners), announce)
 
@@ -48,20 +60,23 @@ async def everything(
 async def edge_alone(data: Path, settings: EdgeSettings) -> int:
     """The edge workers until told to stop; the exit code."""
     listeners = _listen(settings)
-    if listeners is None:
-        return FAULT
     port = listeners[0].getsockname()[1]
     supervised = Supervisor([supervisor.worker_parts(listeners, _worker(data, settings))], listeners)
     return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
-def _listen(settings: EdgeSettings) -> list[socket.socket] | None:
+def _listen(settings: EdgeSettings) -> list[socket.socket]:
+    host, port = settings.host, settings.edge_port
+    return _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
+
+
+def _listening(host: str, port: int, option: str, listen: Callable[[], T]) -> T:
+    """What `listen` gives; UsageError names what to change where that cannot be had."""
     try:
-        return supervisor.open_listeners(settings.host, settings.edge_port, settings.workers)
+        return listen()
     except OSError as error:
-        reason = error.strerror or error
-        print(f"tuike: {settings.host}:{settings.edge_port}: {reason}; choose another --edge-port", file=sys.stderr)
-        return None
+        mend = option if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise click.UsageError(f"{host}:{port}: {error.strerror or error}; choose another {mend}") from error
 
 
 def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
@@ -94,6 +109,7 @@ async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
             end.cancel()
         await supervised.stop()
     except PartFailed as error:
-        print(f"tuike: {error}", file=sys.stderr)
-        return error.code
+        if error.code not in SAID:
+            print(f"tuike: {error}", file=sys.stderr)
+        return error.code if error.code > 0 else 1
     return 0

@@ -36,7 +36,8 @@ _log = logging.getLogger(__name__)
 
 
 class PartFailed(RuntimeError):
-    """A part ended before it had ever been ready; its own message on stderr says why."""
+    """A part ended before it had ever been ready. With a `code` that the program itself ends with, the part has said
+    why in its own line on stderr."""
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name} could not start (exit code {code})")
@@ -53,15 +54,22 @@ class Part:
     descriptors: Sequence[int] = ()
 
 
-def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
-    """`count` sockets listening on one port (0: a free one). OSError where another program has the port."""
+def free_port(host: str, port: int) -> int:
+    """The port, or for 0 a free one. OSError where another program has it, or the host is none of this machine's."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
-        # SO_REUSEPORT alone would share the port with another tuike of the same user, in silence
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
         probe.listen(1)
-        address = probe.getsockname()
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """`count` sockets listening on one port (0: a free one). OSError as of `free_port`."""
+    # SO_REUSEPORT alone would share the port with another tuike of the same user, in silence
+    port = free_port(host, port)
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listeners = []
     for _ in range(count):
         listener = socket.socket(family, kind, protocol)
@@ -164,6 +172,7 @@ class _Child:
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._line: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
@@ -199,8 +208,9 @@ class _Child:
                     env=environment,
                     pass_fds=(theirs.fileno(), *self.part.descriptors),
                 )
+            self._line = ours
             if self._stopping.is_set():  # told to stop while it was being started
-                self._process.terminate()
+                ours.shutdown(socket.SHUT_WR)
             # ends with the process, which alone holds the other side
             while await asyncio.get_running_loop().sock_recv(ours, len(control.READY)):
                 self.ready.set()
@@ -211,7 +221,9 @@ class _Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        process.terminate()
+        if self._line is not None:
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                self._line.shutdown(socket.SHUT_WR)
         try:
             await asyncio.wait_for(process.wait(), STOP_LIMIT)
         except TimeoutError:

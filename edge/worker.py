@@ -11,6 +11,7 @@ import resource
 import secrets
 import signal
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,11 +56,13 @@ def main() -> None:
 async def _run(config: Config, connections: int) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    control.when_told(loop, stop.set)
+    # a worker may also be drained alone: its successor inherits the socket
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    # Ctrl-C reaches the whole foreground group; the supervisor decides in which order to stop
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
-    control.when_alone(loop, stop.set)
-    edge = open_edge(config)
+    try:
+        edge = open_edge(config)
+    except OSError as error:  # the disk, or a registry that is not this instance's
+        sys.exit(f"tuike: {config.producer}: {error}")
     if not await _registry_is_whole(edge, stop):
         edge.close(wall_clock())
         return

@@ -3,7 +3,7 @@
 //! Strict on purpose. What is not canonical (RFC 9112 with CRLF only, one Host, no body, no upgrade)
 //! is foreign: another parser, aiohttp's, decides about it, so nothing is ever parsed two ways.
 
-use crate::respond::{Headers, Method, Request, Route};
+use crate::respond::{Failure, Headers, Method, Request, Route};
 
 /// Longest request head, in bytes.
 pub const MAX_HEAD: usize = 16 << 10;
@@ -18,6 +18,8 @@ pub enum Scan<'a> {
     Partial,
     /// Not the front's business.
     Foreign,
+    /// Over [`MAX_HEAD`], whole or not: the target or all of it.
+    TooLarge(Failure),
     Ready(Head<'a>),
 }
 
@@ -41,11 +43,15 @@ pub fn scan(bytes: &[u8]) -> Scan<'_> {
     let length = match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if has_bare_lf(bytes) => return Scan::Foreign,
+        Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => return too_large(bytes),
         Ok(httparse::Status::Partial) => return Scan::Partial,
         Err(_) => return Scan::Foreign,
     };
-    if length > MAX_HEAD || parsed.version != Some(1) || has_bare_lf(&bytes[..length]) {
+    if parsed.version != Some(1) || has_bare_lf(&bytes[..length]) {
         return Scan::Foreign;
+    }
+    if length > MAX_HEAD {
+        return too_large(bytes);
     }
     let method = match parsed.method {
         Some("GET") => Method::Get,
@@ -76,6 +82,11 @@ pub fn scan(bytes: &[u8]) -> Scan<'_> {
         return Scan::Foreign;
     }
     Scan::Ready(Head { request: Request { method, target, headers, body: None }, length, close })
+}
+
+fn too_large(bytes: &[u8]) -> Scan<'_> {
+    let one_line = memchr::memchr(b'\n', &bytes[..MAX_HEAD]).is_none();
+    Scan::TooLarge(if one_line { Failure::TargetTooLong } else { Failure::HeadTooLarge })
 }
 
 /// A cheap look at the first bytes: most foreign requests are known by their method.
@@ -173,6 +184,20 @@ mod tests {
             "\u{16}\u{3}\u{1}",
         ] {
             assert!(matches!(scan(odd.as_bytes()), Scan::Foreign), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_over_the_limit_is_refused_whether_it_is_whole_or_not() {
+        let target = format!("GET /p.gif?x={} HTTP/1.1\r\nHost: t\r\n\r\n", "y".repeat(MAX_HEAD));
+        let field = format!("GET /p.gif HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "y".repeat(MAX_HEAD));
+        for cut in [1, 0] {
+            let scanned = |text: &str| match scan(&text.as_bytes()[..text.len() - cut]) {
+                Scan::TooLarge(why) => Some(why),
+                _ => None,
+            };
+            assert_eq!(scanned(&target), Some(Failure::TargetTooLong));
+            assert_eq!(scanned(&field), Some(Failure::HeadTooLarge));
         }
     }
 

@@ -30,13 +30,19 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (Pair<'_>, bool)> {
             Some(at) => (&part[..at], &part[at + 1..]),
             None => (part, &b""[..]),
         };
-        let ((name, sound), (value, sound_too)) = (decode(name), decode(value));
+        let ((name, sound), (value, sound_too)) = (decode(name, b' '), decode(value, b' '));
         ((name, value), sound && sound_too)
     })
 }
 
-/// `+` to space, `%XX` to bytes, invalid UTF-8 to U+FFFD; false where a `%` starts no escape.
-fn decode(text: &[u8]) -> (Cow<'_, str>, bool) {
+/// A segment of a path, where `+` is itself; none where an escape is malformed.
+pub fn segment(text: &[u8]) -> Option<Cow<'_, str>> {
+    let (text, sound) = decode(text, b'+');
+    sound.then_some(text)
+}
+
+/// `+` to `plus`, `%XX` to bytes, invalid UTF-8 to U+FFFD; false where a `%` starts no escape.
+fn decode(text: &[u8], plus: u8) -> (Cow<'_, str>, bool) {
     if memchr2(b'%', b'+', text).is_none() {
         return (String::from_utf8_lossy(text), true);
     }
@@ -44,7 +50,7 @@ fn decode(text: &[u8]) -> (Cow<'_, str>, bool) {
     let (mut sound, mut i) = (true, 0);
     while i < text.len() {
         match text[i] {
-            b'+' => out.push(b' '),
+            b'+' => out.push(plus),
             b'%' => match text.get(i + 1..i + 3).and_then(hex_byte) {
                 Some(byte) => {
                     out.push(byte);
@@ -119,7 +125,6 @@ names! {
     Signature: "sig";
     Url: "url";
     Consent: "consent";
-    Type: "type";
 }
 
 /// What a name means and its rank: 0 the canonical one, then the aliases.
@@ -166,8 +171,9 @@ impl<'a> Params<'a> {
         if value.len() > MAX_VALUE || name.len() > MAX_VALUE {
             return Err(ParamError::ValueTooLong);
         }
-        let Some((known, rank)) = lookup(trim(&name)) else {
-            self.keep(&name, &value);
+        let name = trim(&name);
+        let Some((known, rank)) = lookup(name) else {
+            self.keep(name, &value);
             return Ok(());
         };
         let value = trimmed(value);

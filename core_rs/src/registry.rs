@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use serde::Deserialize;
 
 use crate::identity::{self, DayKey};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -30,7 +30,7 @@ pub struct Product {
     pub merchant: Box<str>,
     pub target: Target,
     /// Where paused and expired links go; empty: nowhere.
-    pub fallback: Box<str>,
+    pub fallback: Box<[u8]>,
     pub allowed_hosts: Box<[Box<str>]>,
     pub cookie_days: u32,
     pub status: Status,
@@ -64,7 +64,7 @@ enum Entry {
         merchant: Box<str>,
         url: String,
         #[serde(default)]
-        fallback_url: Box<str>,
+        fallback_url: String,
         allowed_hosts: Box<[Box<str>]>,
         cookie_days: u32,
         status: Status,
@@ -136,11 +136,8 @@ impl Registry {
                 self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
             }
             Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, status } => {
-                let target = Target::parse(&url);
-                self.products.insert(
-                    id,
-                    Product { merchant, target, fallback: fallback_url, allowed_hosts, cookie_days, status },
-                );
+                let (target, fallback) = (Target::parse(&url), target::location(&fallback_url));
+                self.products.insert(id, Product { merchant, target, fallback, allowed_hosts, cookie_days, status });
             }
             Entry::Promoter { id, status } => {
                 self.promoters.insert(id, status);

@@ -49,9 +49,9 @@ impl Target {
     /// Parses a URL with macros. Bytes that may not stand in a `Location` are percent-encoded.
     pub fn parse(url: &str) -> Target {
         let (before, after) = url.split_at(url.find('#').unwrap_or(url.len()));
-        let pieces = pieces(before);
-        let names_click = pieces.contains(&Piece::Macro(Macro::ClickId));
-        Target { pieces, fragment: pieces_of_fragment(after), has_query: before.contains('?'), names_click }
+        let (pieces, fragment) = (pieces(before), pieces(after));
+        let names_click = [&pieces, &fragment].iter().any(|part| part.contains(&Piece::Macro(Macro::ClickId)));
+        Target { pieces, fragment, has_query: before.contains('?'), names_click }
     }
 
     /// Appends the URL of one click.
@@ -72,29 +72,23 @@ impl Target {
     }
 }
 
-fn pieces_of_fragment(fragment: &str) -> Vec<Piece> {
-    if fragment.is_empty() { Vec::new() } else { pieces(fragment) }
-}
-
+/// Literal text and macros. Whatever stands between two braces is a macro: other trackers' have
+/// arguments (`{date:Y-m-d}`), and a URL itself has no braces (RFC 3986, section 2).
 fn pieces(mut text: &str) -> Vec<Piece> {
     let mut out = Vec::new();
     let mut literal = Vec::new();
-    while let Some(open) = text.find('{') {
-        let name_end = text[open + 1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        match name_end {
-            Some(length) if text[open + 1 + length..].starts_with('}') => {
-                visible(&text[..open], &mut literal);
-                if !literal.is_empty() {
-                    out.push(Piece::Text(std::mem::take(&mut literal).into()));
-                }
-                out.push(Piece::Macro(macro_named(&text[open + 1..open + 1 + length])));
-                text = &text[open + length + 2..];
-            }
-            _ => {
-                visible(&text[..=open], &mut literal);
-                text = &text[open + 1..];
-            }
+    while let Some(close) = text.find('}') {
+        let Some(open) = text[..close].rfind('{') else {
+            visible(&text[..=close], &mut literal);
+            text = &text[close + 1..];
+            continue;
+        };
+        visible(&text[..open], &mut literal);
+        if !literal.is_empty() {
+            out.push(Piece::Text(std::mem::take(&mut literal).into()));
         }
+        out.push(Piece::Macro(macro_named(&text[open + 1..close])));
+        text = &text[close + 1..];
     }
     visible(text, &mut literal);
     if !literal.is_empty() {
@@ -117,6 +111,13 @@ fn macro_named(name: &str) -> Macro {
         "timestamp" => Macro::Timestamp,
         _ => Macro::Unknown,
     }
+}
+
+/// A URL without macros, as it may stand in `Location`.
+pub fn location(url: &str) -> Box<[u8]> {
+    let mut out = Vec::new();
+    visible(url, &mut out);
+    out.into()
 }
 
 /// Appends text with everything but visible ASCII percent-encoded, so that no header can be split.
@@ -157,7 +158,8 @@ pub fn host(url: &str) -> Option<String> {
     }
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let host = match authority.split_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        Some((host, "")) => host,
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => host,
         Some(_) => return None,
         None => authority,
     };
@@ -196,11 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_macro_becomes_empty_and_other_braces_stay() {
+    fn an_unknown_macro_becomes_empty_and_an_unpaired_brace_stays() {
         let id = "ab".repeat(16);
         assert_eq!(
-            filled("https://s.example/?x={nope}&j={a:1}&c={click_id}", ""),
-            format!("https://s.example/?x=&j={{a:1}}&c={id}")
+            filled("https://s.example/?x={nope}&j={date:Y-m-d}&k={}&l={a-b}&m={五}&c={click_id}", ""),
+            format!("https://s.example/?x=&j=&k=&l=&m=&c={id}")
+        );
+        assert_eq!(filled("https://s.example/?a={&b=}&c={click_id}", ""), format!("https://s.example/?a=&c={id}"));
+        assert_eq!(
+            filled("https://s.example/?a=}{{aff}{", ""),
+            format!("https://s.example/?a=}}{{ann{{&click_id={id}")
         );
     }
 
@@ -212,6 +219,7 @@ mod tests {
             filled("https://s.example/p?a=1#top", "g=1"),
             format!("https://s.example/p?a=1&click_id={id}&g=1#top")
         );
+        assert_eq!(filled("https://s.example/#/x?c={click_id}", ""), format!("https://s.example/#/x?c={id}"));
     }
 
     #[test]
@@ -233,6 +241,7 @@ mod tests {
             "https://",
             "ftp://ok.example",
             "https://ok.example:80a/",
+            "https://ok.example:65536/",
             "https://[::1]/",
             "https://ök.example/",
         ] {

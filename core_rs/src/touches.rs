@@ -46,7 +46,7 @@ const WORKERS: usize = 1;
 /// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
 const MAX_KEY: usize = 1024;
 /// A path longer than this is cut to its newest touches.
-pub const MAX_PATH: usize = 10_000;
+pub const MAX_PATH: usize = 2_000;
 
 const DAY_MS: u64 = 86_400_000;
 const RECORD: u8 = 0;

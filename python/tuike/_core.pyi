@@ -6,7 +6,36 @@ Times are milliseconds since the Unix epoch; money is in minor units; ids are 32
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, final
 
-__version__: str
+__all__ = [
+    "Batch",
+    "Edge",
+    "Follower",
+    "Forest",
+    "JournalFull",
+    "JournalReader",
+    "Rule",
+    "TouchStore",
+    "Writer",
+    "allocate",
+    "check_journal",
+    "decode_event",
+    "edge_states",
+    "encode_event",
+    "estimate_sketch",
+    "exponent",
+    "format_amount",
+    "incarnations",
+    "live_marks",
+    "look_agent",
+    "merge_sketches",
+    "parse_amount",
+    "parse_query",
+    "pseudonym",
+    "render_metrics",
+    "seal",
+    "unseal",
+    "weights",
+]
 
 # --- event -------------------------------------------------------------------------------------
 
@@ -25,15 +54,15 @@ class JournalFull(OSError):
 class Writer:
     """One incarnation of one producer: appends events, publishes its mark, syncs in a thread."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         root: str,
         producer: str,
         incarnation: int,
         *,
         durability: Literal["process", "interval", "always"] = "interval",
-        segment_bytes: int = 67_108_864,
-    ) -> None: ...
+        segment_bytes: int = ...,
+    ) -> Writer: ...
     @property
     def incarnation(self) -> int: ...
     @property
@@ -62,7 +91,7 @@ class JournalReader:
     """One incarnation's records above a sequence number: (sequence number, payload), as far as there are
     any. Iterating again goes on where it stopped."""
 
-    def __init__(self, path: str, after: int = 0) -> None: ...
+    def __new__(cls, path: str, after: int = 0) -> JournalReader: ...
     def __iter__(self) -> JournalReader: ...
     def __next__(self) -> tuple[int, bytes]: ...
     @property
@@ -83,7 +112,7 @@ def live_marks(root: str) -> dict[str, int]:
 class Follower:
     """Reads the journals of all producers under a root, each up to its writer's mark."""
 
-    def __init__(self, root: str) -> None: ...
+    def __new__(cls, root: str) -> Follower: ...
     def read(self, after: Mapping[int, int], limit: int, now: int, upto: Mapping[int, int] | None = None) -> Batch:
         """The next events of each incarnation above the given sequence numbers (none given: from the first), at
         most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
@@ -99,7 +128,8 @@ class Batch:
     @property
     def watermark(self) -> int:
         """Everything received before this instant is in this batch or an earlier one: the least promise of the
-        live producers (one silent for 30 s is left out) and of `now`. A read cut short of a promise leaves it where it was."""
+        live producers (one silent for 30 s is left out) and of `now`. A read cut short of a promise leaves it
+        where it was."""
     @property
     def count(self) -> int: ...
     @property
@@ -134,7 +164,7 @@ class TouchStore:
 
     Owned by one process; OSError where another has it open, or the disk fails: then open it again."""
 
-    def __init__(self, path: str) -> None: ...
+    def __new__(cls, path: str) -> TouchStore: ...
     def put(self, batch: Batch) -> None:
         """Adds the hits of a batch that name a merchant, whether they count or not; adding one again changes
         nothing. Survives the end of the process; call `persist(True)` before committing a position past them."""
@@ -145,7 +175,7 @@ class TouchStore:
     def path(
         self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
     ) -> list[dict[str, Any]]:
-        """Touches of a merchant in [since, until], ordered by time then event id; of more than 10,000 the newest.
+        """Touches of a merchant in [since, until], ordered by time then event id; of more than 2,000 the newest.
         The event's fields without address, prefix, agent, fingerprint and referrer."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""
@@ -188,8 +218,8 @@ class Edge:
     `now` is the wall clock in milliseconds; where it falls the edge goes on with the highest it has seen.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         data: str,
         producer: str,
         incarnation: int,
@@ -197,11 +227,11 @@ class Edge:
         secret: str,
         seed: bytes,
         durability: Literal["process", "interval", "always"] = "interval",
-        segment_bytes: int = 67_108_864,
-        trusted_proxies: Sequence[str] = (),
+        segment_bytes: int = ...,
+        trusted_proxies: Sequence[str] = ...,
         cross_site_cookies: bool = False,
         readable_cookie: bool = False,
-    ) -> None:
+    ) -> Edge:
         """`data` is the data directory, `secret` the instance's (64 hex digits), `seed` 32 bytes of which all
         randomness in answers is made."""
     def listen(

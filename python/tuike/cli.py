@@ -39,13 +39,25 @@ def program() -> None:
 
 
 def main() -> None:
-    """Runs the program; what cannot be used is said in one line."""
+    """Runs the program; what cannot be used or done is said in one line."""
     try:
-        program()
+        program(prog_name="tuike", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.UsageError as error:
+        text = " ".join(error.format_message().split()).rstrip(".")
+        stop(f"{text}; see `{error.ctx.command_path} --help`" if error.ctx else text)
+    except click.ClickException as error:
+        stop(error.format_message(), error.exit_code)
+    except click.Abort:
+        stop("interrupted", FAULT)
     except DiskFull as error:
         stop(str(error), FAULT)
     except DataError as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAULT)
 
 
 def stop(message: str, code: int = USAGE) -> NoReturn:
@@ -133,9 +145,15 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 @with_edge
 @with_admin
 @with_books
-@click.option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
+@option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
+@option("--database", callback=config.refused, expose_value=False, help="Not in this version: SQLite, in DATA.")
+@option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
 def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_levels: int, **options: Any) -> None:
-    """Everything on one machine: edge, processor, admin API, supervised."""
+    """Run everything on one machine, supervised.
+
+    That is: edge workers, processor, admin API and dashboard. No other server is needed. The first start writes
+    an admin token to DATA/admin.token; TUIKE_ADMIN_TOKEN overrides it.
+    """
     from tuike.edge import serving
 
     edge = edge_settings(options)
@@ -148,7 +166,7 @@ def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_l
 @with_host
 @with_edge
 def edge(data: Path, **options: Any) -> None:
-    """The edge workers alone, on a data directory that a processor keeps."""
+    """Run the edge workers alone, beside a processor."""
     from tuike.edge import serving
 
     Data.open(data)
@@ -159,7 +177,7 @@ def edge(data: Path, **options: Any) -> None:
 @with_data
 @with_books
 def process(data: Path, max_levels: int) -> None:
-    """The processor alone: folds hits, keeps the books."""
+    """Run the processor alone: it folds hits and keeps the books."""
     from tuike.process import run_processor
 
     run_processor(Data.open(data, create=True), max_levels=max_levels)
@@ -171,7 +189,7 @@ def process(data: Path, max_levels: int) -> None:
 @with_admin
 @with_books
 def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_levels: int) -> None:
-    """The admin API alone."""
+    """Run the admin API alone."""
     from tuike.admin.app import run_admin
 
     run_admin(Data.open(data), host, admin_port, public_url or f"http://{host}:8080", max_levels)
@@ -182,16 +200,19 @@ def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_le
 
 @program.command()
 @with_data
-@option("--edge-port", type=int, default=8080, help="The edge's port, for the URLs.")
-@option("--admin-port", type=int, default=8081, help="The admin API's port, for the URLs.")
+@option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="The edge's port, for the URLs.")
+@option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="The admin API's port, for the URLs.")
 def demo(data: Path, edge_port: int, admin_port: int) -> None:
-    """Fill an empty instance with a merchant, products, a promoter tree and links; print what to open."""
+    """Fill an empty instance with a demo; print what to open.
+
+    It has a merchant, products, a promoter tree and links.
+    """
     from tuike import demo
 
     try:
         click.echo(demo.fill(Data.open(data, create=True), edge_port, admin_port))
     except demo.NotEmpty as error:
-        stop(str(error), FAULT)
+        stop(str(error))
 
 
 @program.command("import")
@@ -199,9 +220,11 @@ def demo(data: Path, edge_port: int, admin_port: int) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_data
 @with_books
-@click.option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
+@option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
 def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) -> None:
-    """Bring in what another tracker exported: CSV with a header, or NDJSON, also gzip.
+    """Bring in what another tracker exported.
+
+    FILE is CSV with a header, or NDJSON, also gzip. Its columns:
 
     \b
     promoters    id,name,parent?,kind?
@@ -229,7 +252,11 @@ def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) ->
 @program.command()
 @with_data
 def verify(data: Path) -> None:
-    """Prove the books: every accepted hit accounted for, every transfer balanced, the hash chain unbroken."""
+    """Prove that the books are whole and add up.
+
+    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken; otherwise the first
+    fault is named, and the exit code is 1.
+    """
     from tuike.verify import verify
 
     report = verify(Data.open(data))

@@ -37,6 +37,14 @@ def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[...
     return click.option(name, envvar=f"TUIKE_{plain.upper().replace('-', '_')}", show_envvar=True, **how)
 
 
+def refused(_context: click.Context, named: click.Parameter, value: str | None) -> None:
+    """For what the contract has and this version has not: it must not be taken in silence."""
+    if value is not None:
+        raise click.UsageError(
+            f"{named.opts[0]} is for more than one machine, and this version runs on one; leave it out"
+        )
+
+
 def networks(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Checks networks like 10.0.0.0/8; one text may hold several, by commas."""
     texts = [text.strip() for part in value for text in part.split(",") if text.strip()]
@@ -49,25 +57,40 @@ def networks(_context: click.Context, _option: click.Parameter, value: tuple[str
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The keys of `tuike.toml`, in the names of the options' parameters; empty where there is no file."""
+    """The keys of `tuike.toml`, in the names of the options' parameters."""
     try:
-        keys = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except tomllib.TOMLDecodeError as error:
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # no TOML, or no UTF-8
         raise click.UsageError(f"{path}: {error}") from error
     return {name.replace("-", "_"): value for name, value in keys.items()}
 
 
-def default_map(commands: Mapping[str, click.Command]) -> dict[str, dict[str, Any]]:
+def default_map(commands: Mapping[str, click.Command]) -> dict[str, Any]:
     """The file's keys as each command's defaults. UsageError names a key that no command has."""
-    path = Path(os.environ.get("TUIKE_CONFIG", CONFIG_FILE))
-    keys = read_file(path)
-    known = {name: {p.name for p in command.params} for name, command in commands.items()}
+    named = os.environ.get("TUIKE_CONFIG")
+    path = Path(named or CONFIG_FILE)
+    keys = read_file(path) if named or path.exists() else {}
+    known: set[str] = set()
+    defaults = {name: _defaults(command, keys, known) for name, command in commands.items()}
     for key in keys:
-        if not any(key in names for names in known.values()):
+        if key not in known:
             raise click.UsageError(f"{path}: no setting is called {key!r}")
-    return {name: {k: v for k, v in keys.items() if k in names} for name, names in known.items()}
+    return defaults
+
+
+def _defaults(command: click.Command, keys: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    """The keys that are options of this command or, by their names, of those below it."""
+    if isinstance(command, click.Group):
+        return {name: _defaults(below, keys, known) for name, below in command.commands.items()}
+    options = {option.name: option for option in command.params if isinstance(option, click.Option) and option.name}
+    known.update(options)
+    return {
+        name: [keys[name]] if option.multiple and isinstance(keys[name], str) else keys[name]
+        for name, option in options.items()
+        if name in keys
+    }
 
 
 def available_cores() -> int:

@@ -1,11 +1,13 @@
 """The line between the supervisor and each part it has started: one inherited socket.
 
-The part writes `ready` on it once it serves. When it reads the end of it, the supervisor is gone, and the part
-ends as if it had been sent SIGTERM. A part that was started by hand has no such line.
+The part writes `ready` on it once it serves. When it reads the end of it, the supervisor wants it to stop, or is
+gone. A part that was started by hand has no such line and listens to signals; one that has it leaves them alone,
+because Ctrl-C and service managers send theirs to every process at once, and the parts have to stop in order.
 """
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 
 VARIABLE = "TUIKE_CONTROL"
@@ -24,9 +26,11 @@ def say_ready() -> None:
         os.write(line, READY)
 
 
-def when_alone(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Calls once the supervisor is gone."""
+def when_told(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Calls when the part has to stop: at the line's end, else at SIGTERM or SIGINT."""
     line = descriptor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, call if line is None else _leave_alone)
     if line is None:
         return
 
@@ -35,3 +39,7 @@ def when_alone(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Non
         call()
 
     loop.add_reader(line, ended)
+
+
+def _leave_alone() -> None:
+    """What a supervised part does about a signal."""

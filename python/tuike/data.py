@@ -2,6 +2,7 @@
 
 DATA/version              layout version, text
 DATA/secret               the instance secret: 32 random bytes in hex, mode 0600
+DATA/secret.sum           a hash of it: what was sealed under it is not opened, or added to, with another
 DATA/admin.token          the first admin token, mode 0600
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
@@ -16,6 +17,8 @@ DATA/run/                 unix sockets
 
 import errno
 import fcntl
+import hashlib
+import hmac
 import os
 import secrets
 import sqlite3
@@ -29,6 +32,8 @@ from typing import Self
 VERSION = 1
 SECRET_BYTES = 32
 PRIVATE = 0o600
+LONGEST_SOCKET = 107
+"""Bytes of a unix socket's path (unix(7))."""
 
 
 class DataError(Exception):
@@ -93,7 +98,11 @@ class Data:
 
     @property
     def processor_socket(self) -> Path:
-        return self.run / "processor.sock"
+        """Its path, or where that is too long for one, a name of it that holds while this process runs."""
+        path = self.run / "processor.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET:
+            return path
+        return Path(f"/proc/self/fd/{os.open(self.run, os.O_PATH | os.O_CLOEXEC)}", path.name)
 
     def lock(self, name: str) -> "Lock":
         """Takes `lock` (serve), `processor.lock` or `import.lock` until the answer is closed. Raises DataInUse."""
@@ -152,12 +161,16 @@ def _is_disk_full(error: BaseException | None) -> bool:
 def _create(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "version").exists():
-        strangers = sorted(path.name for path in root.iterdir() if path.name not in ("secret", "lock"))
+        # a first start that was killed leaves some of these
+        ours = ("secret", "secret.new", "version.new", "lock")
+        strangers = sorted(path.name for path in root.iterdir() if path.name not in ours)
         if strangers:
             raise DataError(f"{root}: not a tuike data directory (it has {strangers[0]}); choose an empty one")
         if not (root / "secret").exists():
             write_private(root / "secret", secrets.token_hex(SECRET_BYTES) + "\n")
         write_private(root / "version", f"{VERSION}\n")
+    if not (root / "secret.sum").exists():
+        write_private(root / "secret.sum", _sum(_read_hex(root / "secret")) + "\n")
     for name in ("touches", "journal", "registry", "metrics", "run"):
         (root / name).mkdir(exist_ok=True)
 
@@ -174,7 +187,17 @@ def _check_version(root: Path) -> None:
 
 
 def _read_secret(root: Path) -> str:
-    path = root / "secret"
+    text, sum = _read_hex(root / "secret"), root / "secret.sum"
+    if sum.exists() and not hmac.compare_digest(sum.read_text().strip(), _sum(text)):
+        raise DataError(f"{root / 'secret'}: not the secret this directory was written under; restore it from a backup")
+    return text
+
+
+def _sum(secret: str) -> str:
+    return hashlib.blake2b(bytes.fromhex(secret), digest_size=16, person=b"tuike secret").hexdigest()
+
+
+def _read_hex(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path}: missing; restore it from a backup: cookies and postback keys depend on it")
     text = path.read_text().strip()

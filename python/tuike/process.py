@@ -30,6 +30,8 @@ from tuike.touch_server import TouchServer
 PRODUCER = "books"
 READ_LIMIT = 20_000
 BOOK_LIMIT = 2_000
+# booked records that are journalled with one sync, bytes: orders with long paths add up
+JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
 # between steps: gathers hits into fewer transactions, and leaves the cores to the edge
 REST_AFTER_WORK_S = 0.010
@@ -158,16 +160,22 @@ class Processor:
 
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()
+        payloads: list[bytes] = []
+        size = 0
+        for record in booked:
+            body = msgspec.json.encode(record)
+            payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
+            size += len(body)
+            if size >= JOURNAL_BYTES:
+                self._write_booked(payloads)
+                payloads, size = [], 0
+        if payloads:
+            self._write_booked(payloads)
+
+    def _write_booked(self, payloads: Sequence[bytes]) -> None:
         if self._booked is None:
             self._booked = _core.Writer(self._journal, PRODUCER, self._incarnation)
-        seq = self._booked.append(
-            [
-                _core.encode_event(
-                    {"kind": "booked", "at": record.at, "received": now, "body": msgspec.json.encode(record)}
-                )
-                for record in booked
-            ]
-        )
+        seq = self._booked.append(payloads)
         self._booked.sync()
         if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):
             raise TimeoutError(f"the books' journal was not synced in {SYNC_TIMEOUT_S:.0f} s")
@@ -203,10 +211,10 @@ class Processor:
 
 
 def run_processor(data: Data, *, max_levels: int = 3) -> None:
-    """Runs the processor until SIGTERM or SIGINT, or until its supervisor is gone."""
+    """Runs the processor until it is told to stop: see `control`."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
     with (
         data.needing_room("make room, and what waits is processed"),
         closing(Processor(data, max_levels=max_levels)) as processor,

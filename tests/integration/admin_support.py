@@ -124,7 +124,7 @@ class Admin:
     async def until(self, reached: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while not await reached():  # noqa: ASYNC110 (another thread's doing: there is nothing to await)
+                while not await reached():
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise AssertionError(f"waited {WAIT_SECONDS:.0f} s for {what}") from error

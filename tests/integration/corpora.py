@@ -32,12 +32,17 @@ def llhttp() -> list[tuple[str, bytes, dict[str, Any]]]:
     return [(case["name"], base64.b64decode(case["input_b64"]), case) for case in cases]
 
 
-def probes() -> list[tuple[str, bytes]]:
-    """Http11Probe's single requests."""
+def probe_cases() -> list[tuple[dict[str, Any], bytes]]:
+    """Http11Probe's single requests: the case, its bytes."""
     cases = [
         case for case in load("http11probe_some.json")["tests"] if case["kind"] == "single" and case["payload_b64"]
     ]
-    return [(case["id"], base64.b64decode(case["payload_b64"]).replace(b"{HOST}", b"t.example")) for case in cases]
+    return [(case, base64.b64decode(case["payload_b64"]).replace(b"{HOST}", b"t.example")) for case in cases]
+
+
+def probes() -> list[tuple[str, bytes]]:
+    """The same: name, bytes."""
+    return [(case["id"], request) for case, request in probe_cases()]
 
 
 def queries() -> list[bytes]:

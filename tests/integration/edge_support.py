@@ -62,11 +62,11 @@ def registry_entries(now: int) -> list[dict[str, Any]]:
     return [*entries, {"t": "ready"}]
 
 
-def make_data(path: Path, now: int | None = None) -> Path:
-    """A data directory with the secret and a whole registry log."""
+def make_data(path: Path, now: int | None = None, more: Sequence[dict[str, Any]] = ()) -> Path:
+    """A data directory with the secret and a whole registry log; `more` entries follow."""
     (path / "secret").write_text(SECRET)
     writer = Writer(str(path / "registry"), "registry", 1)
-    entries = registry_entries(now or wall_clock())
+    entries = [*registry_entries(now or wall_clock()), *more]
     writer.append([encode_event({"kind": "registry", "registry": 1, "body": json.dumps(e).encode()}) for e in entries])
     writer.close(0)
     return path

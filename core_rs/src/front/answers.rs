@@ -3,7 +3,7 @@
 use super::Desk;
 use super::conn::{Conn, Stage, Token};
 use crate::head::{self, Scan};
-use crate::respond::{self, Failure};
+use crate::respond;
 
 /// A connection with this many bytes of answers in one turn is sent those before it gets more, and
 /// one with anything unsent is not read: so this (and one answer) is the most a peer can make us hold.
@@ -54,9 +54,7 @@ impl Answers {
                         break;
                     }
                 }
-                Scan::Partial if bytes.len() - at > head::MAX_HEAD => {
-                    let one_line = memchr::memchr(b'\n', &bytes[at..]).is_none();
-                    let why = if one_line { Failure::TargetTooLong } else { Failure::HeadTooLarge };
+                Scan::TooLarge(why) => {
                     desk.responder.fail(why, &mut self.out);
                     self.answers.push(Answer { end: self.out.len(), event: false });
                     conn.stage = Stage::Ending;

@@ -109,9 +109,9 @@ impl<'o> Answer<'o> {
 }
 
 impl Responder {
-    /// A problem document (RFC 9457) with a stable code.
+    /// A problem document (RFC 9457) with a stable code; counted, but for a HEAD.
     pub(super) fn refuse(&mut self, sink: &mut Sink<'_>, ask: &Ask<'_>, kind: HitKind, refusal: Refusal) -> Answered {
-        if let Some(outcome) = refusal.outcome {
+        if let Some(outcome) = refusal.outcome.filter(|_| !ask.head()) {
             self.tally(kind, outcome, false);
         }
         problem(sink.out, &self.turn.date, ask.close, ask.head(), refusal.status, refusal.code, "");

@@ -39,8 +39,8 @@ impl Responder {
         let malformed = |_| bad_request(Outcome::MalformedBody, Outcome::MalformedBody.name());
         let too_many = || bad_request(Outcome::TooManyEvents, Outcome::TooManyEvents.name());
         for members in json::flat_objects(body, MAX_EVENTS).map_err(malformed)?.ok_or_else(too_many)? {
-            let params = read(members)?;
-            match params.get(Name::Type) {
+            let (kind, params) = read(members)?;
+            match kind.trim() {
                 "view" | "" => self.tag_view(registry, ask, &params, sink)?,
                 "conversion" => self.claim(registry, ask, &params, "tag", sink)?,
                 _ => return Err(bad_request(Outcome::MalformedBody, "unknown_type")),
@@ -82,10 +82,15 @@ impl Responder {
     }
 }
 
-fn read(members: Members) -> Result<Params<'static>, Refusal> {
-    let mut params = Params::new();
+/// An event's `type` and its parameters.
+fn read(members: Members) -> Result<(String, Params<'static>), Refusal> {
+    let (mut kind, mut params) = (String::new(), Params::new());
     for (name, value) in members {
+        if name == "type" {
+            kind = value;
+            continue;
+        }
         params.add((name.into(), value.into())).map_err(|e| bad_request(param_outcome(e), param_outcome(e).name()))?;
     }
-    Ok(params)
+    Ok((kind, params))
 }

@@ -1,9 +1,10 @@
 //! Views and clicks: `/p.gif`, `/track`, `/c/{code}`, `/r`.
 
 use super::answer::{self, Answer, bad_request};
+use super::request::LINKS;
 use super::{Answered, Ask, HitKind, Outcome, Responder, Sink, Visit, event_of, judge, labels, prefix_of};
 use crate::event::{Event, Id, Kind};
-use crate::params::{Name, Params};
+use crate::params::{self, Name, Params};
 use crate::registry::{Link, Product, Registry, Status};
 use crate::target::{self, Filling, Target};
 
@@ -59,9 +60,11 @@ impl Responder {
             Ok(params) => params,
             Err(refused) => return refused,
         };
-        let path = &ask.request.target[..ask.request.target.len() - ask.request.query().len()];
-        let code = std::str::from_utf8(path[3..].strip_suffix(b"?").unwrap_or(&path[3..])).unwrap_or_default();
-        let found = (code.len() <= LONGEST_CODE).then(|| registry.link(code)).flatten();
+        let Some(code) = params::segment(&ask.request.path()[LINKS.len()..]) else {
+            let malformed = bad_request(Outcome::MalformedEscape, Outcome::MalformedEscape.name());
+            return self.refuse(sink, ask, HitKind::Click, malformed);
+        };
+        let found = (code.len() <= LONGEST_CODE).then(|| registry.link(&code)).flatten();
         let Some((link, product)) = found.and_then(|link| Some((link, registry.product(&link.product)?))) else {
             let unknown =
                 answer::Refusal { outcome: Some(Outcome::UnknownLink), code: "unknown_link", ..answer::NOT_FOUND };
@@ -75,7 +78,7 @@ impl Responder {
             outcome = Outcome::Expired;
         }
         let target = link.target.as_ref().unwrap_or(&product.target);
-        let way = Way { aff: &link.promoter, pid: &link.product, product, target, link: Some((code, link)), outcome };
+        let way = Way { aff: &link.promoter, pid: &link.product, product, target, link: Some((&code, link)), outcome };
         self.follow(registry, ask, &params, &visit, &way, sink)
     }
 
@@ -98,7 +101,8 @@ impl Responder {
         let target = if url.is_empty() {
             &product.target
         } else {
-            let allowed = target::host(url).is_some_and(|host| product.allowed_hosts.iter().any(|h| **h == *host));
+            let allowed = target::host(url)
+                .is_some_and(|host| product.allowed_hosts.iter().any(|h| h.eq_ignore_ascii_case(&host)));
             if !allowed {
                 let refusal = bad_request(Outcome::UrlNotAllowed, Outcome::UrlNotAllowed.name());
                 return self.refuse(sink, ask, HitKind::Click, refusal);
@@ -145,7 +149,7 @@ impl Responder {
         let mut reply = Answer::new(sink.out, "302 Found", &self.turn.date, ask.close, ask.head());
         reply.lines(answer::NO_STORE);
         if stopped {
-            reply.line("Location", way.product.fallback.as_bytes());
+            reply.line("Location", &way.product.fallback);
         } else {
             let sub = [event.sub1, event.sub2, event.sub3, event.sub4, event.sub5];
             let filling = Filling {

@@ -115,7 +115,7 @@ impl Responder {
             let pair = (name.as_ref().into(), value.as_ref().into());
             params.add(pair).map_err(|e| bad_request(param_outcome(e), param_outcome(e).name()))?;
         }
-        if params.duplicate || has_twice(&pairs) {
+        if params.duplicate {
             return Err(unprocessable(Outcome::DuplicateParameter));
         }
         let pid = params.get(Name::Pid);
@@ -172,9 +172,13 @@ impl Responder {
         pairs: &'a [Pair<'_>],
     ) -> Result<(&'a str, &'a Merchant, u64), Refusal> {
         let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value);
-        let (merchant_id, ts) = (value("merchant"), value("ts"));
+        let (merchant_id, ts, sig) = (value("merchant"), value("ts"), value("sig"));
         let merchant = registry.merchant(merchant_id).ok_or_else(|| unauthorised(Outcome::UnknownMerchant))?;
-        if !constant_time_eq(&signature(&merchant.secret, pairs), value("sig").as_bytes()) {
+        // the order of a name's repeats is nobody's, so there is no text that could have been signed
+        if !sig.is_empty() && has_twice(pairs) {
+            return Err(unprocessable(Outcome::DuplicateParameter));
+        }
+        if !constant_time_eq(&signature(&merchant.secret, pairs), sig.to_ascii_lowercase().as_bytes()) {
             return Err(unauthorised(Outcome::BadSignature));
         }
         let now = self.turn.now / 1000;
@@ -212,6 +216,7 @@ fn signed_pairs<'a>(ask: &Ask<'a>) -> Result<Vec<Pair<'a>>, Refusal> {
     Ok(out)
 }
 
+/// Whether a name comes twice; beside its alias is for [`Params`] to say.
 fn has_twice(pairs: &[Pair<'_>]) -> bool {
     pairs.iter().enumerate().any(|(i, (name, _))| pairs[..i].iter().any(|(other, _)| other == name))
 }

@@ -1,15 +1,15 @@
 """Composes the admin API: one data directory, one port."""
 
 import asyncio
+import errno
 import logging
+import os
 import secrets
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import environ
 
 import uvloop
 from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
@@ -47,7 +47,7 @@ MAX_BODY = 256 * 1024
 READERS = engine.READERS
 PROCESSOR_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
-FAULT = 1
+USAGE = 2
 
 SERVICE = web.AppKey("service", Service)
 FIRST_ACTOR = Actor("admin", "admin")
@@ -82,7 +82,7 @@ class Settings:
     random: Callable[[int], bytes] = secrets.token_bytes
 
 
-def first_token(data: Data, environment: Mapping[str, str] = environ) -> str:
+def first_token(data: Data, environment: Mapping[str, str] = os.environ) -> str:
     """The built-in admin's token: TUIKE_ADMIN_TOKEN, else DATA/admin.token, which the first start writes."""
     given = environment.get(TOKEN_VARIABLE, "").strip()
     if given:
@@ -188,7 +188,7 @@ async def _refuse(
 
 
 def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int) -> None:
-    """Serves until SIGTERM or SIGINT, or until the supervisor is gone."""
+    """Serves until it is told to stop."""
     settings = Settings(data, first_token(data), public_url, max_levels)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -198,18 +198,17 @@ def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int
 async def _serve(settings: Settings, host: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    control.when_alone(loop, stop.set)
+    control.when_told(loop, stop.set)
     app = make_app(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        print(f"tuike: {host}:{port}: {error.strerror}; choose another --admin-port", file=sys.stderr)
+        mend = "--admin-port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        print(f"tuike: {host}:{port}: {error.strerror}; choose another {mend}", file=sys.stderr)
         await runner.cleanup()
-        return FAULT
+        return USAGE
     control.say_ready()
     await stop.wait()
     app[SERVICE].draining = True

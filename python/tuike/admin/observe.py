@@ -10,7 +10,7 @@ from tuike import _core
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.admin.writes import EDGE_PREFIX
-from tuike.stores.schema import conversions, rollups, shares
+from tuike.stores.schema import conversions, merchants, rollups, shares
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 CLICK_THROUGH_SECONDS = 86_400
@@ -139,10 +139,12 @@ def _commission(connection: Connection) -> list[Sample]:
         .join_from(shares, conversions, conversions.c.id == shares.c.conversion)
         .where(shares.c.promoter != "")
         .group_by(conversions.c.currency)
-        .order_by(conversions.c.currency)
     )
+    # a series that begins with its first commission would hide that one from rate()
+    totals = dict.fromkeys(connection.scalars(select(merchants.c.currency)), (0, 0))
+    totals |= {currency: (total, count) for currency, total, count in sums}
     samples: list[Sample] = []
-    for currency, total, count in sums:
+    for currency, (total, count) in sorted(totals.items()):
         labels = (("currency", currency),)
         samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, count)]
     return samples
