@@ -131,6 +131,11 @@ class Instance:
         assert status == 200, (path, status, document)
         return document
 
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=ANSWER_LIMIT) as answer:
+            text: str = answer.read().decode()
+            return text
+
     def post(self, path: str, **body: Any) -> Json:
         status, document = self.call("POST", path, body)
         assert status in (200, 201), (path, status, document)

@@ -23,7 +23,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -132,8 +132,8 @@ class Lock:
             raise DataInUse(
                 f"{path}: another tuike (process {holder}) uses this data directory; stop it or choose another --data"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # who holds it is for people; on a full disk the lock is none the less held
+            os.ftruncate(self._fd, os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0))
 
     def close(self) -> None:
         os.close(self._fd)

@@ -69,8 +69,9 @@ class Processor:
             self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
             self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
             self._edges.begin(connection, self._bookkeeper.number, now())
-        # the last that can fail: a start that does, again and again, leaves no segment each time
-        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
+        # opened when there is something to write: a processor that fails and starts over leaves no segments behind
+        self._booked: _core.Writer | None = None
+        self._incarnation = int.from_bytes(random(8))
         self._follower = _core.Follower(self._journal)
         self.more = False
         self.watermark = 0
@@ -100,7 +101,8 @@ class Processor:
         now = self._now()
         if now // DAY_MS != self._edges.day:
             self._begin_day(now)
-        self._booked.tick(now)
+        if self._booked is not None:
+            self._booked.tick(now)
         self._edges.tick(now)
         batch = self._follower.read(self._read, READ_LIMIT, now)
         self._backlog.add(batch.events())
@@ -114,7 +116,8 @@ class Processor:
 
     def close(self) -> None:
         now = self._now()
-        self._booked.close(now)
+        if self._booked is not None:
+            self._booked.close(now)
         self._edges.close(now)
         self.touches.close()
         self._engine.dispose()
@@ -170,6 +173,8 @@ class Processor:
             self._write_booked(payloads)
 
     def _write_booked(self, payloads: Sequence[bytes]) -> None:
+        if self._booked is None:
+            self._booked = _core.Writer(self._journal, PRODUCER, self._incarnation)
         seq = self._booked.append(payloads)
         self._booked.sync()
         if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):

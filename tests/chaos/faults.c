@@ -1,6 +1,7 @@
 /* A disk that fails on demand: preloaded into a process, it spoils calls on journal segments (*.seg) while a
  * control file named after the fault stands in the directory $TUIKE_FAULTS. With ".once" behind its name a
- * control file is removed by the first call it spoils. "full": nothing can be allocated; "short_write": a write
+ * control file is removed by the first call it spoils; where it has text, only calls on paths with that text in them
+ * are spoilt. "full": nothing can be allocated; "short_write": a write
  * is cut to half; "half_write": so it is, and the next one finds the disk full; "fdatasync" fails; "slow": it
  * does not end. Every write of records and every fdatasync is logged to $TUIKE_FAULTS/log. */
 #define _GNU_SOURCE
@@ -22,14 +23,26 @@ static int is_segment(int fd, char path[512]) {
     return strcmp(path + length - 4, ".seg") == 0;
 }
 
-static int fault(const char *name) {
-    char path[512];
+/* Whether a control file is there and means this path. */
+static int meant(const char *control, const char *path) {
+    char text[128];
+    int fd = open(control, O_RDONLY);
+    if (fd < 0) return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length < 0) return 0;
+    text[length] = 0;
+    return strstr(path, text) != NULL;
+}
+
+static int fault(const char *name, const char *path) {
+    char control[512];
     const char *dir = getenv("TUIKE_FAULTS");
     if (!dir) return 0;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (access(path, F_OK) == 0) return 1;
-    strncat(path, ".once", sizeof path - strlen(path) - 1);
-    return unlink(path) == 0;
+    snprintf(control, sizeof control, "%s/%s", dir, name);
+    if (meant(control, path)) return 1;
+    strncat(control, ".once", sizeof control - strlen(control) - 1);
+    return meant(control, path) && unlink(control) == 0;
 }
 
 static void note(const char *what, const char *path) {
@@ -44,8 +57,8 @@ static void note(const char *what, const char *path) {
 int fdatasync(int fd) {
     char path[512];
     if (!is_segment(fd, path)) return syscall(SYS_fdatasync, fd);
-    while (fault("slow")) usleep(10000);
-    int failed = fault("fdatasync");
+    while (fault("slow", path)) usleep(10000);
+    int failed = fault("fdatasync", path);
     note(failed ? "failed" : "synced", path);
     if (!failed) return syscall(SYS_fdatasync, fd);
     errno = EIO;
@@ -53,7 +66,7 @@ int fdatasync(int fd) {
 }
 
 int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
-    if (!fault("full")) return syscall(SYS_fallocate, fd, mode, offset, length);
+    if (!fault("full", "")) return syscall(SYS_fallocate, fd, mode, offset, length);
     errno = ENOSPC;
     return -1;
 }
@@ -71,8 +84,8 @@ ssize_t write(int fd, const void *bytes, size_t length) {
         }
         int records = *(const char *)bytes != 0; /* zeros are an allocation's */
         if (records) note("wrote", path);
-        fail_next = records && fault("half_write");
-        if (fail_next || fault("short_write")) length /= 2;
+        fail_next = records && fault("half_write", path);
+        if (fail_next || fault("short_write", path)) length /= 2;
     }
     return syscall(SYS_write, fd, bytes, length);
 }
@@ -80,7 +93,7 @@ ssize_t write(int fd, const void *bytes, size_t length) {
 /* A segment's second block cannot be read. */
 ssize_t pread64(int fd, void *bytes, size_t length, off64_t offset) {
     char path[512];
-    if (offset < 8192 && offset + (off64_t)length > 4096 && is_segment(fd, path) && fault("unreadable")) {
+    if (offset < 8192 && offset + (off64_t)length > 4096 && is_segment(fd, path) && fault("unreadable", path)) {
         if (offset >= 4096) {
             errno = EIO;
             return -1;

@@ -22,16 +22,6 @@ PATIENCE = 30.0
 DURABILITIES = ("process", "interval", "always")
 
 
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("shim") / "faults.so"
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler for the failing disk")
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / "faults.c"], check=True)
-    return library
-
-
 class Child:
     """A process with a writer, and the faults of its disk."""
 

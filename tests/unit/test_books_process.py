@@ -182,8 +182,8 @@ def forget(processor: Processor) -> None:
     processor._engine.dispose()
     processor.touches.close()
     for writer in (processor._booked, processor._edges._writer):
-        assert writer is not None
-        writer.close(0)
+        if writer is not None:
+            writer.close(0)
 
 
 @pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
