@@ -39,3 +39,9 @@ def differences(one: dict[str, list[tuple[Any, ...]]], other: dict[str, list[tup
                 "only second": sorted(right - left, key=repr)[:5],
             }
     return json.dumps(found, indent=1) if found else ""
+
+
+def outcomes(data: Path) -> dict[str, str]:
+    """What became of each order, claim and write: event id to status."""
+    with closing(sqlite3.connect(f"file:{data / 'books.sqlite'}?mode=ro", uri=True)) as connection:
+        return dict(connection.execute("SELECT event_id, status FROM outcomes"))

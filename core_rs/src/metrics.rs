@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -108,7 +108,9 @@ enum Slot {
 }
 
 /// Why a producer cannot record.
-const PROBLEMS: [&str; 4] = ["", "disk_full", "journal_failed", "no_registry"];
+const PROBLEMS: [&str; 5] = ["", "disk_full", "disk_slow", "disk_failed", "no_registry"];
+/// What a code that has no name stands for.
+const UNNAMED: usize = 3;
 /// A producer that has been silent for longer is taken for dead.
 const SILENT_MS: u64 = 5_000;
 
@@ -136,7 +138,10 @@ impl Metrics {
         fs::create_dir_all(directory)?;
         let path = directory.join(producer);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        file.set_len(BYTES as u64)?;
+        if file.metadata()?.len() < BYTES as u64 {
+            // written, so that it has its blocks: a hole in a mapped file kills the process when the disk is full
+            (&file).write_all(&[0; BYTES])?;
+        }
         let metrics = Metrics { page: MmapRaw::map_raw(&file)? };
         metrics.set(Slot::Magic, MAGIC);
         metrics.set(Slot::Process, u64::from(std::process::id()));
@@ -169,7 +174,7 @@ impl Metrics {
 
     /// A sign of life. `problem` is empty when a hit can be recorded.
     pub fn beat(&self, now_ms: u64, problem: &str, registry: u64, connections: u64, draining: bool) {
-        let code = PROBLEMS.iter().position(|p| *p == problem).unwrap_or(2);
+        let code = PROBLEMS.iter().position(|p| *p == problem).unwrap_or(UNNAMED);
         self.set(Slot::Problem, code as u64);
         self.set(Slot::Registry, registry);
         self.set(Slot::Connections, connections);
@@ -217,7 +222,7 @@ pub fn states(directory: &Path, now_ms: u64) -> io::Result<Vec<State>> {
             producer,
             process: get(Slot::Process),
             alive: now_ms.saturating_sub(get(Slot::Beat)) < SILENT_MS,
-            problem: PROBLEMS.get(get(Slot::Problem) as usize).copied().unwrap_or("journal_failed"),
+            problem: PROBLEMS.get(get(Slot::Problem) as usize).copied().unwrap_or(PROBLEMS[UNNAMED]),
             registry: get(Slot::Registry),
             connections: get(Slot::Connections),
             draining: get(Slot::Draining) != 0,

@@ -22,11 +22,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
 
 use crate::event::{DecodeError, Event, Id, Kind};
 
@@ -45,7 +46,7 @@ const WORKERS: usize = 1;
 /// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
 const MAX_KEY: usize = 1024;
 /// A path longer than this is cut to its newest touches.
-pub const MAX_PATH: usize = 10_000;
+pub const MAX_PATH: usize = 2_000;
 
 const DAY_MS: u64 = 86_400_000;
 const RECORD: u8 = 0;
@@ -109,6 +110,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// Whether there is no room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Error::Store(fjall::Error::Io(e) | fjall::Error::Storage(LsmError::Io(e))) => {
+                e.kind() == ErrorKind::StorageFull
+            }
+            _ => false,
+        }
+    }
+}
 
 impl From<fjall::Error> for Error {
     fn from(e: fjall::Error) -> Error {

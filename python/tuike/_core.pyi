@@ -175,7 +175,7 @@ class TouchStore:
     def path(
         self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
     ) -> list[dict[str, Any]]:
-        """Touches of a merchant in [since, until], ordered by time then event id; of more than 10,000 the newest.
+        """Touches of a merchant in [since, until], ordered by time then event id; of more than 2,000 the newest.
         The event's fields without address, prefix, agent, fingerprint and referrer."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""

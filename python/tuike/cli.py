@@ -14,7 +14,7 @@ import click
 
 from tuike import __version__, config
 from tuike.config import EdgeSettings, option
-from tuike.data import Data, DataError
+from tuike.data import Data, DataError, DiskFull
 
 FAULT = 1
 USAGE = 2
@@ -52,6 +52,8 @@ def main() -> None:
         stop(error.format_message(), error.exit_code)
     except click.Abort:
         stop("interrupted", FAULT)
+    except DiskFull as error:
+        stop(str(error), FAULT)
     except DataError as error:
         stop(str(error))
     except OSError as error:
@@ -99,7 +101,7 @@ def with_edge(command: Command) -> Command:
         ),
         option("--cross-site-cookies", is_flag=True, help="Cookies as SameSite=None; Partitioned (needs TLS)."),
         option("--affiliate-cookie", is_flag=True, help="Also set affiliate_track, readable by scripts."),
-        option("--segment-mib", type=click.IntRange(1, 1024), default=64, help="Largest journal segment, in MiB."),
+        option("--segment-mib", type=click.IntRange(2, 1024), default=64, help="Largest journal segment, in MiB."),
     ):
         command = add(command)
     return command
@@ -217,8 +219,9 @@ def demo(data: Path, edge_port: int, admin_port: int) -> None:
 @click.argument("kind", type=click.Choice(["promoters", "links", "clicks", "conversions"]))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_data
+@with_books
 @option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
-def import_(kind: str, file: Path, data: Path, strict: bool) -> None:
+def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) -> None:
     """Bring in what another tracker exported.
 
     FILE is CSV with a header, or NDJSON, also gzip. Its columns:
@@ -230,14 +233,19 @@ def import_(kind: str, file: Path, data: Path, strict: bool) -> None:
     conversions  time,pid,order_id,amount,currency?,status?,click_id?,visitor?,cust?,did?,aff?,coupon?
 
     Rows may be in any order. A bad row is named with its line and reason, the rest goes in. A run that
-    was killed is simply run again: no row goes in twice.
+    was killed is simply run again: no row of this file goes in twice. Rows are known by the file and
+    their line, so put mended rows into a file of their own.
     """
     from tuike.importing import run
+    from tuike.rows import FileError
 
-    result = run(Data.open(data, create=True), kind, file, strict=strict)
+    try:
+        result = run(Data.open(data, create=True), kind, file, strict=strict, max_levels=max_levels)
+    except FileError as error:
+        stop(str(error))
     for bad in result.bad:
         click.echo(f"{file}:{bad.line}: {bad.reason}", err=True)
-    click.echo(f"{result.taken} rows in, {result.before} were in before, {len(result.bad)} bad")
+    click.echo(f"{len(result.taken)} rows in, {len(result.before)} were in before, {len(result.bad)} bad")
     sys.exit(FAULT if result.bad else 0)
 
 

@@ -6,6 +6,7 @@ DATA/secret.sum           a hash of it: what was sealed under it is not opened, 
 DATA/admin.token          the first admin token, mode 0600
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
+DATA/import.lock          held by the one import
 DATA/books.sqlite         registry tables, money, reports
 DATA/touches/             the touch store
 DATA/journal/             what happened: <producer>/<incarnation>/
@@ -14,11 +15,15 @@ DATA/metrics/             counters of each producer
 DATA/run/                 unix sockets
 """
 
+import errno
 import fcntl
 import hashlib
 import hmac
 import os
 import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +42,10 @@ class DataError(Exception):
 
 class DataInUse(DataError):
     """Another process holds this lock of the data directory."""
+
+
+class DiskFull(DataError):
+    """There is no room on the data directory's disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,18 @@ class Data:
         return Path(f"/proc/self/fd/{os.open(self.run, os.O_PATH | os.O_CLOEXEC)}", path.name)
 
     def lock(self, name: str) -> "Lock":
-        """Takes `lock` (serve) or `processor.lock` for as long as the answer is open. Raises DataError."""
+        """Takes `lock` (serve), `processor.lock` or `import.lock` until the answer is closed. Raises DataInUse."""
         return Lock(self.root / name)
+
+    @contextmanager
+    def needing_room(self, mend: str) -> Iterator[None]:
+        """What fails in it because the disk is full ends as a DiskFull that says the mend."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_disk_full(error):
+                raise
+            raise DiskFull(f"{self.root}: the disk is full; {mend}") from error
 
 
 class Lock:
@@ -126,6 +145,17 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether this error, or one that led to it, is a full disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return True
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _create(root: Path) -> None:

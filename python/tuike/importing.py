@@ -4,26 +4,27 @@ A row's event id comes from the file's hash and the row's line, and the import's
 the hash, so a run that was killed finds what it has written and goes on behind it.
 """
 
-import csv
-import gzip
 import hashlib
 import ipaddress
 import json
 import re
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
+import msgspec
 
-from tuike import _core, rehearsal
-from tuike.data import Data
-from tuike.submission import Codes, Submission, catch_up
+from tuike import _core, rows
+from tuike.admin.inputs import LinkBody, PromoterBody
+from tuike.data import Data, DataError, DataInUse
+from tuike.rows import Row
+from tuike.submission import Codes, Submission
 
 CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEX_ID = re.compile(r"[0-9a-f]{32}")
@@ -33,12 +34,9 @@ OLDEST = 946_684_800_000
 """2000-01-01: a time before it is a mistake, and each day of hits costs the touch store a slice."""
 CHUNK = 1000
 """Events journaled with one write."""
-GZIP = b"\x1f\x8b"
-"""How a gzip file begins (RFC 1952, section 2.3.1), whatever its name."""
-READ_BYTES = 1 << 20
 STATUSES = ("pending", "approved", "rejected", "refunded")
+UNKNOWN_PARENT = "unknown_parent"
 
-Row = dict[str, str]
 Event = dict[str, Any]
 
 COLUMNS = {
@@ -79,137 +77,79 @@ class Bad:
 
 @dataclass(slots=True)
 class Result:
-    taken: int = 0
-    before: int = 0
+    """The lines of the rows that went in now, of those that had before, and of those that did not."""
+
+    taken: set[int] = field(default_factory=set)
+    before: set[int] = field(default_factory=set)
     bad: list[Bad] = field(default_factory=list)
+
+    def refuse(self, line: int, reason: str) -> None:
+        self.taken.discard(line)
+        self.before.discard(line)
+        self.bad.append(Bad(line, reason))
+
+    def refuse_all(self, refused: Iterable[tuple[int, str]], loops: Mapping[int, str]) -> None:
+        """What the books refuse; a promoter whose parent is not there may be part of a loop."""
+        for line, reason in refused:
+            self.refuse(line, loops.get(line, reason) if reason.startswith(UNKNOWN_PARENT) else reason)
 
 
 class RowError(ValueError):
     """Why a row cannot go in. Raised and caught in this module only."""
 
 
-def run(data: Data, kind: str, file: Path, *, strict: bool) -> Result:
-    """Imports a file and returns when all of it is applied, whether the instance is running or not."""
-    with file.open("rb") as raw:
-        digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    _check_whole(file)
-    catch_up(data)
-    maker = MAKERS[kind](data, digest)
+def run(data: Data, kind: str, file: Path, *, strict: bool = False, max_levels: int = 3) -> Result:
+    """Imports a file and returns when all of it is applied, whether the instance is running or not.
+
+    Raises FileError where the file as a whole is no such file."""
+    try:
+        lock = data.lock("import.lock")
+    except DataInUse as error:
+        raise DataError(f"{data.root}: another import is running; wait until it has ended") from error
+    with lock, data.needing_room("make room, then run the import again"):
+        rows.check(file)
+        with file.open("rb") as binary:
+            digest = hashlib.file_digest(binary, "sha256").hexdigest()
+        with Submission(data, f"import-{digest[:16]}", max_levels) as submission:
+            return _run(submission, MAKERS[kind](data, digest), kind, file, strict)
+
+
+def _run(submission: Submission, maker: "Maker", kind: str, file: Path, strict: bool) -> Result:
     result = Result()
-    with Submission(data, f"import-{digest[:16]}") as submission:
-        rows = _rows(file, kind, result)
-        events = _events(rows, maker, result)
-        if kind == "promoters":
-            events = iter(_parents_first(list(events)))
-        if strict:
-            events = iter(_all_or_nothing(data, kind, list(events), result))
-        if not (strict and result.bad):
-            before = _write(submission, events, result)
-            if not submission.closed:
-                submission.close()
-            with click.progressbar(length=submission.total, label="applying", file=sys.stderr) as bar:
-                submission.wait(bar.update)
-            for line, code in submission.refused():
-                result.bad.append(Bad(line, code))
-                if line in before:
-                    result.before -= 1
-                else:
-                    result.taken -= 1
+    read = rows.read(file, COLUMNS[kind], REQUIRED[kind], result.refuse)
+    events = _events(read, maker, result)
+    loops: dict[int, str] = {}
+    if kind == "promoters":
+        ordered, loops = _parents_first(list(events))
+        events = iter(ordered)
+    if strict:
+        whole = list(events)
+        events = iter(whole)
+        if kind != "clicks":
+            result.refuse_all(submission.rehearse(whole), loops)
+    if not (strict and result.bad):
+        _write(submission, events, result)
+        if not submission.closed:
+            submission.close()
+        with click.progressbar(length=submission.total, label="applying", file=sys.stderr) as bar:
+            submission.wait(bar.update)
+        result.refuse_all(submission.refused(), loops)
     result.bad.sort(key=lambda bad: bad.line)
     return result
 
 
-def _all_or_nothing(data: Data, kind: str, events: list[Event], result: Result) -> list[Event]:
-    """The events; what the books would refuse of them joins the bad rows before anything is written."""
-    if kind in ("promoters", "links"):
-        result.bad += [Bad(line, code) for line, code in rehearsal.refusals(data, events)]
-    return events
-
-
-def _write(submission: Submission, events: Iterator[Event], result: Result) -> frozenset[int]:
-    """Journals what an earlier run has not; the lines that one had."""
-    before = frozenset(submission.lines)
+def _write(submission: Submission, events: Iterator[Event], result: Result) -> None:
     chunk: list[Event] = []
     for event in events:
-        if event["line"] in before:
-            result.before += 1
+        if event["line"] in submission.lines:
+            result.before.add(event["line"])
             continue
         chunk.append(event)
-        result.taken += 1
+        result.taken.add(event["line"])
         if len(chunk) == CHUNK:
             submission.append(chunk)
             chunk = []
     submission.append(chunk)
-    return before
-
-
-# --- rows ------------------------------------------------------------------------------------------
-
-
-def _is_gzip(file: Path) -> bool:
-    with file.open("rb") as raw:
-        return raw.read(len(GZIP)) == GZIP
-
-
-def _check_whole(file: Path) -> None:
-    """Reads a gzip file to its end: half of one must not go in, since the whole is another file."""
-    if not _is_gzip(file):
-        return
-    try:
-        with gzip.open(file) as packed:
-            while packed.read(READ_BYTES):
-                pass
-    except (EOFError, OSError, zlib.error) as error:
-        raise click.UsageError(f"{file}: not a whole gzip file ({error}); copy it again") from error
-
-
-def _rows(file: Path, kind: str, result: Result) -> Iterator[tuple[int, Row]]:
-    """Line numbers and rows; what is no row at all is reported."""
-    opener: Callable[..., Any] = gzip.open if _is_gzip(file) else open
-    with opener(file, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
-        start = text.read(1)
-        text.seek(0)
-        reader = _ndjson(text, result) if start == "{" else _csv(text, kind, file, result)
-        for line, row in reader:
-            kept = {name: value.strip() for name, value in row.items() if value and value.strip()}
-            missing = [name for name in REQUIRED[kind] if name not in kept]
-            if missing:
-                result.bad.append(Bad(line, f"missing {missing[0]}"))
-            else:
-                yield line, kept
-
-
-def _csv(text: TextIO, kind: str, file: Path, result: Result) -> Iterator[tuple[int, Row]]:
-    reader = csv.DictReader(text)
-    missing = [name for name in REQUIRED[kind] if name not in (reader.fieldnames or ())]
-    if missing:
-        raise click.UsageError(
-            f"{file}: the header has no column {missing[0]!r}; {kind} need {', '.join(REQUIRED[kind])}"
-        )
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            result.bad.append(Bad(reader.reader.line_num, str(error)))
-            continue
-        if row is None:
-            return
-        yield reader.line_num, {name: row[name] for name in COLUMNS[kind] if isinstance(row.get(name), str)}
-
-
-def _ndjson(text: TextIO, result: Result) -> Iterator[tuple[int, Row]]:
-    for line, body in enumerate(text, 1):
-        if not body.strip():
-            continue
-        try:
-            row = json.loads(body, parse_float=str, parse_int=str)
-        except (ValueError, RecursionError) as error:
-            result.bad.append(Bad(line, f"no JSON: {error}"))
-            continue
-        if not isinstance(row, dict) or not all(isinstance(v, str | None) for v in row.values()):
-            result.bad.append(Bad(line, "not a flat JSON object"))
-            continue
-        yield line, {name: value for name, value in row.items() if value is not None}
 
 
 def _events(rows: Iterable[tuple[int, Row]], maker: "Maker", result: Result) -> Iterator[Event]:
@@ -217,18 +157,23 @@ def _events(rows: Iterable[tuple[int, Row]], maker: "Maker", result: Result) -> 
         try:
             event = maker.event(row)
         except RowError as error:
-            result.bad.append(Bad(line, str(error)))
+            result.refuse(line, str(error))
             continue
         event |= {"line": line, "id": maker.event_id(line, event["at"]), "source": "import"}
         yield event
 
 
-def _parents_first(events: list[Event]) -> list[Event]:
-    """Promoters so that each comes after its parent; of a loop, the books refuse the first."""
+def _parents_first(events: list[Event]) -> tuple[list[Event], dict[int, str]]:
+    """Promoters so that each comes after its parent, and the lines of those that are above themselves.
+
+    The books refuse all of a loop: whichever comes first, its parent is not there."""
     promoter = {event["line"]: json.loads(event["body"])["data"] for event in events}
-    named = {promoter[event["line"]]["id"]: event for event in events}
+    named: dict[str, Event] = {}
+    for event in events:
+        named.setdefault(promoter[event["line"]]["id"], event)
     placed: set[int] = set()
     ordered: list[Event] = []
+    loops: dict[int, str] = {}
     for event in events:
         way: list[Event] = []
         step: Event | None = event
@@ -236,14 +181,18 @@ def _parents_first(events: list[Event]) -> list[Event]:
             placed.add(step["line"])  # at once, so that a loop ends here
             way.append(step)
             step = named.get(promoter[step["line"]].get("parent", ""))
+        if step in way:
+            loop = way[way.index(step) :]
+            names = " below ".join(promoter[one["line"]]["id"] for one in [*loop, loop[0]])
+            loops.update((one["line"], f"loop: {names}") for one in loop)
         ordered += reversed(way)
-    return ordered
+    return ordered, loops
 
 
 # --- events ----------------------------------------------------------------------------------------
 
 
-class Maker:
+class Maker(ABC):
     """Turns rows of one kind into events."""
 
     def __init__(self, data: Data, digest: str) -> None:
@@ -256,8 +205,9 @@ class Maker:
         tail = hashlib.sha256(self.digest + line.to_bytes(8, "big")).digest()[:10]
         return (at.to_bytes(6, "big") + tail).hex()
 
+    @abstractmethod
     def event(self, row: Row) -> Event:
-        raise NotImplementedError
+        """A row's event, but for its line and id. Raises RowError."""
 
     def instant(self, text: str) -> int:
         at = parse_instant(text)
@@ -275,9 +225,14 @@ class Promoters(Maker):
         data = {"id": code(row, "id"), "name": row["name"], "kind": row.get("kind", "member")}
         if "parent" in row:
             data["parent"] = code(row, "parent")
-        return self.write("promoter.create", data)
+        return self.write("promoter.create", data, PromoterBody)
 
-    def write(self, op: str, data: Event) -> Event:
+    def write(self, op: str, data: Event, shape: type[msgspec.Struct]) -> Event:
+        """A write of the registry, of the shape that the admin API takes."""
+        try:
+            msgspec.convert(data, shape)
+        except msgspec.ValidationError as error:
+            raise RowError(str(error)) from error
         body = {"op": op, "data": data, "actor": "import", "idem": None, "fingerprint": None}
         return {"kind": "registry", "at": self.now, "body": json.dumps(body).encode()}
 
@@ -285,8 +240,8 @@ class Promoters(Maker):
 class Links(Promoters):
     def event(self, row: Row) -> Event:
         data = {"code": code(row, "code"), "promoter": code(row, "promoter"), "product": code(row, "product")}
-        data |= {name: limited(row, name) for name in ("url", "channel") if name in row}
-        return self.write("link.create", data)
+        data |= {name: row[name] for name in ("url", "channel") if name in row}
+        return self.write("link.create", data, LinkBody)
 
 
 class Hits(Maker):

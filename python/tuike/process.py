@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -29,6 +30,8 @@ from tuike.touch_server import TouchServer
 PRODUCER = "books"
 READ_LIMIT = 20_000
 BOOK_LIMIT = 2_000
+# booked records that are journalled with one sync, bytes: orders with long paths add up
+JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
 # between steps: gathers hits into fewer transactions, and leaves the cores to the edge
 REST_AFTER_WORK_S = 0.010
@@ -59,7 +62,6 @@ class Processor:
         self._journal = str(data.journal)
         self._backlog = Backlog()
         self._edges = EdgeRegistry(data.registry, data.secret, random)
-        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
         with self._engine.begin() as connection:
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
@@ -67,6 +69,8 @@ class Processor:
             self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
             self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
             self._edges.begin(connection, self._bookkeeper.number, now())
+        # the last that can fail: a start that does, again and again, leaves no segment each time
+        self._booked = _core.Writer(self._journal, PRODUCER, int.from_bytes(random(8)), durability="interval")
         self._follower = _core.Follower(self._journal)
         self.more = False
         self.watermark = 0
@@ -153,14 +157,20 @@ class Processor:
 
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()
-        seq = self._booked.append(
-            [
-                _core.encode_event(
-                    {"kind": "booked", "at": record.at, "received": now, "body": msgspec.json.encode(record)}
-                )
-                for record in booked
-            ]
-        )
+        payloads: list[bytes] = []
+        size = 0
+        for record in booked:
+            body = msgspec.json.encode(record)
+            payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
+            size += len(body)
+            if size >= JOURNAL_BYTES:
+                self._write_booked(payloads)
+                payloads, size = [], 0
+        if payloads:
+            self._write_booked(payloads)
+
+    def _write_booked(self, payloads: Sequence[bytes]) -> None:
+        seq = self._booked.append(payloads)
         self._booked.sync()
         if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):
             raise TimeoutError(f"the books' journal was not synced in {SYNC_TIMEOUT_S:.0f} s")
@@ -200,14 +210,14 @@ def run_processor(data: Data, *, max_levels: int = 3) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
-    processor = Processor(data, max_levels=max_levels)
-    try:
-        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
-            control.say_ready()
-            _watch_supervisor(stop)
-            processor.run(stop)
-    finally:
-        processor.close()
+    with (
+        data.needing_room("make room, and what waits is processed"),
+        closing(Processor(data, max_levels=max_levels)) as processor,
+        TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+    ):
+        control.say_ready()
+        _watch_supervisor(stop)
+        processor.run(stop)
 
 
 def _watch_supervisor(stop: threading.Event) -> None:

@@ -7,21 +7,27 @@ found again, so that running a command twice brings nothing in twice.
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import OperationalError
 
 from tuike import _core
+from tuike.books.backlog import Backlog
+from tuike.books.bookkeeper import Bookkeeper
 from tuike.data import Data, DataError, DataInUse
 from tuike.process import Processor
 from tuike.stores import engine, position, schema
 
 POLL = 0.02
 """Seconds between looks at what the running processor has applied."""
+LOOK = 3.0
+"""Seconds between looks whether it still runs."""
 SYNC_TIMEOUT = 60.0
 LOOKUP = 500
 """Ids asked for with one query."""
@@ -31,26 +37,14 @@ KNOWN_CODES = 1 << 20
 Event = dict[str, Any]
 
 
-def catch_up(data: Data) -> None:
-    """Where no processor runs, runs one until nothing waits: then there are tables, today's key and all that was
-    journaled. Where one runs, it sees to that."""
-    try:
-        processor = Processor(data)
-    except DataInUse:
-        return
-    try:
-        while processor.step() or processor.waiting:
-            pass
-    finally:
-        processor.close()
-
-
 class Submission:
     """One run of one producer. Use it as a context: its journal is closed at the end."""
 
-    def __init__(self, data: Data, producer: str) -> None:
+    def __init__(self, data: Data, producer: str, max_levels: int = 3) -> None:
+        """`max_levels` is for where no processor runs, and this one books."""
         self._data = data
         self._producer = producer
+        self._max_levels = max_levels
         self._ids: dict[str, int] = {}
         self._writer: _core.Writer | None = None
         self._appended = 0
@@ -60,6 +54,8 @@ class Submission:
         for _, path in self._incarnations():
             for _, payload in _core.JournalReader(path):
                 self._note(_core.decode_event(payload))
+        # from the start: it makes the tables and the daily keys, where there are none yet
+        self._processor = self._take_over()
 
     def _incarnations(self) -> list[tuple[int, str]]:
         found = _core.incarnations(str(self._data.journal))
@@ -108,22 +104,37 @@ class Submission:
 
     def _progress(self) -> Iterator[int]:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
-        try:
-            processor = Processor(self._data)
-        except DataInUse:  # the instance runs, and its processor applies them
-            processor = None
         books = engine.reader(self._data.books)
+        looked, alone = time.monotonic(), False
         try:
             while True:
-                if processor is not None:
-                    processor.step()
+                if self._processor is not None:
+                    self._processor.step()
                 else:
                     time.sleep(POLL)
+                    if time.monotonic() - looked >= LOOK:
+                        # alone at two looks: an instance that only starts again is given its time
+                        looked, before, alone = time.monotonic(), alone, self._is_alone()
+                        self._processor = self._take_over() if alone and before else None
                 yield self._applied(books)
         finally:
             books.dispose()
-            if processor is not None:
-                processor.close()
+
+    def _is_alone(self) -> bool:
+        """Whether neither an instance nor a processor by itself runs on the data directory."""
+        try:
+            for name in ("lock", "processor.lock"):
+                self._data.lock(name).close()
+        except DataInUse:
+            return False
+        return True
+
+    def _take_over(self) -> Processor | None:
+        """The processor's part, where nobody else has it, nor an instance that would start its own again."""
+        try:
+            return Processor(self._data, max_levels=self._max_levels) if self._is_alone() else None
+        except DataInUse:
+            return None
 
     def _applied(self, books: Engine) -> int:
         try:
@@ -134,20 +145,32 @@ class Submission:
         return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation, _ in self._incarnations())
 
     def refused(self) -> list[tuple[int, str]]:
-        """Lines that the books set aside, with the code; call it after `wait`."""
-        found = []
-        ids = list(self._ids)
-        outcomes = schema.outcomes.c
-        with engine.reader(self._data.books).connect() as connection:
-            for start in range(0, len(ids), LOOKUP):
-                chunk = ids[start : start + LOOKUP]
-                query = select(outcomes.event_id, outcomes.code, outcomes.result)
-                for row in connection.execute(
-                    query.where(outcomes.event_id.in_(chunk), outcomes.status == "set_aside")
-                ):
-                    detail = json.loads(row.result).get("detail", "")
-                    found.append((self._ids[row.event_id], f"{row.code}: {detail}" if detail else row.code))
-        return found
+        """Lines that the books set aside, with the reason; call it after `wait`."""
+        books = engine.reader(self._data.books)
+        try:
+            with books.connect() as connection:
+                return _set_aside(connection, self._ids)
+        finally:
+            books.dispose()
+
+    def rehearse(self, events: Sequence[Event]) -> list[tuple[int, str]]:
+        """Lines that the books would set aside as they stand now. Nothing is journaled or applied."""
+        backlog = Backlog()
+        received = time.time_ns() // 1_000_000
+        whole = [*events, {"kind": "close", "id": secrets.token_hex(16)}]
+        backlog.add((0, seq, self._producer, event | {"received": received}) for seq, event in enumerate(whole, 1))
+        with TemporaryDirectory(dir=self._data.run) as directory:
+            books = engine.copy(self._data.books, Path(directory) / "books.sqlite")
+            try:
+                with books.begin() as connection:
+                    keeper = Bookkeeper(connection, _NoTouches(), lambda booked: None, self._max_levels)
+                    while len(backlog):
+                        registry, orders = backlog.take_registry(LOOKUP), backlog.take_orders(received + 1, LOOKUP)
+                        keeper.apply(connection, registry, orders)
+                        backlog.applied([*registry, *orders])
+                    return _set_aside(connection, {event["id"]: event["line"] for event in events})
+            finally:
+                books.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +178,33 @@ class Submission:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        # what has not been waited for stays as a killed run would leave it
+        self._writer = None
+        if self._processor is not None:
+            self._processor.close()
+
+
+class _NoTouches:
+    """Whether the books take an order does not depend on who is credited with it."""
+
+    def click(self, id: str) -> None:
+        return None
+
+    def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
+        return []
+
+
+def _set_aside(connection: Connection, lines: Mapping[str, int]) -> list[tuple[int, str]]:
+    """Of the events whose lines are given by their ids, those that the books set aside, with the reason."""
+    found = []
+    ids = list(lines)
+    outcomes = schema.outcomes.c
+    query = select(outcomes.event_id, outcomes.code, outcomes.result).where(outcomes.status == "set_aside")
+    for start in range(0, len(ids), LOOKUP):
+        for row in connection.execute(query.where(outcomes.event_id.in_(ids[start : start + LOOKUP]))):
+            detail = json.loads(row.result).get("detail", "")
+            found.append((lines[row.event_id], f"{row.code}: {detail}" if detail else row.code))
+    return found
 
 
 class Codes:

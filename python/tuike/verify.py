@@ -226,10 +226,12 @@ def _check_journal(connection: Connection, root: str) -> str:
     read: dict[int, int] = {}
     answered = 0
     for batch in _batches(root, {}, folded):
+        _check_sound(batch)
         read.update(batch.upto)
         counted.update(_outcomes(batch))
         answered += _check_answers(connection, batch, booked)
     for batch in _batches(root, folded, booked):
+        _check_sound(batch)
         answered += _check_answers(connection, batch, booked)
     for incarnation, seq in folded.items():
         if read.get(incarnation, 0) < seq:
@@ -254,6 +256,12 @@ def _batches(root: str, after: Mapping[int, int], upto: Mapping[int, int] | None
         yield batch
         read.update(batch.upto)
         more = batch.more
+
+
+def _check_sound(batch: _core.Batch) -> None:
+    """No record of it has been damaged, not even since it was applied."""
+    for producer, incarnation, offset, length in batch.damage:
+        raise _Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
 
 
 def _outcomes(batch: _core.Batch) -> Counter[tuple[str, str]]:

@@ -139,8 +139,9 @@ async def test_a_promoter_sees_that_promoter_and_the_teams_totals_alone(admin: A
     assert (await admin.get("/v1/promoters/bob/balance", token=bob))["items"][0]["pending"] == "3.00"
     assert (await admin.get("/v1/ledger/accounts/promoter:bob:pending", token=bob))["items"][0]["balance"] == "3.00"
     conversion = await admin.get(f"/v1/conversions/{ids['ann']}", token=bob)
-    assert [credit["promoter"] for credit in conversion["credits"]] == ["bob"]
+    assert [(credit["promoter"], credit["via"]) for credit in conversion["credits"]] == [("bob", "")]
     assert (conversion["others"], "platform" in conversion) == (1, False)
+    assert (await admin.get(f"/v1/conversions/{ids['ann']}", token=ann))["credits"][0]["via"] == "ann"
     assert [item["id"] for item in (await admin.get("/v1/conversions", token=ann))["items"]] == [ids["ann"]]
     assert (await admin.get(f"/v1/clicks/{ids['ann click']}", token=ann))["promoter"] == "ann"
     report = await admin.get("/v1/reports/summary?group_by=promoter", token=ann)

@@ -8,6 +8,7 @@ import pytest
 from admin_support import LEVELS, PUBLIC_URL, TEN_PERCENT, Admin, Json, product, serving
 
 from tuike import _core
+from tuike.admin.pages import encode_cursor
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
 
@@ -119,6 +120,9 @@ async def test_a_malformed_request_is_told_what_is_wrong(admin: Admin) -> None:
         assert await refused(admin, "GET", f"/v1/merchants?{query}") == (400, "bad_parameter")
     for cursor in ("x", "IiIi", "%00", "MTI"):  # MTI: a number, where ids are text
         assert await refused(admin, "GET", f"/v1/merchants?cursor={cursor}") == (400, "bad_cursor")
+    for number in (2**63, -1):
+        cursor = encode_cursor(number)
+        assert await refused(admin, "GET", f"/v1/conversions?cursor={cursor}") == (400, "bad_cursor")
 
 
 async def test_a_list_comes_in_pages(admin: Admin) -> None:

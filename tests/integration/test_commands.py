@@ -398,7 +398,7 @@ def test_gzip_is_known_by_its_bytes_and_half_of_one_is_refused(run: Any, demo: N
     (tmp_path / "half.csv.gz").write_bytes(packed.getvalue()[:-9])
     (tmp_path / "named-otherwise.csv").write_bytes(packed.getvalue())
     half = run("import", "clicks", "half.csv.gz")
-    assert (half.code, half.err.count("\n")) == (2, 1) and "not a whole gzip file" in half.err
+    assert (half.code, half.err.count("\n")) == (2, 1) and "damaged gzip" in half.err
     done = run("import", "clicks", "named-otherwise.csv")
     assert (done.code, done.out) == (0, "50 rows in, 0 were in before, 0 bad\n")
 
@@ -421,7 +421,7 @@ def test_a_file_without_its_columns_is_refused(run: Any, demo: None, tmp_path: P
         (tmp_path / "rows.csv").write_text(text)
         done = run("import", "clicks", "rows.csv")
         assert (done.code, done.err.count("\n")) == (2, 1)
-        assert "clicks need time, aff, pid" in done.err
+        assert "it needs time, aff, pid" in done.err
 
 
 def test_an_import_brings_up_an_instance_that_has_never_run(run: Any, tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ PROMOTER = {"id": "ann", "name": "Ann"}
 LINK = {"promoter": "ann", "product": "tea"}
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
 def read(kind: type[inputs.Input], body: Any) -> dict[str, Any]:
     return inputs.data(inputs.read(json.dumps(body).encode(), kind))
 
@@ -80,6 +84,11 @@ def test_a_patch_of_attribution_names_only_what_it_changes() -> None:
         (inputs.PromoterBody, PROMOTER | {"tax": {"scheme": "flat", "percent": "100.5"}}, "percent"),
         (inputs.PromoterBody, PROMOTER | {"kind": "king"}, "$.kind"),
         (inputs.LinkBody, LINK | {"expires": "2027-01-01T00:00:00"}, "$.expires"),
+        (inputs.LinkBody, LINK | {"expires": "0001-01-01T00:00:00+14:00"}, "0001-01-01"),
+        (inputs.LinkBody, LINK | {"expires": "9999-12-31T23:59:59-14:00"}, "9999-12-31"),
+        (inputs.LinkBody, LINK | {"expires": "1969-12-31T23:59:59Z"}, "1969-12-31"),
+        (inputs.ProductBody, PRODUCT | {"commission": {"tiers": nested(inputs.MAX_RULE_DEPTH)}}, "deep"),
+        (inputs.ProductPatch, {"commission": {"tiers": nested(900)}}, "deep"),
         (inputs.TokenBody, {"role": "root"}, "$.role"),
         (inputs.TokenBody, {"role": "merchant:"}, "$.role"),
         (inputs.RefundBody, {"reason": "r", "amount": "-1"}, "$.amount"),
@@ -93,10 +102,10 @@ def test_a_refusal_names_what_is_wrong(kind: type[inputs.Input], body: Any, name
     assert named in refused.value.detail
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"name": "\\ud800"}'])
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"name": "\\ud800"}', b'{"commission": {"x": ' + 100_000 * b"["])
 def test_what_is_no_json_is_said_to_be_none(raw: bytes) -> None:
     with pytest.raises(Problem) as refused:
-        inputs.read(raw, inputs.MerchantBody)
+        inputs.read(raw, inputs.ProductBody)
     assert refused.value.code == "bad_json"
 
 

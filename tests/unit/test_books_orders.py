@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from books_kit import (
     ALICE_CLICK,
@@ -17,10 +18,14 @@ from books_kit import (
 )
 from sqlalchemy import select
 
+from tuike.books.candidates import MAX_OTHERS, MAX_TOUCHES
+from tuike.books.orders import MAX_REFUNDS
 from tuike.books.records import conversion_id
 from tuike.stores import schema
 
 ORDER = conversion_id("shop", "o1", "tea")
+MAX_AMOUNT = 10**15 - 1
+MAX_EVENT = 1 << 20  # what the journal takes
 
 
 @pytest.fixture
@@ -214,6 +219,28 @@ def test_a_partial_refund_needs_a_name_and_a_whole_one_does_not(books: Books) ->
     assert (books.transfers(), books.balances()) == (["accrue:1", "refund"], {})
 
 
+def test_a_refund_in_another_currency_is_set_aside(books: Books) -> None:
+    """A postback without a currency is in the merchant's own: 50 of an order in yen are not 5,000 of them."""
+    books.order(click=ALICE_CLICK, currency="JPY", amount=100)
+    assert books.order(status="refunded", amount=5_000, refund_id="r1")["code"] == "amount_conflict"
+    assert (books.conversion()["refunded"], books.conversion()["status"]) == (0, "approved")
+    assert books.order(status="refunded", amount=50, currency="JPY", refund_id="r1")["status"] == "applied"
+    assert books.order(status="refunded", amount=None, refund_id="r2")["status"] == "applied"
+    assert books.conversion()["status"] == "refunded"
+
+
+def test_an_order_is_refunded_in_so_many_parts_and_then_whole(books: Books) -> None:
+    books.order(click=ALICE_CLICK)
+    refunds = [{"status": "refunded", "amount": 1, "refund_id": f"r{n}"} for n in range(MAX_REFUNDS)]
+    sales = {"merchant": "shop", "pid": "tea", "oid": "o1", "currency": "CNY", "source": "postback"}
+    books.apply(orders=[books.item("order", **sales | refund) for refund in refunds])
+    assert books.conversion()["refunded"] == MAX_REFUNDS
+    assert books.order(status="refunded", amount=1, refund_id="one more")["code"] == "too_many_refunds"
+    assert books.order(status="refunded", amount=1, refund_id="r0")["code"] == ""
+    assert books.order(status="refunded", amount=None)["code"] == ""
+    assert (books.conversion()["status"], books.balances()) == ("refunded", {})
+
+
 def test_partial_refunds_are_taken_in_any_order_of_their_stamps(books: Books) -> None:
     books.order(click=ALICE_CLICK, stamp=10)
     books.order(status="refunded", amount=1_000, refund_id="r2", stamp=30)
@@ -305,6 +332,43 @@ def test_touches_of_one_promoter_close_together_are_one_the_latest(tmp_path: Pat
     books.order(visitor=VISITOR)
     assert [c["why"] for c in books.conversion()["evidence"]["candidates"]] == ["collapsed", "", ""]
     assert [share[::3] for share in books.shares()] == [("alice", 500), ("bob", 500), ("", 0)]
+
+
+def test_of_too_many_touches_the_first_and_the_newest_count(tmp_path: Path) -> None:
+    books = Books(tmp_path)
+    books.shop(attribution={"model": "position", "collapse_minutes": 0})
+    clicks = MAX_TOUCHES + 3
+    books.touches.add(touch("carol", NOW - clicks), *(touch("bob", NOW - n) for n in range(1, clicks)))
+    books.touches.add(touch("alice", NOW), *(touch("bob", NOW - DAY - n, embedded=True) for n in range(MAX_OTHERS)))
+    books.order(visitor=VISITOR)
+    candidates = books.conversion()["evidence"]["candidates"]
+    counted = [c for c in candidates if not c["why"]]
+    assert (len(counted), counted[0]["promoter"], counted[-1]["promoter"]) == (MAX_TOUCHES, "carol", "alice")
+    assert [c["why"] for c in candidates if c["why"]][-4:] == ["too_many_touches"] * 4
+    assert len(candidates) == MAX_TOUCHES + MAX_OTHERS
+    assert [share[::3] for share in books.shares()] == [("carol", 400), ("bob", 200), ("alice", 400), ("", 0)]
+
+
+def test_the_longest_evidence_fits_into_an_event(books: Books) -> None:
+    """Whatever a visitor did before the order: the books must be able to write down what they decided."""
+    books.ask("product.update", id="tea", attribution={"model": "linear", "collapse_minutes": 0})
+    ids = [f"{n:064d}" for n in range(MAX_TOUCHES)]
+    for parent, id in zip([None, None, None, *ids], ids, strict=False):
+        books.ask("promoter.create", id=id, name="P", parent=parent)
+    text = "\x01" * 512
+    labels = {"channel": text} | {f"sub{n}": text for n in range(1, 6)}
+    books.touches.add(*(touch(id, NOW - n, **labels) for n, id in enumerate(ids)))
+    for n in range(2_000):
+        books.touches.add(touch(text, NOW - DAY - n, counted=False, reason="unknown_promoter", **labels))
+    texts = {"oid": text, "cust": text, "did": text, "coupon": text}
+    books.order(visitor=VISITOR, amount=MAX_AMOUNT, **texts)
+    refunds = [{"status": "refunded", "amount": 1, "refund_id": f"{n}{text}"[:512]} for n in range(MAX_REFUNDS)]
+    sales = {"merchant": "shop", "pid": "tea", "oid": text, "currency": "CNY", "source": "postback"}
+    books.apply(orders=[books.item("order", **sales | refund) for refund in refunds])
+    books.decide("conversion.refund", conversion_id("shop", text, "tea"), reason=text)
+    whole = books.journal[-1]
+    assert whole.standing is not None and len(whole.standing.shares) > 2 * MAX_TOUCHES
+    assert max(len(msgspec.json.encode(booked)) for booked in books.journal) < MAX_EVENT - 1_000
 
 
 def test_several_credited_promoters_share_the_pool_by_weight(tmp_path: Path) -> None:

@@ -220,6 +220,17 @@ def test_a_processor_killed_anywhere_books_once(
     proved(data)
 
 
+def test_a_batch_that_is_journalled_in_parts_is_booked_whole(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "JOURNAL_BYTES", 1)
+    edge.append(*shop(data), click(), *(order(f"o{n}") for n in range(5)))
+    edge.close()
+    settle(data)
+    assert balances(data)["promoter:alice:pending"] == 5_000
+    proved(data)
+
+
 def test_a_second_processor_is_refused(data: Data) -> None:
     processor = Processor(data)
     with pytest.raises(DataError, match=r"processor\.lock: another tuike"):

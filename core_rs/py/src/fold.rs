@@ -12,7 +12,7 @@ use tuike_core::event::{Event, Id, unhex};
 use tuike_core::touches::{self, Key, Touch};
 use tuike_core::{fold, sketch};
 
-use crate::journal::{self, fields};
+use crate::journal::{self, ENOSPC, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
 pub struct Follower(Mutex<fold::Follower>);
@@ -125,8 +125,16 @@ impl TouchStore {
         py.detach(|| {
             let mut store = lock(&self.0)?;
             let store = store.as_mut().ok_or_else(|| PyValueError::new_err("the touch store is closed"))?;
-            f(store).map_err(|e| PyOSError::new_err(e.to_string()))
+            f(store).map_err(store_error)
         })
+    }
+}
+
+fn store_error(error: touches::Error) -> PyErr {
+    if error.is_disk_full() {
+        PyOSError::new_err((ENOSPC, error.to_string()))
+    } else {
+        PyOSError::new_err(error.to_string())
     }
 }
 
@@ -135,7 +143,7 @@ impl TouchStore {
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> PyResult<TouchStore> {
         let open = || touches::TouchStore::open(Path::new(&path));
-        let store = py.detach(open).map_err(|e| PyOSError::new_err(format!("{}: {e}", path.display())))?;
+        let store = py.detach(open).map_err(store_error)?;
         Ok(TouchStore(Mutex::new(Some(store))))
     }
 
@@ -179,7 +187,7 @@ impl TouchStore {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| match lock(&self.0)?.take() {
-            Some(store) => store.persist(true).map_err(|e| PyOSError::new_err(e.to_string())),
+            Some(store) => store.persist(true).map_err(store_error),
             None => Ok(()),
         })
     }

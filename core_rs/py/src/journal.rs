@@ -12,8 +12,9 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyMapping, PyString};
 use tuike_core::event::{Event, Id, Kind, MAX_EVENT, Value, hex, unhex};
 use tuike_core::journal::{self, AppendError, Batch, Durability, Error, Next, Reader};
 
-/// Linux' number for it: a `JournalFull` is an `OSError`, and these have one.
-const ENOSPC: i32 = 28;
+/// Linux' numbers for a full and for a failing disk: an `OSError` has one.
+pub const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
 
 create_exception!(tuike._core, JournalFull, PyOSError, "There is no room for this event; nothing of it was written.");
 
@@ -146,7 +147,9 @@ impl Writer {
             }
             batch.push_payload(payload);
         }
-        let full = |AppendError::Full { reason }| JournalFull::new_err((ENOSPC, reason));
+        let full = |AppendError::Full { reason }| {
+            JournalFull::new_err((if reason == "disk_full" { ENOSPC } else { EIO }, reason))
+        };
         self.with(py, |writer| writer.append(&mut batch))?.map_err(full)
     }
 

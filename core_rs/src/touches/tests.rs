@@ -82,7 +82,7 @@ fn a_long_path_is_cut_to_its_newest_touches() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = TouchStore::open(dir.path()).unwrap();
     let last = MAX_PATH as u64 + 20;
-    store.put((0..=last).map(|n| click(n, n * DAY_MS / 5_000, 1))).unwrap();
+    store.put((0..=last).map(|n| click(n, n * DAY_MS / 1_000, 1))).unwrap();
     let path = ids(&store.path(Key::Visitor(id(1)), "m", 0, u64::MAX).unwrap());
     assert_eq!(path.len(), MAX_PATH);
     assert_eq!((path[0].1, path[MAX_PATH - 1].1), (id(21), id(last)));

@@ -155,7 +155,8 @@ class Links(Answer):
 
 
 class Credit(Answer):
-    """`via` is the promoter whose touch counted, `weight` that promoter's part of the order."""
+    """`via` is the promoter whose touch counted, `weight` that promoter's part of the order.
+    Promoters see `via` only where it is themselves; otherwise it is empty."""
 
     promoter: str
     level: int

@@ -76,12 +76,14 @@ def _shares(connection: Connection, ids: Sequence[str]) -> dict[str, list[RowMap
 
 
 def _view(row: RowMapping, lines: Sequence[RowMapping], only: str) -> Body:
-    """A promoter sees the own credits, and of others how many there are."""
+    """A promoter sees the own credits, and of others how many there are: `via` names nobody else either."""
     if not only:
         return views.conversion(row, lines)
     own = [line for line in lines if line["promoter"] == only]
     body = views.conversion(row, own)
     del body["platform"]
+    for credit in body["credits"]:
+        credit["via"] = only if credit["via"] == only else ""
     return body | {"others": sum(1 for line in lines if line["promoter"] not in ("", only))}
 
 

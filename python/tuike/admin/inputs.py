@@ -23,8 +23,11 @@ MAX_DAYS = 3_650
 MAX_COOKIE_DAYS = 30
 MIN_HALF_LIFE_DAYS = 1 / 24
 
+MAX_RULE_DEPTH = 8
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+LAST_INSTANT = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 
 # `$` alone would let a line feed at the end pass.
 Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}(?!\n)$")]
@@ -52,7 +55,11 @@ T = TypeVar("T")
 
 
 def milliseconds(instant: datetime) -> int:
-    return (instant - EPOCH) // MILLISECOND
+    """Problem `bad_body` outside of what can be stored, and shown again in UTC."""
+    ms = (instant - EPOCH) // MILLISECOND
+    if not 0 <= ms <= LAST_INSTANT:
+        raise Problem("bad_body", f"the instant {instant.isoformat()} is not in the years 1970 to 9999 of UTC")
+    return ms
 
 
 class Input(Struct, forbid_unknown_fields=True):
@@ -152,6 +159,9 @@ class ProductBody(Input):
     attribution: Attribution = field(default_factory=Attribution)
     fraud: Fraud = field(default_factory=Fraud)
 
+    def __post_init__(self) -> None:
+        _check_depth(self.commission)
+
 
 class ProductPatch(Input):
     """`commission` begins a new version of the rule, at `effective_from` or now."""
@@ -173,6 +183,8 @@ class ProductPatch(Input):
     def __post_init__(self) -> None:
         if self.effective_from is not UNSET and self.commission is UNSET:
             raise ValueError("`effective_from` says when a new `commission` begins, and there is none")
+        if self.commission is not UNSET:
+            _check_depth(self.commission)
 
 
 class Tax(Input):
@@ -279,6 +291,8 @@ def read(raw: bytes, kind: type[T]) -> T:
         raise Problem("bad_body", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("bad_json", str(error)) from error
+    except RecursionError as error:
+        raise Problem("bad_json", "it is nested too deeply") from error
 
 
 def data(body: Input) -> dict[str, Any]:
@@ -292,6 +306,14 @@ def check_timezone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"`{name}` is no time zone of the IANA database") from error
+
+
+def _check_depth(rule: Any, depth: int = 1) -> None:
+    """The rule is the books' to judge, and they write it as JSON: what they could not write must not get there."""
+    if depth > MAX_RULE_DEPTH:
+        raise ValueError(f"`commission` is nested more than {MAX_RULE_DEPTH} deep")
+    for inner in rule.values() if isinstance(rule, dict) else rule if isinstance(rule, list) else ():
+        _check_depth(inner, depth + 1)
 
 
 def _check_currency(code: str) -> None:

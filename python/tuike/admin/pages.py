@@ -16,6 +16,8 @@ from tuike.admin.problems import Problem
 Body = dict[str, Any]
 Key = int | str
 
+MAX_NUMBER = 2**63 - 1  # of a column
+
 
 def encode_cursor(key: Key) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
@@ -24,9 +26,12 @@ def encode_cursor(key: Key) -> str:
 def decode_cursor(cursor: str, kind: type[Key]) -> Key:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.urlsafe_b64decode(padded.encode()), type=kind)
-    except (binascii.Error, msgspec.DecodeError, UnicodeEncodeError) as error:
+        key = msgspec.json.decode(base64.urlsafe_b64decode(padded.encode()), type=kind)
+    except (binascii.Error, msgspec.DecodeError, UnicodeError) as error:
         raise Problem("bad_cursor", "`cursor` is not a `next` of this list") from error
+    if isinstance(key, int) and not 0 <= key <= MAX_NUMBER:
+        raise Problem("bad_cursor", "`cursor` is not a `next` of this list")
+    return key
 
 
 def fetch(

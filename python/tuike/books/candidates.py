@@ -13,6 +13,10 @@ HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 FINGERPRINT_MS = DAY_MS
 HALF_LIFE_MIN_MS = HOUR_MS
+# An order's evidence is one event of the journal, however long its path: so many touches count, and so many
+# others are shown with their reasons.
+MAX_TOUCHES = 320
+MAX_OTHERS = 64
 
 Found = Literal["", "click", "visitor", "cust", "did", "fingerprint", "aff"]
 Hit = Mapping[str, Any]
@@ -28,7 +32,8 @@ class Touches(Protocol):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A touch that was looked at. It counts where `why` is empty."""
+    """A touch that was looked at. It counts where `why` is empty. Of an `Attribution`, only the top one keeps its
+    channel and labels."""
 
     id: str
     at: int
@@ -42,7 +47,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Attribution(msgspec.Struct, frozen=True):
-    """Every candidate in the order of (time, event id), and by what they were found."""
+    """The candidates in the order of (time, event id), and by what they were found."""
 
     found_by: Found
     candidates: tuple[Candidate, ...]
@@ -74,8 +79,8 @@ def attribute(
         judged = _judge(hits, order.at, settings, promoters)
         seen.update((candidate.id, candidate) for candidate in judged)
         if any(not candidate.why for candidate in judged):
-            return Attribution(found_by, _in_order(_weighted(_in_order(seen.values()), settings)))
-    return Attribution("", _in_order(seen.values()))
+            return _evidence(found_by, _weighted(_limited(_in_order(seen.values())), settings))
+    return _evidence("", _in_order(seen.values()))
 
 
 def _paths(
@@ -114,8 +119,29 @@ def _order_of(hit: Hit) -> tuple[int, str]:
     return hit["at"], hit["id"]
 
 
-def _in_order(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    return tuple(sorted(candidates, key=lambda candidate: (candidate.at, candidate.id)))
+def _in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: (candidate.at, candidate.id))
+
+
+def _limited(candidates: list[Candidate]) -> list[Candidate]:
+    """Of more than `MAX_TOUCHES` that count, the first and the newest still do."""
+    counted = [place for place, candidate in enumerate(candidates) if not candidate.why]
+    for place in counted[1 : 1 - MAX_TOUCHES]:
+        candidates[place] = msgspec.structs.replace(candidates[place], why="too_many_touches")
+    return candidates
+
+
+def _evidence(found_by: Found, candidates: Sequence[Candidate]) -> Attribution:
+    """What is kept of the candidates: all that count, and the newest of the others."""
+    others = [place for place, candidate in enumerate(candidates) if candidate.why]
+    left_out = set(others[:-MAX_OTHERS])
+    kept = [candidate for place, candidate in enumerate(candidates) if place not in left_out]
+    top = Attribution(found_by, tuple(kept)).top
+    bare = [
+        candidate if candidate is top else msgspec.structs.replace(candidate, channel="", labels=())
+        for candidate in kept
+    ]
+    return Attribution(found_by, tuple(bare))
 
 
 def _judge(

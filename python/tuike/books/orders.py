@@ -14,6 +14,8 @@ from tuike.books.state import Product, Registry
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
 MAX_CLAIMS = 16
+# Parts in which an order can be refunded before the rest has to be: each stands in its evidence.
+MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
 FINAL = ("rejected", "refunded")
@@ -109,6 +111,10 @@ class Orders:
             return self._book(message, conversion)
         conversion = standing.conversion
         if status == "refunded" and conversion.status in ("approved", "refunded"):
+            if message.amount is not None and message.currency not in ("", conversion.currency):
+                return Outcome.refused(
+                    "amount_conflict", f"the refund is in {message.currency}, the order in {conversion.currency}"
+                )
             return self._refund(standing, message.amount, message.refund_id, message.stamp)
         stamp = max(message.stamp, conversion.stamp)
         if message.stamp and message.stamp < stamp:
@@ -243,13 +249,16 @@ class Orders:
         """Refunds all that is left, or a part that has a name; a repeat changes nothing."""
         conversion = standing.conversion
         refunds: dict[str, int] = conversion.evidence.get("refunds", {})
+        step = booking.refund_step(refund_id)
         whole = conversion.amount or 0
         asked = whole - conversion.refunded if amount is None else amount
         entire = amount is None or (amount >= whole and not conversion.refunded)
-        if refund_id in refunds or (conversion.status == "refunded" and not refund_id):
+        if step in refunds or (conversion.status == "refunded" and not refund_id):
             return booking.keep(standing)
         if not entire and not refund_id:
-            return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id")
+            return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id (here: an Idempotency-Key)")
+        if not entire and len(refunds) >= MAX_REFUNDS:
+            return Outcome.refused("too_many_refunds", f"after {MAX_REFUNDS} parts only the rest can be refunded")
         room = whole - conversion.refunded
         if conversion.status == "refunded" or (not entire and not whole):
             return Outcome.refused("over_refund", "there is nothing left to refund")
@@ -259,10 +268,10 @@ class Orders:
         effect = booking.reverse(
             standing,
             refunded,
-            booking.refund_step(refund_id),
+            step,
             status,
             stamp=max(stamp, conversion.stamp) if status == "refunded" else conversion.stamp,
-            evidence=conversion.evidence | {"refunds": refunds | {refund_id: taken}},
+            evidence=conversion.evidence | {"refunds": refunds | {step: taken}},
         )
         return replace(effect, code="over_refund") if asked > taken else effect
 

@@ -5,6 +5,7 @@ begins it: the writer's takes the write lock at once (BEGIN IMMEDIATE), a reader
 """
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def reader(path: Path) -> Engine:
         connect_args={"check_same_thread": False},
     )
     return _prepare(engine, (*SHARED_PRAGMAS, *READER_PRAGMAS), "BEGIN")
+
+
+def copy(path: Path, to: Path) -> Engine:
+    """The writer's engine of a copy of the database as it stands now; it may be written to meanwhile."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+    return writer(to)
 
 
 def _prepare(engine: Engine, pragmas: tuple[str, ...], begin: str) -> Engine:

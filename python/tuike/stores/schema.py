@@ -259,7 +259,7 @@ conversions = Table(
     Column("source", String(16), nullable=False),
     Column("event_id", HEX_ID, nullable=False),  # the message that made it
     Column("evidence", Text, nullable=False),  # JSON: what the decision was taken from
-    UniqueConstraint("merchant", "order_id", "product"),
+    UniqueConstraint("order_id", "merchant", "product"),  # found by the order id, with or without its merchant
 )
 
 shares = Table(

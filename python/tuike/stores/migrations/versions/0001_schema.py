@@ -250,7 +250,7 @@ def _conversions() -> None:
         sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("merchant", "order_id", "product"),
+        sa.UniqueConstraint("order_id", "merchant", "product"),
         sa.UniqueConstraint("number"),
     )
     op.create_table(
