@@ -86,11 +86,16 @@ def _defaults(command: click.Command, keys: Mapping[str, Any], known: set[str]) 
         return {name: _defaults(below, keys, known) for name, below in command.commands.items()}
     options = {option.name: option for option in command.params if isinstance(option, click.Option) and option.name}
     known.update(options)
-    return {
-        name: [keys[name]] if option.multiple and isinstance(keys[name], str) else keys[name]
-        for name, option in options.items()
-        if name in keys
-    }
+    return {name: _given(option, keys[name]) for name, option in options.items() if name in keys}
+
+
+def _given(option: click.Option, value: Any) -> str | list[str]:
+    """A value of the file as if it had been typed; click then says of it what it would say there."""
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise click.UsageError(f"{option.opts[0].removeprefix('--')} in the settings file has to be one value")
+    texts = [str(one) for one in values]
+    return texts if option.multiple else texts[0]
 
 
 def available_cores() -> int:
