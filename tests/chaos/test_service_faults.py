@@ -19,7 +19,7 @@ from instance import Instance, signed, tuike, until
 from load import acknowledged, begin, finish, prove, shop
 
 TRIES = 5
-BEHIND = 5000
+BEHIND = 3000
 """Hits that a processor is behind."""
 SETTLED = 1.5
 """Seconds after which a quiet instance has long booked an order."""

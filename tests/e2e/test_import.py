@@ -19,8 +19,8 @@ from books import books, differences
 from instance import Instance, running, tuike, until
 from tuike.data import Data
 
-KILLS = 4
-ROWS = 10_000
+KILLS = 3
+ROWS = 5_000
 SEED = 20251123
 
 
