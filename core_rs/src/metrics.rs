@@ -283,11 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn a_page_has_no_hole_that_a_full_disk_could_not_fill() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir().unwrap();
+        let _page = Metrics::open(directory.path(), "edge-0").unwrap();
+        let file = fs::metadata(directory.path().join("edge-0")).unwrap();
+        assert!(file.blocks() * 512 >= BYTES as u64);
+    }
+
+    #[test]
     fn a_silent_producer_is_not_alive_and_a_problem_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let page = Metrics::open(directory.path(), "edge-0").unwrap();
-        page.beat(10_000, "disk_full", 42, 7, false);
         let at = |now| states(directory.path(), now).unwrap().remove(0);
+        for problem in PROBLEMS {
+            page.beat(10_000, problem, 42, 7, false);
+            assert_eq!(at(10_100).problem, problem);
+        }
+        page.beat(10_000, "disk_full", 42, 7, false);
         let state = at(10_100);
         assert_eq!((state.alive, state.problem, state.registry, state.connections), (true, "disk_full", 42, 7));
         assert!(!at(20_000).alive);
