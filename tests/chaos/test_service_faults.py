@@ -47,11 +47,19 @@ def failures(faults: Path) -> set[str]:
     return set(re.findall(r"^failed .*/journal/([^/]+)/", (faults / "log").read_text(), re.M))
 
 
+def fail_once(faults: Path, part: str) -> None:
+    """Fails the next sync of a file whose path holds `part`. The control file appears whole: an empty one, as it is
+    for a moment while it is written, would fail and be used up by anybody's sync."""
+    draft = faults / "draft"
+    draft.write_text(part)
+    draft.rename(faults / "fdatasync.once")
+
+
 def test_one_failed_sync_of_a_worker_loses_and_doubles_nothing(failing: tuple[Instance, Path], tmp_path: Path) -> None:
     instance, faults = failing
     clients = begin(instance)
     for producer in ("edge-0", "edge-1", "books"):
-        (faults / "fdatasync.once").write_text(f"/{producer}/")
+        fail_once(faults, f"/{producer}/")
         until(lambda producer=producer: producer in failures(faults), f"a failed sync of {producer}")
         before = acknowledged(clients)
         until(lambda before=before: acknowledged(clients) > before + 200, "the load to run on")
