@@ -145,10 +145,13 @@ class Processor:
         """Gives the bookkeeper what is due; how many messages that was."""
         registry = self._backlog.take_registry(BOOK_LIMIT)
         orders = self._backlog.take_orders(watermark, BOOK_LIMIT)
-        if not registry and not orders:
+        steps = self._bookkeeper.has_steps(now)
+        if not registry and not orders and not steps:
             return 0
         with self._engine.begin() as connection:
             changed = self._bookkeeper.apply(connection, registry, orders)
+            if steps:
+                self._bookkeeper.step(connection, now)
             self._backlog.applied([*registry, *orders])
             books = position.advance(connection, self._books, self._backlog.upto(self._read))
             hits = position.advance(connection, self._hits, self._read)
@@ -156,7 +159,7 @@ class Processor:
         if registry:
             # also where edges need not hear of it: whoever wrote waits for them to say this number
             self._edges.append(changed or [READY], self._bookkeeper.number, now)
-        return max(len(registry), len(orders))
+        return max(len(registry), len(orders), steps)
 
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()

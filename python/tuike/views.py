@@ -20,7 +20,7 @@ def instant(ms: int) -> str:
 
 
 def merchant(row: Row) -> Body:
-    names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "status")
+    names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
     return {name: row[name] for name in names} | {"created": instant(row["created"])}
 
 
@@ -82,6 +82,16 @@ def token(row: Row) -> Body:
         "role": f"{row['role']}:{row['subject']}" if row["subject"] else row["role"],
         "expires": None if row["expires"] is None else instant(row["expires"]),
         "revoked": bool(row["revoked"]),
+        "created": instant(row["created"]),
+    }
+
+
+def settlement(row: Row) -> Body:
+    return {
+        "id": row["id"],
+        "as_of": instant(row["as_of"]),
+        "status": row["status"],
+        "released": row["released"],
         "created": instant(row["created"]),
     }
 

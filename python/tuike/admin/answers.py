@@ -39,6 +39,7 @@ class Merchant(Answer):
     timezone: str
     settlement: str
     refund_days: int
+    release_when: inputs.ReleaseWhen
     status: Status
     created: str
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
 from tuike.admin.routes import Answer, Body, Call, Route
-from tuike.stores.schema import conversions, shares
+from tuike.stores.schema import accounts, conversions, entries, shares, transfers
 
 
 async def get(call: Call) -> Body:
@@ -37,7 +37,7 @@ def _get(connection: Connection, id: str, actor: Actor) -> Body:
     if row is None:
         raise not_found(f"conversion {id}")
     auth.check_subject(actor.merchant_only(), row["merchant"], "conversion of merchant")
-    lines = _shares(connection, [id]).get(id, [])
+    lines = _shares(connection, [row["number"]]).get(row["number"], [])
     promoter = actor.promoter_only()
     if promoter and all(line["promoter"] != promoter for line in lines):
         raise not_found(f"conversion {id}")
@@ -57,19 +57,28 @@ def _page(connection: Connection, query: queries.Conversions, actor: Actor) -> B
         if value:
             statement = statement.where(column == value)
     if promoter:
-        theirs = select(shares.c.conversion).where(shares.c.promoter == promoter)
-        statement = statement.where(conversions.c.id.in_(theirs))
+        statement = statement.where(conversions.c.number.in_(_of_promoter(promoter)))
     rows, following = pages.fetch(
         connection, statement, conversions.c.number, cursor=query.cursor, limit=query.limit, newest_first=True
     )
-    lines = _shares(connection, [row["id"] for row in rows])
+    lines = _shares(connection, [row["number"] for row in rows])
     only = actor.promoter_only()
-    return {"items": [_view(row, lines.get(row["id"], []), only) for row in rows], "next": following}
+    return {"items": [_view(row, lines.get(row["number"], []), only) for row in rows], "next": following}
 
 
-def _shares(connection: Connection, ids: Sequence[str]) -> dict[str, list[RowMapping]]:
-    found: dict[str, list[RowMapping]] = {}
-    statement = select(shares).where(shares.c.conversion.in_(ids)).order_by(shares.c.conversion, shares.c.position)
+def _of_promoter(promoter: str) -> Select[tuple[int]]:
+    """Numbers of the orders that have ever paid the promoter: the ledger's index by account knows them."""
+    return (
+        select(transfers.c.conversion)
+        .join(entries, entries.c.transfer == transfers.c.number)
+        .join(accounts, accounts.c.id == entries.c.account)
+        .where(accounts.c.name == f"promoter:{promoter}:pending")
+    )
+
+
+def _shares(connection: Connection, numbers: Sequence[int]) -> dict[int, list[RowMapping]]:
+    found: dict[int, list[RowMapping]] = {}
+    statement = select(shares).where(shares.c.conversion.in_(numbers)).order_by(shares.c.conversion, shares.c.position)
     for row in connection.execute(statement).mappings():
         found.setdefault(row["conversion"], []).append(row)
     return found

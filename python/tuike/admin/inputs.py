@@ -42,6 +42,7 @@ MaybeUrl = Annotated[str, Meta(pattern=rf"^({HTTP_URL})?(?!\n)$", max_length=MAX
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}(?!\n)$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217")]
 Settlement = Annotated[str, Meta(pattern=r"^(T\+[0-9]{1,3}|weekly|monthly)(?!\n)$")]
+ReleaseWhen = Literal["approved", "funded"]
 Days = Annotated[int, Meta(ge=0, le=MAX_DAYS)]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?(?!\n)$", description="decimal, in major units")]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
@@ -73,6 +74,7 @@ class MerchantBody(Input):
     timezone: str = "UTC"
     settlement: Settlement = "T+1"
     refund_days: Days = 0
+    release_when: ReleaseWhen = "approved"
 
     def __post_init__(self) -> None:
         _check_currency(self.currency)
@@ -84,6 +86,7 @@ class MerchantPatch(Input):
     timezone: str | UnsetType = UNSET
     settlement: Settlement | UnsetType = UNSET
     refund_days: Days | UnsetType = UNSET
+    release_when: ReleaseWhen | UnsetType = UNSET
     status: Literal["active", "paused"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from tuike.admin import answers, auth, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
 from tuike.admin.routes import Body, Call, Route
-from tuike.stores.schema import accounts, entries, transfers
+from tuike.stores.schema import accounts, conversions, entries, transfers
 
 
 async def page(call: Call) -> Body:
@@ -24,9 +24,11 @@ async def account(call: Call) -> Body:
 
 
 def _page(connection: Connection, query: queries.Transfers) -> Body:
-    statement = select(transfers)
+    statement = select(transfers, conversions.c.id.label("order")).outerjoin(
+        conversions, conversions.c.number == transfers.c.conversion
+    )
     if query.conversion:
-        statement = statement.where(transfers.c.conversion == query.conversion)
+        statement = statement.where(conversions.c.id == query.conversion)
     if query.account:
         on_account = (
             select(entries.c.transfer)
@@ -51,9 +53,9 @@ def _view(row: RowMapping, lines: list[RowMapping]) -> Body:
     currency = row["currency"]
     return {
         "number": row["number"],
-        "id": row["id"],
+        "id": f"{row['order']}:{row['step']}" if row["order"] else row["step"],
         "kind": row["kind"],
-        "conversion": row["conversion"] or None,
+        "conversion": row["order"],
         "currency": currency,
         "entries": [
             {"account": line["name"], "amount": _core.format_amount(line["amount"], currency)} for line in lines

@@ -9,12 +9,19 @@ from sqlalchemy.dialects.sqlite import insert
 
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
+from tuike.books.booking import Desk, Place
 from tuike.books.candidates import Touches
+from tuike.books.days import Days
 from tuike.books.ledger import Ledger
-from tuike.books.orders import Orders
+from tuike.books.orders import Orders, Target
+from tuike.books.payments import Payments
 from tuike.books.posting import idempotency_key, post
-from tuike.books.records import Booked, Conversion, Message, Outcome, Request, Share, Standing
+from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
+from tuike.books.settlement import Settlements
+from tuike.books.standings import orders_of
 from tuike.books.state import Registry
+from tuike.books.totals import Totals
+from tuike.books.waiting import WaitingRefunds
 from tuike.data import DataError
 from tuike.stores import schema
 
@@ -30,9 +37,14 @@ class Bookkeeper:
     def __init__(self, connection: Connection, touches: Touches, journal: Journal, max_levels: int) -> None:
         """`journal` makes booked records durable before it returns; chains are cut at `max_levels`."""
         self.registry = Registry.load(connection, max_levels)
-        self._orders = Orders(self.registry, touches)
-        self._ledger = Ledger(connection)
+        self._desk = Desk(connection, self.registry, Ledger(connection), Totals())
+        self._orders = Orders(self._desk, touches)
+        self._settlements = Settlements(self._desk)
+        self._payments = Payments(self._desk, self._settlements)
+        self._waiting = WaitingRefunds(connection)
+        self._days = Days(connection)
         self._journal = journal
+        self._unposted: list[Booked] = []
         kept = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == NUMBER_KEY))
         self.number = int(kept or 0)
 
@@ -41,85 +53,175 @@ class Bookkeeper:
 
         What has an outcome already is passed over: it was applied, and only the position was behind.
         """
+        self._desk.begin(connection)
         done = self._done(connection, [*registry, *orders])
         answered: dict[str, tuple[str, Outcome]] = {}
-        booked, changed = self._apply_registry(connection, registry, done, answered)
-        booked += self._apply_orders(connection, orders, done, answered)
-        if booked:
-            self._journal([record.journalled for record in booked])
-            self._post(connection, booked)
+        changed = self._apply_registry(connection, registry, done, answered)
+        self._apply_orders(connection, orders, done, answered)
+        self._flush(connection)
         return changed
+
+    def has_steps(self, now: int) -> bool:
+        """Whether there is something to do at `now` that no message asks for."""
+        return self._settlements.running or self._waiting.due(now) or self._days.due(now)
+
+    def step(self, connection: Connection, now: int) -> None:
+        """Does some of it: refunds that waited in vain, the end of a day, a part of the running settlement."""
+        self._desk.begin(connection)
+        for event, outcome in self._waiting.expired(now):
+            self._book(Booked(self.number + 1, event, "expire", now, outcome, again=True))
+        self._flush(connection)
+        if (closed := self._days.closed(connection, now)) is not None:
+            self._book(Booked(self.number + 1, "", "day", now, effect=Effect(day=closed)))
+            self._flush(connection)
+        if self._settlements.running:
+            event, effect, ended = self._settlements.step(self.number + 1)
+            self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
+            self._flush(connection)
+
+    def _book(self, record: Booked) -> None:
+        self.number = record.number
+        self._unposted.append(record)
+
+    def _flush(self, connection: Connection) -> None:
+        """Journals and posts what is booked: nothing that was decided is unwritten then."""
+        if self._unposted:
+            self._journal([record.journalled for record in self._unposted])
+            self._post(connection, self._unposted)
+            self._unposted = []
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
+        self._desk.begin(connection)
         missing = {record.number: record for record in booked if record.number > self.number}
         for number in sorted(missing):
             record = missing[number]
             if record.kind != "registry":
-                self._post(connection, [record])
+                self.repeat(connection, record)
                 continue
             item = backlog.registry_write(record.event)
             if item is None:
                 raise DataError(f"the journal lacks registry write {record.event}, which the books have applied")
             self.number = number - 1
-            applied, _ = self._apply_registry(connection, [item], set(), {})
-            self._post(connection, applied)
+            self._apply_registry(connection, [item], set(), {})
+            self._post(connection, self._unposted)
+            self._unposted = []
+
+    def repeat(self, connection: Connection, record: Booked) -> None:
+        """Posts a record of the journal as it stands there: it was decided before."""
+        self._take(record.effect)
+        if record.again:
+            self._waiting.forget(record.event)
+        self._post(connection, [record])
+        self._settlements.resume(connection)
+        self._days.resume(connection)
 
     def _post(self, connection: Connection, booked: Sequence[Booked]) -> None:
-        post(connection, self._ledger, booked)
+        post(connection, self._desk.ledger, booked)
         self.number = booked[-1].number
         row = {"key": NUMBER_KEY, "value": str(self.number)}
         connection.execute(insert(schema.meta).on_conflict_do_update(index_elements=["key"], set_=row), row)
 
     def _apply_registry(
         self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
-    ) -> tuple[list[Booked], list[dict[str, Any]]]:
-        booked: list[Booked] = []
+    ) -> list[dict[str, Any]]:
         changed: list[dict[str, Any]] = []
         for item in items:
             message = item.message
             if message.id in done:
                 continue
             done.add(message.id)
-            self.number += 1
             request = msgspec.json.decode(message.body, type=Request)
             outcome = self._answered_before(connection, request, answered)
             target = ""
             if outcome is None:
-                change = writes.apply(connection, self.registry, message, request, self.number)
+                change = writes.apply(connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
             _remember(answered, request, outcome)
-            booked.append(
-                Booked(self.number, message.id, "registry", message.received, outcome, request=request, target=target)
+            self._book(
+                Booked(
+                    self.number + 1,
+                    message.id,
+                    "registry",
+                    message.received,
+                    outcome,
+                    request=request,
+                    target=target,
+                )
             )
-        return booked, changed
+        return changed
 
     def _apply_orders(
         self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
-    ) -> list[Booked]:
+    ) -> None:
         fresh: list[tuple[Message, Request | None]] = []
         for item in items:
             if item.message.id not in done:
                 done.add(item.message.id)
                 decision = item.message.kind == "decision"
                 fresh.append((item.message, msgspec.json.decode(item.message.body, type=Request) if decision else None))
-        targets = [
-            Outcome.applied() if message.kind == "close" else self._orders.target(message, request)
-            for message, request in fresh
-        ]
-        standings = self._standings(
-            connection, {target.conversion for target in targets if not isinstance(target, Outcome)}
-        )
-        booked = []
+        targets = [self._target(message, request) for message, request in fresh]
+        standings = orders_of(connection, {target.conversion for target in targets if isinstance(target, Target)})
         for (message, request), target in zip(fresh, targets, strict=True):
-            self.number += 1
-            outcome = None if request is None else self._answered_before(connection, request, answered)
-            record = self._orders.decide(self.number, message, request, outcome or target, standings)
-            if request is not None and record.outcome is not None:
-                _remember(answered, request, record.outcome)
-            booked.append(record)
-        return booked
+            before = None if request is None else self._answered_before(connection, request, answered)
+            if target is None and before is None:
+                assert request is not None
+                # payments are few, and judged by what is written
+                self._flush(connection)
+                outcome = self._pay(connection, message, request)
+            else:
+                outcome = self._decide(message, request, before or target, standings)
+            if request is not None:
+                _remember(answered, request, outcome)
+
+    def _target(self, message: Message, request: Request | None) -> Target | Outcome | None:
+        """The order that a message is about; None for a decision about none."""
+        if message.kind == "close":
+            return Outcome.applied()
+        if request is not None and not request.op.startswith("conversion."):
+            return None
+        return self._orders.target(message, request)
+
+    def _pay(self, connection: Connection, message: Message, request: Request) -> Outcome:
+        place = Place(self.number + 1, message.received)
+        outcome, effect, named = self._payments.decide(place, message.id, request)
+        self._take(effect)
+        self._book(Booked(place.number, message.id, "decision", message.received, outcome, effect, request, named))
+        self._flush(connection)
+        self._settlements.resume(connection)
+        return outcome
+
+    def _decide(
+        self,
+        message: Message,
+        request: Request | None,
+        target: Target | Outcome | None,
+        standings: dict[str, Standing],
+        *,
+        again: bool = False,
+    ) -> Outcome:
+        """Decides what a message means for its order, and for refunds that waited for it."""
+        assert target is not None
+        number = self.number + 1
+        outcome, effect = self._orders.decide(number, message, request, target, standings)
+        self._take(effect)
+        named = ""
+        if request is not None and effect is not None and isinstance(target, Target):
+            named = f"conversion:{target.conversion}"
+        self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
+        if isinstance(target, Target) and target.conversion in standings:
+            for waits in self._waiting.pop(target.conversion):
+                self._decide(waits.message, None, target, standings, again=True)
+        return outcome
+
+    def _take(self, effect: Effect | None) -> None:
+        """What is decided counts for the next decision."""
+        if effect is not None:
+            self._desk.ledger.move(effect.transfers)
+            self._desk.totals.take(effect)
+            if effect.waiting is not None:
+                self._waiting.add(effect.waiting)
 
     def _done(self, connection: Connection, items: Sequence[Item]) -> set[str]:
         column = schema.outcomes.c.event_id
@@ -128,26 +230,6 @@ class Bookkeeper:
         for start in range(0, len(ids), IDS_PER_SELECT):
             done.update(connection.scalars(select(column).where(column.in_(ids[start : start + IDS_PER_SELECT]))))
         return done
-
-    def _standings(self, connection: Connection, ids: set[str]) -> dict[str, Standing]:
-        """The orders with these ids that there are."""
-        conversions, shares = schema.conversions, schema.shares
-        standings: dict[str, Standing] = {}
-        wanted = sorted(ids)
-        for start in range(0, len(wanted), IDS_PER_SELECT):
-            chunk = wanted[start : start + IDS_PER_SELECT]
-            lines: dict[str, list[Share]] = {}
-            for row in connection.execute(
-                select(shares).where(shares.c.conversion.in_(chunk)).order_by(shares.c.conversion, shares.c.position)
-            ):
-                lines.setdefault(row.conversion, []).append(
-                    Share(row.promoter, row.level, row.via, row.weight, row.original, row.amount)
-                )
-            for mapping in connection.execute(select(conversions).where(conversions.c.id.in_(chunk))).mappings():
-                evidence = msgspec.json.decode(mapping["evidence"])
-                conversion = Conversion(**{**mapping, "evidence": evidence})
-                standings[conversion.id] = Standing(conversion, tuple(lines.get(conversion.id, ())))
-        return standings
 
     def _answered_before(
         self, connection: Connection, request: Request, answered: dict[str, tuple[str, Outcome]]

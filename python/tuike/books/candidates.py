@@ -7,6 +7,7 @@ import msgspec
 
 from tuike import _core
 from tuike.books.records import Message
+from tuike.books.state import Product, Registry
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -51,6 +52,7 @@ class Attribution(msgspec.Struct, frozen=True):
 
     found_by: Found
     candidates: tuple[Candidate, ...]
+    bound: str = ""
 
     @property
     def counted(self) -> list[Candidate]:
@@ -70,13 +72,12 @@ class Attribution(msgspec.Struct, frozen=True):
         return list(sums.items())
 
 
-def attribute(
-    order: Message, merchant: str, settings: Mapping[str, Any], touches: Touches, promoters: Mapping[str, str]
-) -> Attribution:
-    """Goes through the order's identifiers until one finds a touch that counts. `promoters` maps ids to statuses."""
+def attribute(order: Message, product: Product, registry: Registry, touches: Touches) -> Attribution:
+    """Goes through the order's identifiers until one finds a touch that counts."""
+    merchant, settings = product.merchant, product.attribution
     seen: dict[str, Candidate] = {}
     for found_by, hits in _paths(order, merchant, settings, touches):
-        judged = _judge(hits, order.at, settings, promoters)
+        judged = _judge(hits, order.at, settings, registry)
         seen.update((candidate.id, candidate) for candidate in judged)
         if any(not candidate.why for candidate in judged):
             return _evidence(found_by, _weighted(_limited(_in_order(seen.values())), settings))
@@ -144,10 +145,8 @@ def _evidence(found_by: Found, candidates: Sequence[Candidate]) -> Attribution:
     return Attribution(found_by, tuple(bare))
 
 
-def _judge(
-    hits: Sequence[Hit], instant: int, settings: Mapping[str, Any], promoters: Mapping[str, str]
-) -> list[Candidate]:
-    judged = [_candidate(hit, _verdict(hit, promoters)) for hit in hits]
+def _judge(hits: Sequence[Hit], instant: int, settings: Mapping[str, Any], registry: Registry) -> list[Candidate]:
+    judged = [_candidate(hit, _verdict(hit, registry)) for hit in hits]
     clicked = any(not candidate.why and candidate.kind != "view" for candidate in judged)
     view_since = instant - int(settings["view_window_hours"] * HOUR_MS)
     for place, candidate in enumerate(judged):
@@ -163,16 +162,16 @@ def _judge(
     return _collapsed(judged, int(settings["collapse_minutes"] * MINUTE_MS))
 
 
-def _verdict(hit: Hit, promoters: Mapping[str, str]) -> str:
+def _verdict(hit: Hit, registry: Registry) -> str:
     """Why a hit is no touch, or empty."""
     if not hit.get("counted"):
         return hit.get("reason") or "not_counted"
     if hit.get("embedded"):
         return "embedded"
-    status = promoters.get(hit.get("aff", ""))
-    if status is None:
+    promoter = hit.get("aff", "")
+    if promoter not in registry.promoters:
         return "unknown_promoter"
-    return "blocked_promoter" if status == "blocked" else ""
+    return "blocked_promoter" if registry.blocked(promoter) else ""
 
 
 def _candidate(hit: Hit, why: str) -> Candidate:

@@ -4,7 +4,7 @@ from typing import Any
 
 Body = dict[str, Any]
 
-MERCHANT: Body = {"timezone": "UTC", "settlement": "T+1", "refund_days": 0}
+MERCHANT: Body = {"timezone": "UTC", "settlement": "T+1", "refund_days": 0, "release_when": "approved"}
 ATTRIBUTION: Body = {
     "model": "last",
     "window_days": 30,

@@ -1,16 +1,17 @@
 """Decides what an order, a claim or a decision means for the books (money.md, section 2). Posts nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from tuike import _core, views
 from tuike.books import booking
-from tuike.books.booking import Effect
+from tuike.books.booking import Desk, Place
 from tuike.books.candidates import Touches, attribute
-from tuike.books.records import Booked, Conversion, Message, Outcome, Request, Standing, conversion_id
-from tuike.books.state import Product, Registry
+from tuike.books.records import Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
+from tuike.books.state import Product
+from tuike.books.totals import day_of
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
 MAX_CLAIMS = 16
@@ -19,9 +20,11 @@ MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
 FINAL = ("rejected", "refunded")
-IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "aff")
+IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "coupon", "aff")
 
 Verdict = Outcome | Effect
+
+OLDER = Outcome.refused("older_status", "a later status of this order is applied already")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class Target:
 class Orders:
     """The bookkeeper's judgement. `orders` given to `decide` holds all orders that the batch is about."""
 
-    def __init__(self, registry: Registry, touches: Touches) -> None:
-        self._registry = registry
+    def __init__(self, desk: Desk, touches: Touches) -> None:
+        self._desk = desk
+        self._registry = desk.registry
         self._touches = touches
 
     def target(self, message: Message, request: Request | None) -> Target | Outcome:
@@ -65,71 +69,64 @@ class Orders:
         request: Request | None,
         target: Target | Outcome,
         orders: dict[str, Standing],
-    ) -> Booked:
-        """The whole effect of one message under the books' `number`; `orders` is brought up to date."""
+    ) -> tuple[Outcome, Effect | None]:
+        """What becomes of one message under the books' `number`; `orders` is brought up to date."""
+        place = Place(number, message.received)
         standing = None if isinstance(target, Outcome) else orders.get(target.conversion)
         effect: Effect | None = None
         if isinstance(target, Outcome):
             outcome = target
         elif request is not None:
-            outcome, effect = self._decision(request, standing)
+            outcome, effect = self._decision(place, request, standing)
         elif message.kind == "claim":
-            outcome, effect = _answered(target, self._claim(number, message, target, standing))
+            outcome, effect = _answered(target, self._claim(place, message, target, standing))
         else:
-            outcome, effect = _answered(target, self._order(number, message, target, standing))
+            outcome, effect = _answered(target, self._order(place, message, target, standing))
         if message.merchant:
             # so that the merchant's own token may see it, set aside or not
             outcome = msgspec.structs.replace(outcome, result={"merchant": message.merchant} | outcome.result)
-        if isinstance(target, Outcome) or effect is None or effect.standing == standing:
-            return Booked(number, message.id, message.kind, message.received, outcome, request=request)
-        orders[target.conversion] = effect.standing
-        return Booked(
-            number,
-            message.id,
-            message.kind,
-            message.received,
-            outcome,
-            effect.standing,
-            effect.transfers,
-            effect.deltas,
-            request,
-            f"conversion:{target.conversion}" if request is not None else "",
-        )
+        if isinstance(target, Outcome) or effect is None or effect == Effect(standing, code=effect.code):
+            return outcome, None
+        if effect.standing is not None:
+            orders[target.conversion] = effect.standing
+        return outcome, effect
 
     # --- the merchant's word -----------------------------------------------------------------------
 
-    def _order(self, number: int, message: Message, target: Target, standing: Standing | None) -> Verdict:
+    def _order(self, place: Place, message: Message, target: Target, standing: Standing | None) -> Verdict:
         status = message.status or "approved"
         if status not in STATUSES:
             return Outcome.refused("unknown_status", f"there is no status {status!r}")
         if standing is None:
             if status == "refunded":
-                return Outcome.refused("unknown_order", "there is no such order to refund")
-            conversion = self._conversion(number, message, target, status)
+                return Effect(waiting=Waiting(target.conversion, place.number, message), code="unknown_order")
+            conversion = self._conversion(place.number, message, target, status)
             if status == "rejected":
                 return Effect(Standing(conversion, ()))
-            return self._book(message, conversion)
+            return self._book(place, message, conversion)
         conversion = standing.conversion
         if status == "refunded" and conversion.status in ("approved", "refunded"):
             if message.amount is not None and message.currency not in ("", conversion.currency):
                 return Outcome.refused(
                     "amount_conflict", f"the refund is in {message.currency}, the order in {conversion.currency}"
                 )
+            if message.stamp < conversion.stamp and message.stamp and not message.refund_id:
+                return OLDER
             return self._refund(standing, message.amount, message.refund_id, message.stamp)
         stamp = max(message.stamp, conversion.stamp)
         if message.stamp and message.stamp < stamp:
-            return Outcome.refused("older_status", "a later status of this order is applied already")
+            return OLDER
         if status == conversion.status in FINAL:
             return booking.keep(standing, stamp=stamp)
         if conversion.status in FINAL or status == "refunded":
             return _illegal(conversion, status)
         if status == "rejected":
-            return booking.reverse(standing, conversion.refunded, "reject", "rejected", stamp=stamp)
+            return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
         if conversion.reason == "pixel":
-            return self._book_claimed(message, standing, status)
-        return self._status(message, standing, status, stamp)
+            return self._book_claimed(place, message, standing, status)
+        return self._status(place, message, standing, status, stamp)
 
-    def _status(self, message: Message, standing: Standing, status: str, stamp: int) -> Verdict:
+    def _status(self, place: Place, message: Message, standing: Standing, status: str, stamp: int) -> Verdict:
         """`pending` or `approved` of an order that is one of them."""
         conversion = standing.conversion
         currency = message.currency or conversion.currency
@@ -141,18 +138,21 @@ class Orders:
                 return _illegal(conversion, status)
             return booking.keep(standing, stamp=stamp)
         held = conversion.evidence.get("held", False)
-        changes: dict[str, Any] = {"stamp": stamp, "status": "pending" if held else status}
+        if same and (held or status == "pending"):
+            return booking.keep(standing, stamp=stamp)
         if same:
+            return booking.approve(self._desk, standing, place, stamp=stamp)
+        changes: dict[str, Any] = {"stamp": stamp, "amount": message.amount, "currency": currency}
+        if held and not standing.shares:
             return booking.keep(standing, **changes)
-        changes |= {"amount": message.amount, "currency": currency}
-        return booking.keep(standing, **changes) if held else booking.rebook(self._registry, standing, **changes)
+        return booking.rebook(self._desk, standing, place, status="pending" if held else status, **changes)
 
-    def _book(self, message: Message, conversion: Conversion) -> Verdict:
+    def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
         product = self._registry.products[conversion.product]
-        found = attribute(message, conversion.merchant, product.attribution, self._touches, self._registry.promoters)
-        return booking.accrue(self._registry, conversion, found)
+        found = attribute(message, product, self._registry, self._touches)
+        return booking.accrue(self._desk, conversion, found, place, forced=forced)
 
-    def _book_claimed(self, message: Message, standing: Standing, status: str) -> Verdict:
+    def _book_claimed(self, place: Place, message: Message, standing: Standing, status: str) -> Verdict:
         """The merchant's word on an order that was only claimed: a claim lends its visitor where there is nothing."""
         before = standing.conversion
         claims = before.evidence["claims"]
@@ -170,11 +170,11 @@ class Orders:
                     msgspec.structs.replace(conversion, status="pending", reason="claim_conflict", evidence=held), ()
                 )
             )
-        return self._book(message, conversion)
+        return self._book(place, message, conversion)
 
     # --- a browser's word --------------------------------------------------------------------------
 
-    def _claim(self, number: int, message: Message, target: Target, standing: Standing | None) -> Verdict:
+    def _claim(self, place: Place, message: Message, target: Target, standing: Standing | None) -> Verdict:
         policy = self._registry.products[target.product].pixel_conversions
         if policy == "reject":
             return Outcome.refused("pixel_rejected", "the product takes no conversions from browsers")
@@ -185,34 +185,35 @@ class Orders:
                 return Outcome.refused("amount_conflict", "the order has another amount")
             return booking.keep(standing)
         if policy == "accept":
-            return self._book(message, self._conversion(number, message, target, "approved"))
-        conversion = self._conversion(number, message, target, "pending")
+            return self._book(place, message, self._conversion(place.number, message, target, "approved"))
+        conversion = self._conversion(place.number, message, target, "pending")
         evidence = conversion.evidence | {"held": True, "claims": [_claim_of(message)]}
         return Effect(Standing(msgspec.structs.replace(conversion, reason="pixel", evidence=evidence), ()))
 
     # --- decisions ---------------------------------------------------------------------------------
 
-    def _decision(self, request: Request, standing: Standing | None) -> tuple[Outcome, Effect | None]:
+    def _decision(self, place: Place, request: Request, standing: Standing | None) -> tuple[Outcome, Effect | None]:
         if standing is None:
             return Outcome.refused(
                 "unknown_conversion", f"there is no conversion {request.data['id']!r}", http=404
             ), None
-        verdict = self._decided(request, standing)
+        verdict = self._decided(place, request, standing)
         if isinstance(verdict, Outcome):
             return verdict, None
+        assert verdict.standing is not None
         return Outcome.applied(_view(verdict.standing), code=verdict.code), verdict
 
-    def _decided(self, request: Request, standing: Standing) -> Verdict:
+    def _decided(self, place: Place, request: Request, standing: Standing) -> Verdict:
         conversion = standing.conversion
         match request.op:
             case "conversion.approve":
-                return self._approve(standing)
+                return self._approve(place, standing)
             case "conversion.reject":
                 if conversion.status == "rejected":
                     return booking.keep(standing)
                 if conversion.status == "refunded":
                     return _illegal(conversion, "rejected")
-                return booking.reverse(standing, conversion.refunded, "reject", "rejected")
+                return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected")
             case "conversion.refund":
                 amount = None
                 if request.data.get("amount") is not None:
@@ -226,22 +227,27 @@ class Orders:
             case _:
                 return Outcome.refused("unknown_op", f"there is no decision {request.op!r}")
 
-    def _approve(self, standing: Standing) -> Verdict:
+    def _approve(self, place: Place, standing: Standing) -> Verdict:
+        """Approves what is pending. What was held without having accrued is booked now, whatever the budget."""
         conversion = standing.conversion
         if conversion.status == "approved":
             return booking.keep(standing)
         if conversion.status in FINAL:
             return _illegal(conversion, "approved")
-        if not conversion.evidence.get("held"):
-            return booking.keep(standing, status="approved")
         evidence = {name: value for name, value in conversion.evidence.items() if name != "held"}
+        if "held" not in conversion.evidence:
+            return booking.approve(self._desk, standing, place)
+        if standing.shares:
+            return booking.approve(self._desk, standing, place, reason="", evidence=evidence)
         approved = msgspec.structs.replace(conversion, status="approved", reason="", evidence=evidence)
+        if "candidates" in evidence:
+            return booking.accrue(self._desk, approved, booking.attribution_of(conversion), place, forced=True)
         # a claim never names a promoter, whoever approves it: `aff` counts in the merchant's own word alone
         kind = "claim" if conversion.reason == "pixel" else "order"
         asked = Message(
             conversion.event_id, kind, conversion.at, pid=conversion.product, **conversion.evidence["identifiers"]
         )
-        return self._book(asked, approved)
+        return self._book(place, asked, approved, forced=True)
 
     # --- both --------------------------------------------------------------------------------------
 
@@ -266,6 +272,7 @@ class Orders:
         refunded = conversion.refunded + taken
         status = "refunded" if refunded == whole else conversion.status
         effect = booking.reverse(
+            self._desk,
             standing,
             refunded,
             step,
@@ -273,10 +280,11 @@ class Orders:
             stamp=max(stamp, conversion.stamp) if status == "refunded" else conversion.stamp,
             evidence=conversion.evidence | {"refunds": refunds | {step: taken}},
         )
-        return replace(effect, code="over_refund") if asked > taken else effect
+        return msgspec.structs.replace(effect, code="over_refund") if asked > taken else effect
 
     def _conversion(self, number: int, message: Message, target: Target, status: str) -> Conversion:
         product: Product = self._registry.products[target.product]
+        merchant = self._registry.merchants[target.merchant]
         identifiers = {name: getattr(message, name) for name in IDENTIFIERS if getattr(message, name)}
         return Conversion(
             id=target.conversion,
@@ -285,7 +293,7 @@ class Orders:
             order_id=target.order_id,
             product=target.product,
             amount=message.amount,
-            currency=message.currency or self._registry.merchants[target.merchant].currency,
+            currency=message.currency or merchant.currency,
             status=status,
             refunded=0,
             model=product.attribution["model"],
@@ -293,7 +301,10 @@ class Orders:
             rule_version=0,
             stamp=message.stamp,
             at=message.at,
+            day=day_of(message.at, merchant.timezone),
             created=message.received,
+            due=0,
+            released=0,
             source=message.source,
             event_id=message.id,
             evidence={"identifiers": identifiers},
@@ -303,7 +314,10 @@ class Orders:
 def _answered(target: Target, verdict: Verdict) -> tuple[Outcome, Effect | None]:
     if isinstance(verdict, Outcome):
         return verdict, None
-    return Outcome.applied({"conversion": target.conversion}, code=verdict.code), verdict
+    result = {"conversion": target.conversion}
+    if verdict.waiting is not None:
+        return Outcome.waits(verdict.code, result), verdict
+    return Outcome.applied(result, code=verdict.code), verdict
 
 
 def _illegal(conversion: Conversion, status: str) -> Outcome:

@@ -5,44 +5,63 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, delete, update
 
 from tuike.books.ledger import Ledger
-from tuike.books.records import Booked, Delta, Request, Standing
-from tuike.stores import schema
+from tuike.books.records import Booked, Delta, Effect, Request, Standing
+from tuike.stores import bulk, schema
 
 # What stands in an audit row of a body: never these.
 SECRETS = ("secret", "hash")
 
-_conversion = insert(schema.conversions)
-UPSERT_CONVERSION = _conversion.on_conflict_do_update(
-    index_elements=["id"],
-    set_={
-        column.name: _conversion.excluded[column.name]
-        for column in schema.conversions.columns
-        if column.name not in ("id", "number")
-    },
+CONVERSIONS = bulk.replacing(schema.conversions, keep=("id", "merchant", "order_id", "product", "created"))
+SHARES = bulk.replacing(schema.shares)
+DELETE_SHARES = bulk.Bulk(
+    delete(schema.shares).where(
+        schema.shares.c.conversion == bindparam("order"), schema.shares.c.position >= bindparam("there")
+    ),
+    ("order", "there"),
 )
-DELETE_SHARES = delete(schema.shares).where(schema.shares.c.conversion == bindparam("id"))
-SUMS = ("conversions", "sales", "commission")
-_rollup = insert(schema.order_rollups)
-UPSERT_ROLLUP = _rollup.on_conflict_do_update(
-    index_elements=[column.name for column in schema.order_rollups.primary_key.columns],
-    set_={name: schema.order_rollups.c[name] + _rollup.excluded[name] for name in SUMS},
+RELEASED = bulk.Bulk(
+    update(schema.conversions)
+    .where(schema.conversions.c.number == bindparam("order"))
+    .values(released=bindparam("by")),
+    ("by", "order"),
 )
-INSERT_KEY = insert(schema.idempotency).on_conflict_do_nothing()
+DUES = bulk.missing(schema.dues)
+DELETE_DUES = bulk.Bulk(
+    delete(schema.dues).where(schema.dues.c.due == bindparam("since"), schema.dues.c.conversion == bindparam("order")),
+    ("since", "order"),
+)
+SALES = bulk.replacing(schema.sales)
+TIERS = bulk.missing(schema.tiers)
+BUDGETS = bulk.adding(schema.budgets, "amount")
+FUNDING = bulk.adding(schema.funding, "funded", "released")
+ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
+OUTCOMES = bulk.inserting(schema.outcomes)
+OUTCOMES_AGAIN = bulk.replacing(schema.outcomes)
+AUDIT = bulk.inserting(schema.audit)
+KEYS = bulk.missing(schema.idempotency)
+PAYOUTS = bulk.replacing(schema.payouts)
+SETTLEMENTS = bulk.replacing(schema.settlements)
+CLOSINGS = bulk.inserting(schema.closings)
+DAYS = bulk.inserting(schema.days)
+WAITING = bulk.inserting(schema.waiting)
+DELETE_WAITING = bulk.Bulk(delete(schema.waiting).where(schema.waiting.c.event_id == bindparam("event")), ("event",))
 
 
 def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> None:
-    """Writes the effects of `booked`, in the order of the books."""
-    ledger.post(connection, [transfer for record in booked for transfer in record.transfers])
-    _write(connection, schema.outcomes.insert(), [_outcome(record) for record in booked])
-    _post_standings(connection, [record.standing for record in booked if record.standing is not None])
-    _write(connection, UPSERT_ROLLUP, _summed(delta for record in booked for delta in record.deltas))
+    """Writes the effects of `booked`, in the order of the books; their transfers were moved before."""
+    effects = [record.effect for record in booked if record.effect is not None]
+    ledger.write(connection, [transfer for effect in effects for transfer in effect.transfers])
+    OUTCOMES.run(connection, [_outcome(record) for record in booked if record.outcome and not record.again])
+    OUTCOMES_AGAIN.run(connection, [_outcome(record) for record in booked if record.outcome and record.again])
+    _post_standings(connection, effects)
+    _post_sums(connection, effects)
+    _post_steps(connection, booked)
     requests = [(record, record.request) for record in booked if record.request is not None]
-    _write(connection, schema.audit.insert(), [_audit(record, asked) for record, asked in requests if record.target])
-    _write(connection, INSERT_KEY, [_key(record, asked) for record, asked in requests if asked.idem is not None])
+    AUDIT.run(connection, [_audit(record, asked) for record, asked in requests if record.target])
+    KEYS.run(connection, [_key(record, asked) for record, asked in requests if asked.idem is not None])
 
 
 def idempotency_key(request: Request) -> str:
@@ -50,50 +69,82 @@ def idempotency_key(request: Request) -> str:
     return f"{request.actor}\0{request.idem}"
 
 
-def _key(record: Booked, request: Request) -> dict[str, Any]:
-    return {
-        "key": idempotency_key(request),
-        "fingerprint": request.fingerprint or "",
-        "event_id": record.event,
-    }
+def _key(record: Booked, request: Request) -> bulk.Row:
+    return idempotency_key(request), request.fingerprint or "", record.event
 
 
-def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(statement, rows)
+def _outcome(record: Booked) -> bulk.Row:
+    outcome = record.outcome
+    assert outcome is not None
+    result = msgspec.json.encode(outcome.result).decode()
+    return record.event, record.number, record.kind, outcome.status, outcome.code, outcome.http, result
 
 
-def _outcome(record: Booked) -> dict[str, Any]:
-    assert record.outcome is not None
-    return {
-        "event_id": record.event,
-        "number": record.number,
-        "kind": record.kind,
-        "status": record.outcome.status,
-        "code": record.outcome.code,
-        "http": record.outcome.http,
-        "result": json.dumps(record.outcome.result, ensure_ascii=False),
-    }
+def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
+    last: dict[int, Standing] = {}
+    released: list[bulk.Row] = []
+    dues: list[bulk.Row] = []
+    for effect in effects:
+        if effect.standing is not None:
+            last[effect.standing.conversion.number] = effect.standing
+        last.update((standing.conversion.number, standing) for standing in effect.looked_at)
+        dues += effect.due
+        released += effect.released
+    CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
+    DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
+    SHARES.run(
+        connection,
+        [
+            (number, position, *msgspec.structs.astuple(share))
+            for number, standing in last.items()
+            for position, share in enumerate(standing.shares)
+        ],
+    )
+    RELEASED.run(connection, [(by, number) for number, by in released])
+    DUES.run(connection, dues)
+    DELETE_DUES.run(connection, [row for effect in effects for row in effect.settled])
 
 
-def _post_standings(connection: Connection, standings: Iterable[Standing]) -> None:
-    last = {standing.conversion.id: standing for standing in standings}
-    rows = [
-        msgspec.structs.asdict(standing.conversion)
-        | {"evidence": msgspec.json.encode(standing.conversion.evidence).decode()}
-        for standing in last.values()
-    ]
-    _write(connection, UPSERT_CONVERSION, rows)
-    _write(connection, DELETE_SHARES, [{"id": id} for id in last])
-    shares = [
-        {"conversion": id, "position": position} | msgspec.structs.asdict(share)
-        for id, standing in last.items()
-        for position, share in enumerate(standing.shares)
-    ]
-    _write(connection, schema.shares.insert(), shares)
+def _conversion(standing: Standing) -> bulk.Row:
+    *columns, evidence = msgspec.structs.astuple(standing.conversion)
+    return *columns, msgspec.json.encode(evidence).decode()
 
 
-def _summed(deltas: Iterable[Delta]) -> list[dict[str, Any]]:
+def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
+    SALES.run(
+        connection,
+        [msgspec.structs.astuple(sale)[:-1] for effect in effects for sale in effect.sales],
+    )
+    TIERS.run(connection, [msgspec.structs.astuple(tier) for effect in effects for tier in effect.tiers])
+    BUDGETS.run(connection, [msgspec.structs.astuple(spent) for effect in effects for spent in effect.spent])
+    FUNDING.run(connection, [msgspec.structs.astuple(change) for effect in effects for change in effect.funding])
+    ROLLUPS.run(connection, _summed(delta for effect in effects for delta in effect.deltas))
+
+
+def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
+    """What few records have: payouts, settlements, days, refunds that wait or no longer do."""
+    for record in booked:
+        effect = record.effect
+        if record.again:
+            DELETE_WAITING.run(connection, [(record.event,)])
+        if effect is None:
+            continue
+        if effect.payout is not None:
+            *columns, detail = msgspec.structs.astuple(effect.payout)
+            PAYOUTS.run(connection, [(*columns, msgspec.json.encode(detail).decode())])
+        if effect.settlement is not None:
+            SETTLEMENTS.run(connection, [msgspec.structs.astuple(effect.settlement)])
+        if effect.closing is not None:
+            CLOSINGS.run(connection, [msgspec.structs.astuple(effect.closing)])
+        if effect.day is not None:
+            DAYS.run(connection, [msgspec.structs.astuple(effect.day)])
+        if effect.waiting is not None:
+            waits = effect.waiting
+            message = msgspec.json.encode(waits.message).decode()
+            WAITING.run(connection, [(waits.conversion, waits.message.id, waits.number, message)])
+
+
+def _summed(deltas: Iterable[Delta]) -> list[bulk.Row]:
     sums: dict[tuple[Any, ...], list[int]] = {}
     for delta in deltas:
         *key, conversions, sales, commission = msgspec.structs.astuple(delta)
@@ -101,17 +152,10 @@ def _summed(deltas: Iterable[Delta]) -> list[dict[str, Any]]:
         line[0] += conversions
         line[1] += sales
         line[2] += commission
-    names = Delta.__struct_fields__
-    return [dict(zip(names, (*key, *line), strict=True)) for key, line in sums.items()]
+    return [(*key, *line) for key, line in sums.items()]
 
 
-def _audit(record: Booked, request: Request) -> dict[str, Any]:
+def _audit(record: Booked, request: Request) -> bulk.Row:
     detail = {name: value for name, value in request.data.items() if name not in SECRETS}
-    return {
-        "number": record.number,
-        "at": record.at,
-        "actor": request.actor,
-        "action": request.op,
-        "target": record.target,
-        "detail": json.dumps(detail, ensure_ascii=False),
-    }
+    text = json.dumps(detail, ensure_ascii=False)
+    return record.number, record.at, request.actor, request.op, record.target, text

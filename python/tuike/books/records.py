@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+WAITING = "waiting"
+
 
 class Message(msgspec.Struct, frozen=True):
     """An order, a claim, a decision or a registry write, as it stands in the journal."""
@@ -47,7 +49,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a message; `http` and `result` are what the API answers."""
+    """What became of a message: `applied`, `set_aside` or `waiting`; `http` and `result` are what the API answers."""
 
     status: str
     code: str = ""
@@ -61,6 +63,10 @@ class Outcome(msgspec.Struct, frozen=True):
     @classmethod
     def refused(cls, code: str, detail: str, *, http: int = 422) -> "Outcome":
         return cls("set_aside", code, http, {"code": code, "detail": detail})
+
+    @classmethod
+    def waits(cls, code: str = "", result: dict[str, Any] | None = None) -> "Outcome":
+        return cls(WAITING, code, 202, result or {})
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True):
@@ -91,7 +97,10 @@ class Conversion(msgspec.Struct, frozen=True):
     rule_version: int
     stamp: int
     at: int
+    day: int
     created: int
+    due: int
+    released: int
     source: str
     event_id: str
     evidence: dict[str, Any]
@@ -109,11 +118,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True, array_like=True):
-    """Entries of (account, amount) that sum to zero; debits are negative."""
+    """Entries of (account, amount) that sum to zero; debits are negative.
 
-    id: str
+    `conversion` is the order's number and `step` what of it this is; where it is about no order, 0, and `step` alone
+    names the transfer: the two together are never posted twice."""
+
+    conversion: int
+    step: str
     kind: str
-    conversion: str
     currency: str
     at: int
     entries: tuple[tuple[str, int], ...]
@@ -135,10 +147,149 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     commission: int
 
 
-class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The whole effect of one message; `target` names what changed, for the audit, where an admin changed it.
+class Sale(msgspec.Struct, frozen=True, array_like=True):
+    """What an order counts, as it stands, among the sales of a promoter credited with it: a row of `sales`.
+    `booked` is the number it was booked under, `change` what the net is more than before."""
 
-    A registry write's effect is its own body: the journal keeps only its number (see `journalled`).
+    promoter: str
+    currency: str
+    day: int
+    merchant: str
+    conversion: int
+    booked: int
+    net: int
+    change: int
+
+
+class Tier(msgspec.Struct, frozen=True, array_like=True):
+    """A promoter's tier on a day, fixed with the first order of that day: a row of `tiers`."""
+
+    promoter: str
+    currency: str
+    day: int
+    tier: str
+    net: int
+
+
+class Spent(msgspec.Struct, frozen=True, array_like=True):
+    """What an order adds to what a product's daily budget has paid: a row of `budgets`."""
+
+    product: str
+    currency: str
+    day: int
+    amount: int
+
+
+class Funding(msgspec.Struct, frozen=True, array_like=True):
+    """What is added to a merchant's payments in, and to what was released of its orders: a row of `funding`."""
+
+    merchant: str
+    currency: str
+    funded: int
+    released: int
+
+
+class Payout(msgspec.Struct, frozen=True):
+    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01)."""
+
+    id: str
+    number: int
+    promoter: str
+    currency: str
+    amount: int
+    tax: int
+    net: int
+    status: str
+    day: int
+    scheme: str
+    person: str
+    created: int
+    detail: dict[str, Any]
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion)."""
+
+    id: str
+    number: int
+    as_of: int
+    status: str
+    released: int
+    last_due: int
+    last_conversion: int
+    created: int
+
+
+class Day(msgspec.Struct, frozen=True):
+    """A closed day of the ledger: a row of `days`. The root is over the entries of transfers `first` to `last`."""
+
+    day: int
+    first: int
+    last: int
+    leaves: int
+    root: str
+
+
+class Closing(msgspec.Struct, frozen=True, array_like=True):
+    """A month whose tax is handed over: a row of `closings`. `month` is a year times 12 and a month from 0."""
+
+    month: int
+    currency: str
+    number: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A refund of an order that is not there yet: a row of `waiting`."""
+
+    conversion: str
+    number: int
+    message: Message
+
+
+class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that one message changes in the books; `code` says what of the message was set aside.
+
+    `due` are (instant, number) of orders that are to be released, `settled` those that a run is done with; `released`
+    are (number, step) of those that change in nothing else, `looked_at` those that a second look has changed."""
+
+    standing: Standing | None = None
+    transfers: tuple[Transfer, ...] = ()
+    deltas: tuple[Delta, ...] = ()
+    sales: tuple[Sale, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    spent: tuple[Spent, ...] = ()
+    funding: tuple[Funding, ...] = ()
+    due: tuple[tuple[int, int], ...] = ()
+    settled: tuple[tuple[int, int], ...] = ()
+    released: tuple[tuple[int, int], ...] = ()
+    looked_at: tuple[Standing, ...] = ()
+    payout: Payout | None = None
+    settlement: Settlement | None = None
+    closing: Closing | None = None
+    day: Day | None = None
+    waiting: Waiting | None = None
+    code: str = ""
+
+    def then(self, later: "Effect") -> "Effect":
+        """Both, this one first, as one: what an order is left at by the later one stands."""
+        return msgspec.structs.replace(
+            later,
+            standing=later.standing or self.standing,
+            transfers=self.transfers + later.transfers,
+            deltas=self.deltas + later.deltas,
+            sales=self.sales + later.sales,
+            tiers=self.tiers + later.tiers,
+            spent=self.spent + later.spent,
+            funding=self.funding + later.funding,
+            due=self.due + later.due,
+        )
+
+
+class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole effect of one message, or of a step that the bookkeeper takes by itself (`settle`, `expire`, `day`).
+
+    `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
+    body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.
     """
 
     number: int
@@ -146,11 +297,10 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str
     at: int
     outcome: Outcome | None = None
-    standing: Standing | None = None
-    transfers: tuple[Transfer, ...] = ()
-    deltas: tuple[Delta, ...] = ()
+    effect: Effect | None = None
     request: Request | None = None
     target: str = ""
+    again: bool = False
 
     @property
     def journalled(self) -> "Booked":

@@ -17,12 +17,14 @@ from sqlalchemy import Connection, insert, select, update
 from tuike import _core, views
 from tuike.books import defaults, entries
 from tuike.books.records import Message, Outcome, Request
-from tuike.books.state import Merchant, Product, Registry, RuleVersion
+from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
 
 Body = dict[str, Any]
 
 LINK_CODE_LENGTH = 8
+SETTLED = ("timezone", "settlement", "refund_days", "release_when")
+"""How a merchant settles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,18 @@ def merchant_create(context: Context, data: Body) -> Change:
     if standing is not None:
         return _again(standing, body, views.merchant)
     whole = defaults.merchant(data)
-    row = {name: whole[name] for name in ("id", "name", "currency", "timezone", "settlement", "refund_days", "secret")}
+    row = {name: whole[name] for name in ("id", "name", "currency", *SETTLED, "secret")}
     row |= {"status": "active", "created": context.at, "body": body}
     context.connection.execute(insert(schema.merchants).values(row))
-    context.registry.merchants[row["id"]] = Merchant(row["id"], row["currency"], row["status"])
+    context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return _created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
 def merchant_update(context: Context, data: Body) -> Change:
     row = _existing(context, schema.merchants, data["id"], "merchant")
-    row |= _patch(data, defaults.MERCHANT, "name", "timezone", "settlement", "refund_days", "status")
+    row |= _patch(data, defaults.MERCHANT, "name", *SETTLED, "status")
     _store(context, schema.merchants, row)
-    context.registry.merchants[row["id"]].status = row["status"]
+    context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return _changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
@@ -190,7 +192,7 @@ def promoter_create(context: Context, data: Body) -> Change:
         "body": body,
     }
     context.connection.execute(insert(schema.promoters).values(row))
-    context.registry.promoters[row["id"]] = row["status"]
+    context.registry.promoters[row["id"]] = Promoter.from_row(row)
     context.registry.forest.add(row["id"], parent)
     _record_parent(context, row["id"], parent, context.at)
     return _created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
@@ -203,7 +205,7 @@ def promoter_update(context: Context, data: Body) -> Change:
         if name in data:
             row[name] = json.dumps(data[name])
     _store(context, schema.promoters, row)
-    context.registry.promoters[row["id"]] = row["status"]
+    context.registry.promoters[row["id"]] = Promoter.from_row(row)
     return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
 
 
@@ -278,16 +280,22 @@ def link_create(context: Context, data: Body) -> Change:
     _check_target(whole["url"], product)
     row = {name: whole[name] for name in (*defaults.LINK, "promoter", "product")}
     row |= {"code": code, "status": "active", "created": context.at, "body": body}
+    _check_coupon(context, row, product)
     context.connection.execute(insert(schema.links).values(row))
+    context.registry.note_coupon(row)
     return _created(f"link:{code}", views.link(row, product.url), [entries.link(row)])
 
 
 def link_update(context: Context, data: Body) -> Change:
     row = _existing(context, schema.links, data["code"], "link")
     product = context.registry.products[row["product"]]
+    before = dict(row)
     row |= _patch(data, defaults.LINK, *defaults.LINK, "status")
     _check_target(row["url"], product)
+    _check_coupon(context, row, product)
     _store(context, schema.links, row)
+    context.registry.forget_coupon(before)
+    context.registry.note_coupon(row)
     return _changed(f"link:{row['code']}", views.link(row, product.url), [entries.link(row)])
 
 
@@ -298,6 +306,13 @@ def _check_target(url: str, product: Product) -> None:
     allowed = {allowed.lower() for allowed in product.allowed_hosts} | {host_of(product.url)}
     if host is None or host not in allowed:
         raise Refusal("url_not_allowed", f"the host of {url!r} is not among the product's allowed hosts")
+
+
+def _check_coupon(context: Context, row: Body, product: Product) -> None:
+    """A coupon names one promoter of the merchant, or an order that has it could be anyone's."""
+    known = context.registry.coupons.get((product.merchant, row["coupon"]))
+    if row["coupon"] and known is not None and known.promoter != row["promoter"]:
+        raise Refusal("coupon_taken", f"the coupon {row['coupon']!r} is {known.promoter!r}'s", http=409)
 
 
 def host_of(url: str) -> str | None:

@@ -1,7 +1,6 @@
 """Splits an order's pool over the credited promoters and their chains (money.md, section 3)."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,21 @@ from tuike import _core
 from tuike.books.records import Share
 
 WEIGHT_UNIT = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """A promoter who is credited: the weight of 1e-9, and what the rule asks of him at the order's instant.
+
+    `total` are the month's sales before the order, `present` says of each level of the chain whether it is paid."""
+
+    promoter: str
+    kind: str
+    weight: int
+    total: int
+    tier: str
+    chain: Sequence[str]
+    present: Sequence[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,55 +34,48 @@ class Split:
     steps: list[dict[str, Any]]
 
 
-def split(
-    rule: _core.Rule,
-    amount: int | None,
-    credits: Sequence[tuple[str, int]],
-    chain: Callable[[str], list[str]],
-    pays: Callable[[str], bool],
-) -> Split | None:
-    """`credits` are promoters with weights of 1e-9 in the order of their touches; `chain` is a
-    promoter's at the order's instant. None: the rule needs an amount and the order has none."""
-    pools = [rule.pool(amount) for _ in credits]
-    weighted = [weight * pool for (_, weight), pool in zip(credits, pools, strict=True) if pool is not None]
-    if len(weighted) != len(pools):
+def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credit]) -> Split | None:
+    """`credits` in the order of their touches. None: the rule needs an amount and the order has none."""
+    booked = rule.book(
+        amount,
+        at,
+        [
+            (credit.promoter, credit.kind, credit.weight, credit.total, credit.tier, credit.present)
+            for credit in credits
+        ],
+    )
+    if booked is None:
         return None
-    total = half_even(sum(weighted), WEIGHT_UNIT)
-    # in lowest terms, which keeps the products inside the core's 128 bits
-    divisor = math.gcd(*weighted) or 1
-    parts = _core.allocate(total, [value // divisor for value in weighted])
+    pool, parts = booked
     shares: list[Share] = []
     steps: list[dict[str, Any]] = []
     platform = 0
-    for (promoter, weight), pool, part in zip(credits, pools, parts, strict=True):
-        line = chain(promoter)
-        present = [level < len(line) and pays(line[level]) for level in range(rule.levels)]
-        levels, rest = rule.split_pool(part, present)
-        platform += rest
+    for credit, part in zip(credits, parts, strict=True):
+        platform += part["platform"]
         shares += [
-            Share(line[level], level + 1, promoter, weight, levels[level], levels[level])
-            for level in range(rule.levels)
-            if present[level]
+            Share(promoter, level, credit.promoter, credit.weight, amount, amount)
+            for level, (promoter, present, amount) in enumerate(
+                zip(credit.chain, credit.present, part["levels"], strict=False), start=1
+            )
+            if present
         ]
         steps.append(
             {
-                "promoter": promoter,
-                "weight": weight,
-                "pool": pool,
-                "part": part,
-                "chain": line,
-                "present": present,
-                "levels": levels,
-                "platform": rest,
+                "promoter": credit.promoter,
+                "kind": credit.kind,
+                "weight": credit.weight,
+                "total": credit.total,
+                "tier": credit.tier,
+                "chain": credit.chain,
+                "present": credit.present,
             }
+            | part
         )
     shares.append(Share("", 0, "", 0, platform, platform))
-    return Split(total, tuple(shares), steps)
+    return Split(pool, tuple(shares), steps)
 
 
-def half_even(numerator: int, denominator: int) -> int:
-    """The quotient of two integers that are not negative, rounded half to even."""
-    quotient, rest = divmod(numerator, denominator)
-    if 2 * rest > denominator or (2 * rest == denominator and quotient % 2):
-        quotient += 1
-    return quotient
+def split_again(rule: _core.Rule, amount: int | None, at: int, steps: Sequence[dict[str, Any]]) -> Split | None:
+    """The split that an order's evidence asks for, from its steps alone."""
+    names = ("promoter", "kind", "weight", "total", "tier", "chain", "present")
+    return split(rule, amount, at, [Credit(*(step[name] for name in names)) for step in steps])

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -32,6 +34,61 @@ class Merchant:
     id: str
     currency: str
     status: str
+    timezone: ZoneInfo
+    settlement: str
+    refund_days: int
+    release_when: str
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> "Merchant":
+        return cls(
+            row["id"],
+            row["currency"],
+            row["status"],
+            ZoneInfo(row["timezone"]),
+            row["settlement"],
+            row["refund_days"],
+            row["release_when"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Promoter:
+    """What an order asks of a promoter. Most promoters are alike, and those are one object.
+
+    `person` is who is taxed: several accounts may be one person's; `customers` are (merchant, cust) that he is."""
+
+    status: str
+    kind: str
+    person: str
+    tax: str
+    customers: frozenset[tuple[str, str]]
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> "Promoter":
+        return _promoter(row["status"], row["kind"], row["tax"], row["customers"])
+
+
+@lru_cache(4_096)
+def _promoter(status: str, kind: str, tax: str, customers: str) -> Promoter:
+    own = frozenset((customer["merchant"], customer["cust"]) for customer in json.loads(customers))
+    return Promoter(status, kind, json.loads(tax).get("person", ""), tax, own)
+
+
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """A coupon's promoter, and what its link says: the product, the channel, the labels."""
+
+    promoter: str
+    link: str
+    product: str
+    channel: str
+    labels: tuple[str, ...]
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> "Coupon":
+        labels = tuple(row[f"sub{n}"] for n in range(1, 6))
+        return cls(row["promoter"], row["code"], row["product"], row["channel"], labels)
 
 
 @dataclass(slots=True)
@@ -42,6 +99,7 @@ class Product:
     allowed_hosts: list[str]
     pixel_conversions: str
     attribution: Mapping[str, Any]
+    hold_days: int
     status: str
     rules: list[RuleVersion] = field(default_factory=list)
 
@@ -54,9 +112,13 @@ class Product:
             json.loads(row["allowed_hosts"]),
             row["pixel_conversions"],
             json.loads(row["attribution"]),
+            row["hold_days"],
             row["status"],
             rules,
         )
+
+    def version(self, number: int) -> RuleVersion:
+        return next(rule for rule in self.rules if rule.version == number)
 
     def rule_at(self, instant: int) -> RuleVersion:
         """The version in force then; an order older than the first is paid by the first."""
@@ -64,13 +126,14 @@ class Product:
 
 
 class Registry:
-    """Merchants, products with their rules, promoters' standing and their tree."""
+    """Merchants, products with their rules, coupons, promoters and their tree."""
 
     def __init__(self, max_levels: int) -> None:
         self._max_levels = max_levels
         self.merchants: dict[str, Merchant] = {}
         self.products: dict[str, Product] = {}
-        self.promoters: dict[str, str] = {}  # id -> status
+        self.promoters: dict[str, Promoter] = {}
+        self.coupons: dict[tuple[str, str], Coupon] = {}  # by merchant and coupon, of active links
         self.forest = _core.Forest()
         self.moved = 0  # the instant of the last change of a parent: such instants never fall
 
@@ -79,7 +142,7 @@ class Registry:
         """Chains are cut at `max_levels`."""
         registry = cls(max_levels)
         for row in connection.execute(select(schema.merchants)).mappings():
-            registry.merchants[row["id"]] = Merchant(row["id"], row["currency"], row["status"])
+            registry.merchants[row["id"]] = Merchant.from_row(row)
         rules: dict[str, list[RuleVersion]] = {}
         for row in connection.execute(
             select(schema.rules).order_by(schema.rules.c.product, schema.rules.c.version)
@@ -89,6 +152,8 @@ class Registry:
         for row in connection.execute(select(schema.products)).mappings():
             registry.products[row["id"]] = Product.from_row(row, rules[row["id"]])
         registry._load_promoters(connection)
+        for row in connection.execute(select(schema.links).where(schema.links.c.coupon != "")).mappings():
+            registry.note_coupon(row)
         return registry
 
     def _load_promoters(self, connection: Connection) -> None:
@@ -103,8 +168,10 @@ class Registry:
                 later.append((promoter, parent, since))
             else:
                 first[promoter] = parent
-        for id, status in connection.execute(select(schema.promoters.c.id, schema.promoters.c.status)):
-            self.promoters[id] = status
+        columns = schema.promoters.c
+        about = select(columns.id, columns.status, columns.kind, columns.tax, columns.customers)
+        for row in connection.execute(about, execution_options={"yield_per": 10_000}).mappings():
+            self.promoters[row["id"]] = Promoter.from_row(row)
         index = {id: place for place, id in enumerate(first)}
         self.forest.load(list(first), [-1 if parent is None else index[parent] for parent in first.values()])
         for promoter, parent, since in later:
@@ -113,9 +180,41 @@ class Registry:
     def chain(self, promoter: str, instant: int, levels: int) -> list[str]:
         return self.forest.chain(promoter, instant, min(levels, self._max_levels))
 
-    def pays(self, promoter: str) -> bool:
-        """Whether a level that this promoter holds is paid."""
-        return self.promoters.get(promoter) != "blocked"
+    def note_coupon(self, row: Mapping[Any, Any]) -> None:
+        """Takes in a link's row: its coupon counts while the link is active."""
+        if row["coupon"] and row["status"] == "active":
+            self.coupons[self.products[row["product"]].merchant, row["coupon"]] = Coupon.from_row(row)
+
+    def forget_coupon(self, row: Mapping[Any, Any]) -> None:
+        """Takes out what `note_coupon` took in of a link."""
+        key = self.products[row["product"]].merchant, row["coupon"]
+        if key in self.coupons and self.coupons[key].link == row["code"]:
+            del self.coupons[key]
+
+    def blocked(self, promoter: str) -> bool:
+        return promoter in self.promoters and self.promoters[promoter].status == "blocked"
+
+    def bought(self, promoter: str, merchant: str, cust: str) -> bool:
+        """Whether this customer of the merchant is the promoter himself."""
+        known = self.promoters.get(promoter)
+        return bool(cust) and known is not None and (merchant, cust) in known.customers
+
+    def person(self, promoter: str) -> str:
+        """Who is taxed for this account, and is one with the other accounts of that name."""
+        known = self.promoters.get(promoter)
+        return known.person if known is not None and known.person else f"promoter:{promoter}"
+
+    def present(self, chain: list[str], merchant: str, cust: str) -> list[bool]:
+        """Which levels of a chain are paid: not the blocked, not who bought himself, each person once."""
+        persons: set[str] = set()
+        paid = []
+        for promoter in chain:
+            person = self.person(promoter)
+            paid.append(
+                not self.blocked(promoter) and not self.bought(promoter, merchant, cust) and person not in persons
+            )
+            persons.add(person)
+        return paid
 
     def move_instant(self, at: int) -> int:
         """The instant of a change of a parent asked for at `at`."""

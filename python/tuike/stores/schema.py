@@ -23,6 +23,8 @@ metadata = MetaData()
 
 CODE = String(64)
 HEX_ID = String(32)
+# A number that rows are clustered by: in SQLite only an INTEGER is the row's own id.
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 # --- bookkeeping of the folds themselves ---------------------------------------------------------
 
@@ -66,6 +68,7 @@ merchants = Table(
     Column("timezone", String(64), nullable=False),
     Column("settlement", String(16), nullable=False),
     Column("refund_days", Integer, nullable=False),
+    Column("release_when", String(16), nullable=False),  # "approved" or "funded"
     Column("secret", Text, nullable=False),  # sealed under the instance's secret
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
@@ -171,10 +174,11 @@ outcomes = Table(
     Column("event_id", HEX_ID, primary_key=True),
     Column("number", BigInteger, nullable=False),  # the books' order
     Column("kind", String(16), nullable=False),
-    Column("status", String(16), nullable=False),  # "applied" or "set_aside"
+    Column("status", String(16), nullable=False),  # "applied", "set_aside" or "waiting"
     Column("code", String(64), nullable=False),  # empty, or the reason
     Column("http", Integer, nullable=False),  # what the API answers
     Column("result", Text, nullable=False),  # JSON: what the API answers
+    sqlite_with_rowid=False,
 )
 
 idempotency = Table(
@@ -188,7 +192,7 @@ idempotency = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("number", BigInteger, primary_key=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
     Column("actor", String(128), nullable=False),
     Column("action", String(64), nullable=False),
@@ -238,13 +242,15 @@ order_rollups = Table(
 
 # --- money ---------------------------------------------------------------------------------------
 
+# Kept small for the many: rows are clustered by the books' numbers, which only grow, and indexes are few.
+
 conversions = Table(
     "conversions",
     metadata,
-    Column("id", HEX_ID, primary_key=True),  # derived from merchant, order and product
-    Column("number", BigInteger, nullable=False, unique=True),  # the books' order, and the cursor of lists
+    Column("id", HEX_ID, nullable=False, unique=True),  # derived from merchant, order and product
+    Column("number", NUMBER, primary_key=True, autoincrement=False),  # the books' order, and the cursor of lists
     Column("merchant", CODE, nullable=False),
-    Column("order_id", String(512), nullable=False),
+    Column("order_id", String(512), nullable=False, index=True),
     Column("product", CODE, nullable=False),
     Column("amount", BigInteger, nullable=True),
     Column("currency", String(3), nullable=False),
@@ -255,25 +261,93 @@ conversions = Table(
     Column("rule_version", Integer, nullable=False),
     Column("stamp", BigInteger, nullable=False),  # the `ts` of the last status applied
     Column("at", BigInteger, nullable=False),  # the order's instant
+    Column("day", Integer, nullable=False),  # its date in the merchant's zone, in days since 1970-01-01
     Column("created", BigInteger, nullable=False),  # when it was received
+    Column("due", BigInteger, nullable=False),  # from when it may be released; 0: not approved yet
+    Column("released", BigInteger, nullable=False),  # the number of the settlement's step; 0: it is not
     Column("source", String(16), nullable=False),
     Column("event_id", HEX_ID, nullable=False),  # the message that made it
     Column("evidence", Text, nullable=False),  # JSON: what the decision was taken from
-    UniqueConstraint("order_id", "merchant", "product"),  # found by the order id, with or without its merchant
 )
 
 shares = Table(
     "shares",
     metadata,
-    Column("conversion", HEX_ID, primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("promoter", CODE, nullable=False, index=True),  # empty: the platform's line
+    Column("conversion", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("promoter", CODE, nullable=False),  # empty: the platform's line
     Column("level", Integer, nullable=False),
     Column("via", CODE, nullable=False),  # the credited promoter
     Column("weight", BigInteger, nullable=False),  # of the credited promoter, 1e-9
     Column("original", BigInteger, nullable=False),
     Column("amount", BigInteger, nullable=False),  # what it stands at
     CheckConstraint("amount >= 0 AND amount <= original"),
+    CheckConstraint("level BETWEEN 0 AND 3"),
+    sqlite_with_rowid=False,
+)
+
+# What is to be released when its instant has come. A row goes when its order is released or looked at in vain.
+dues = Table(
+    "dues",
+    metadata,
+    Column("due", BigInteger, primary_key=True, autoincrement=False),
+    Column("conversion", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+# What each order counts, less refunds and times the weight, among the sales of a promoter credited with it.
+sales = Table(
+    "sales",
+    metadata,
+    Column("promoter", CODE, primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("day", Integer, primary_key=True),  # of the order, in the merchant's zone
+    Column("merchant", CODE, primary_key=True),
+    Column("conversion", BigInteger, primary_key=True),
+    Column("booked", BigInteger, nullable=False),  # the number under which it was booked, or booked anew
+    Column("net", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tiers = Table(
+    "tiers",
+    metadata,
+    Column("promoter", CODE, primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("tier", String(16), nullable=False),
+    Column("net", BigInteger, nullable=False),  # the sales that it follows from
+    sqlite_with_rowid=False,
+)
+
+# What a rule with a daily budget has paid for the orders of a day in the merchant's zone.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("product", CODE, primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+# What each merchant has paid in, and what stands of its orders that were released.
+funding = Table(
+    "funding",
+    metadata,
+    Column("merchant", CODE, primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("funded", BigInteger, nullable=False),
+    Column("released", BigInteger, nullable=False),
+)
+
+# Refunds of orders that are not there yet.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("conversion", HEX_ID, primary_key=True),
+    Column("event_id", HEX_ID, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),  # JSON
 )
 
 accounts = Table(
@@ -289,13 +363,14 @@ accounts = Table(
 transfers = Table(
     "transfers",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without a gap
-    Column("id", String(96), nullable=False, unique=True),  # derived from order and step
+    Column("number", NUMBER, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without a gap
+    Column("conversion", BigInteger, nullable=False),  # 0: about no order
+    Column("step", String(96), nullable=False),  # which of the order's transfers; names it alone where there is none
     Column("kind", String(16), nullable=False),
-    Column("conversion", HEX_ID, nullable=False, index=True),
     Column("currency", String(3), nullable=False),
     Column("at", BigInteger, nullable=False),  # the instant it concerns
     Column("hash", LargeBinary(32), nullable=False),  # over the previous hash, number, accounts, amounts
+    UniqueConstraint("conversion", "step"),
 )
 
 entries = Table(
@@ -307,4 +382,54 @@ entries = Table(
     Column("amount", BigInteger, nullable=False),  # debits negative; a transfer's entries sum to zero
     Index("entries_account", "account", "transfer"),
     sqlite_with_rowid=False,
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("id", HEX_ID, primary_key=True),  # of the event that asked for it
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("as_of", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),  # "running" or "done"
+    Column("released", BigInteger, nullable=False),  # orders
+    Column("last_due", BigInteger, nullable=False),  # how far it has come
+    Column("last_conversion", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+payouts = Table(
+    "payouts",
+    metadata,
+    Column("id", HEX_ID, primary_key=True),  # of the event that asked for it
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("promoter", CODE, nullable=False, index=True),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("net", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),  # "reserved", "paid", "failed" or "bounced"
+    Column("day", Integer, nullable=False),  # the accounting date, in days since 1970-01-01
+    Column("scheme", String(16), nullable=False),
+    Column("person", String(128), nullable=False, index=True),  # who is taxed
+    Column("created", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON: the arithmetic of the tax
+    CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
+)
+
+closings = Table(
+    "closings",
+    metadata,
+    Column("month", Integer, primary_key=True, autoincrement=False),  # year times 12, and a month from 0
+    Column("currency", String(3), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+days = Table(
+    "days",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01 UTC
+    Column("first", BigInteger, nullable=False),  # transfers
+    Column("last", BigInteger, nullable=False),
+    Column("leaves", BigInteger, nullable=False),  # entries
+    Column("root", String(64), nullable=False),
 )

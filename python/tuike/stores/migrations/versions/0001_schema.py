@@ -13,8 +13,10 @@ def upgrade() -> None:
     _links_and_keys()
     _outcomes()
     _reports()
+    _totals()
     _conversions()
     _ledger()
+    _payments()
 
 
 def _folds() -> None:
@@ -58,6 +60,7 @@ def _registry() -> None:
         sa.Column("timezone", sa.String(length=64), nullable=False),
         sa.Column("settlement", sa.String(length=16), nullable=False),
         sa.Column("refund_days", sa.Integer(), nullable=False),
+        sa.Column("release_when", sa.String(length=16), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -170,6 +173,7 @@ def _outcomes() -> None:
         sa.Column("http", sa.Integer(), nullable=False),
         sa.Column("result", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("event_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "idempotency",
@@ -180,13 +184,21 @@ def _outcomes() -> None:
     )
     op.create_table(
         "audit",
-        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.String(length=128), nullable=False),
         sa.Column("action", sa.String(length=64), nullable=False),
         sa.Column("target", sa.String(length=160), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_table(
+        "waiting",
+        sa.Column("conversion", sa.String(length=32), nullable=False),
+        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("conversion", "event_id"),
     )
 
 
@@ -228,11 +240,52 @@ def _reports() -> None:
     )
 
 
+def _totals() -> None:
+    op.create_table(
+        "sales",
+        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("conversion", sa.BigInteger(), nullable=False),
+        sa.Column("booked", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("promoter", "currency", "day", "merchant", "conversion"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "tiers",
+        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("tier", sa.String(length=16), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("promoter", "currency", "day"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "budgets",
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("product", "currency", "day"),
+    )
+    op.create_table(
+        "funding",
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("funded", sa.BigInteger(), nullable=False),
+        sa.Column("released", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("merchant", "currency"),
+    )
+
+
 def _conversions() -> None:
     op.create_table(
         "conversions",
         sa.Column("id", sa.String(length=32), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("merchant", sa.String(length=64), nullable=False),
         sa.Column("order_id", sa.String(length=512), nullable=False),
         sa.Column("product", sa.String(length=64), nullable=False),
@@ -245,18 +298,21 @@ def _conversions() -> None:
         sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.Column("stamp", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("released", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("order_id", "merchant", "product"),
-        sa.UniqueConstraint("number"),
+        sa.PrimaryKeyConstraint("number"),
+        sa.UniqueConstraint("id"),
     )
+    op.create_index("ix_conversions_order_id", "conversions", ["order_id"], unique=False)
     op.create_table(
         "shares",
-        sa.Column("conversion", sa.String(length=32), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("promoter", sa.String(length=64), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("via", sa.String(length=64), nullable=False),
@@ -264,9 +320,17 @@ def _conversions() -> None:
         sa.Column("original", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("amount >= 0 AND amount <= original"),
+        sa.CheckConstraint("level BETWEEN 0 AND 3"),
         sa.PrimaryKeyConstraint("conversion", "position"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_shares_promoter", "shares", ["promoter"], unique=False)
+    op.create_table(
+        "dues",
+        sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("due", "conversion"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _ledger() -> None:
@@ -281,17 +345,16 @@ def _ledger() -> None:
     )
     op.create_table(
         "transfers",
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("id", sa.String(length=96), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("conversion", sa.BigInteger(), nullable=False),
+        sa.Column("step", sa.String(length=96), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("conversion", sa.String(length=32), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("number"),
-        sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("conversion", "step"),
     )
-    op.create_index("ix_transfers_conversion", "transfers", ["conversion"], unique=False)
     op.create_table(
         "entries",
         sa.Column("transfer", sa.BigInteger(), nullable=False),
@@ -302,3 +365,56 @@ def _ledger() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("entries_account", "entries", ["account", "transfer"], unique=False)
+    op.create_table(
+        "days",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("leaves", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("day"),
+    )
+
+
+def _payments() -> None:
+    op.create_table(
+        "settlements",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("as_of", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("released", sa.BigInteger(), nullable=False),
+        sa.Column("last_due", sa.BigInteger(), nullable=False),
+        sa.Column("last_conversion", sa.BigInteger(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("number"),
+    )
+    op.create_table(
+        "payouts",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("tax", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("scheme", sa.String(length=16), nullable=False),
+        sa.Column("person", sa.String(length=128), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("number"),
+    )
+    op.create_index("ix_payouts_person", "payouts", ["person"], unique=False)
+    op.create_index("ix_payouts_promoter", "payouts", ["promoter"], unique=False)
+    op.create_table(
+        "closings",
+        sa.Column("month", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("month", "currency"),
+    )

@@ -1,0 +1,53 @@
+"""Refunds of orders that are not there yet: they wait a week for them (money.md, section 2)."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from tuike.books.periods import DAY_MS
+from tuike.books.records import Message, Outcome, Waiting
+from tuike.stores.schema import waiting
+
+WAIT_DAYS = 7
+
+
+class WaitingRefunds:
+    """All that wait, in the order in which they came. Belongs to the one bookkeeper."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._by_order: dict[str, list[Waiting]] = {}
+        self._by_age: deque[Waiting] = deque()
+        for row in connection.execute(select(waiting).order_by(waiting.c.number)):
+            self.add(Waiting(row.conversion, row.number, msgspec.json.decode(row.message, type=Message)))
+
+    def add(self, waits: Waiting) -> None:
+        self._by_order.setdefault(waits.conversion, []).append(waits)
+        self._by_age.append(waits)
+
+    def pop(self, conversion: str) -> list[Waiting]:
+        """Those that waited for this order."""
+        return self._by_order.pop(conversion, [])
+
+    def forget(self, event: str) -> None:
+        """One that was decided before, and is only posted again."""
+        for conversion, all_of_it in self._by_order.items():
+            left = [waits for waits in all_of_it if waits.message.id != event]
+            if len(left) < len(all_of_it):
+                self._by_order[conversion] = left
+                return
+
+    def due(self, now: int) -> bool:
+        return bool(self._by_age) and self._by_age[0].message.received + WAIT_DAYS * DAY_MS < now
+
+    def expired(self, now: int) -> Iterator[tuple[str, Outcome]]:
+        """Takes out those that have waited in vain: their events, and what becomes of them."""
+        while self.due(now):
+            waits = self._by_age.popleft()
+            if waits in self._by_order.get(waits.conversion, ()):
+                self._by_order[waits.conversion].remove(waits)
+                detail = f"no such order came within {WAIT_DAYS} days"
+                outcome = Outcome.refused("unknown_order", detail)
+                merchant = {"merchant": waits.message.merchant}
+                yield waits.message.id, msgspec.structs.replace(outcome, result=merchant | outcome.result)
