@@ -365,12 +365,12 @@ class Rule:
         - `part`: the credit's of the order's pool; `bonus`: what of `part` is tier bonus
         - `levels` (level 1 with the bonus, as many as `Rule.levels`) and `platform`, which sum to `part`
 
-        Below `min_amount` all are 0. An order without amount takes fixed parts uncut: no cap applies, nor a bonus
-        with a `min_amount`, nor the tier bonus.
+        Below the rule's `min_amount` nothing applies and all are 0. An order without amount takes fixed parts uncut:
+        no cap applies, nor a bonus with a `min_amount`, nor the tier bonus.
         ValueError: `bad_amount` (an amount or total of more than 15 digits), `bad_weights` (they do not sum to
         1e9), `unknown_tier`."""
     def split_many(self, amounts: Sequence[int], at: int, credit: _Credit) -> bytes:
-        """Many orders at `at` that are each one credit's alone (its weight is 1e9): little-endian int64, per
+        """Many orders at `at` that are each this credit's alone, whatever its weight: little-endian int64, per
         amount the levels' parts then the platform's. ValueError as `book`."""
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:

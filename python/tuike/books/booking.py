@@ -53,6 +53,7 @@ def accrue(registry: Registry, conversion: Conversion, attribution: Attribution)
     parts = split(
         rule,
         conversion.amount,
+        conversion.at,
         credits,
         lambda promoter: registry.chain(promoter, conversion.at, rule.levels),
         registry.pays,
