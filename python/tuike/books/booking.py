@@ -88,19 +88,8 @@ def accrue(
     except ValueError as error:
         code, _, detail = str(error).partition(": ")
         return Outcome.refused(code, f"the commission rule cannot pay in {conversion.currency}: {detail}")
-<<<<<<< HEAD
     credits, tiers = _credits(desk, conversion, rule, weights)
     parts = split(rule, conversion.amount, conversion.at, credits)
-=======
-    parts = split(
-        rule,
-        conversion.amount,
-        conversion.at,
-        credits,
-        lambda promoter: registry.chain(promoter, conversion.at, rule.levels),
-        registry.pays,
-    )
->>>>>>> h-core
     if parts is None:
         return Outcome.refused("amount_missing", "the commission rule needs an amount and the order has none")
     budget = rule.daily_budget
