@@ -2,8 +2,8 @@
 
 Decided: orders are released in order of (due, booking). With `release_when: funded` one is released only while what
 the released orders of that merchant and currency stand at in all (promoters' and platform's lines) stays at or below
-what was funded; the first that does not fit stops those behind it, for this run. It is measured by what it would stand at after its second look, which it has
-only when it is released.
+what was funded; the first that does not fit stops those behind it, for this run. It is measured by what it would
+stand at after its second look, which it has only when it is released.
 """
 
 from reference.booking import Order, account
