@@ -77,7 +77,7 @@ fn a_slab_pays_the_rate_where_the_total_stands_and_marginal_cuts_at_the_boundari
         (5_000, 20_000, 1_000, 1_550), // 250, 800, 500
         (20_000, 70, 7, 7),
         (MAX_AMOUNT, 70, 7, 7),
-        (9_990, 40, 2, 2), // 0.5 and 2.4, each by itself
+        (9_990, 40, 2, 3), // 0.5 and 2.4, rounded once
     ] {
         let credit = Credit { total, ..credit("p") };
         assert_eq!(pool(&slab, amount, 0, credit), by_slab, "slab {total} {amount}");
