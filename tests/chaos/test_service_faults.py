@@ -29,12 +29,12 @@ SETTLED = 1.5
 
 
 @pytest.fixture
-def failing(shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Instance, Path]]:
+def failing(failing_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Instance, Path]]:
     """An instance on a disk that fails on demand, and the directory of the control files (see faults.c)."""
     faults = tmp_path / "faults"
     faults.mkdir()
     with monkeypatch.context() as environment:
-        environment.setenv("LD_PRELOAD", str(shim))
+        environment.setenv("LD_PRELOAD", str(failing_disk))
         environment.setenv("TUIKE_FAULTS", str(faults))
         running = shop(tmp_path / "data")
         instance = running.__enter__()

@@ -8,6 +8,7 @@ import pytest
 from admin_support import Admin, event_id, keeping_books, now_ms, order, serving
 
 from tuike import _core
+from waiting import eventually
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
 EDGE = 0x0E
@@ -82,7 +83,7 @@ async def test_without_a_processor_a_write_is_accepted_and_applied_later(
             async def applied() -> bool:
                 return bool((await admin.get(event))["status"] == "applied")
 
-            await admin.until(applied, "the write")
+            await eventually(applied, "the write")
         assert (await admin.get(event))["result"]["id"] == "shop"
         await admin.get("/v1/merchants/shop")
 
@@ -106,7 +107,7 @@ async def test_a_registry_write_is_answered_when_every_live_edge_has_it(admin: A
 
     tick()
     write = asyncio.create_task(admin.call("POST", "/v1/merchants", MERCHANT))
-    await admin.until(lambda: _has(admin, "shop"), "the merchant in the books")
+    await eventually(lambda: _has(admin, "shop"), "the merchant in the books")
     versions[0] = 1
     tick()
     await asyncio.sleep(0.1)
@@ -141,7 +142,7 @@ async def test_an_event_waits_until_the_watermark_has_passed_it(admin: Admin) ->
     async def applied() -> bool:
         return bool((await admin.get(path))["status"] == "applied")
 
-    await admin.until(applied, "the order")
+    await eventually(applied, "the order")
     edge.close(now_ms())
 
 
@@ -149,7 +150,7 @@ async def test_an_id_of_another_time_never_was(admin: Admin) -> None:
     async def running() -> bool:
         return await admin.service.watermark() > 0
 
-    await admin.until(running, "a watermark")
+    await eventually(running, "a watermark")
     for at in (now_ms() - 60_000, now_ms() + 60_000, 0):
         assert (await admin.call("GET", f"/v1/events/{event_id(at)}"))[0] == 404
 
