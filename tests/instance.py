@@ -56,11 +56,15 @@ class Instance:
         self.secrets: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def launch(self) -> None:
         command = [sys.executable, "-m", "tuike", "serve", "--data", str(self.data)]
         command += ["--edge-port", str(self.edge_port), "--admin-port", str(self.admin_port), "--segment-mib", "4"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([*command, *self.options], start_new_session=True, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Launches it and waits until it is ready."""
+        self.launch()
         try:
             until(self.ready, "the instance to be ready")
         except AssertionError as error:

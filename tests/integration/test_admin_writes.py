@@ -8,6 +8,7 @@ import pytest
 from admin_support import Admin, event_id, keeping_books, now_ms, order, serving
 
 from tuike import _core
+from tuike.admin.routes import Service
 from waiting import eventually
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
@@ -144,6 +145,35 @@ async def test_an_event_waits_until_the_watermark_has_passed_it(admin: Admin) ->
 
     await eventually(applied, "the order")
     edge.close(now_ms())
+
+
+async def test_an_event_that_is_booked_while_it_is_asked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a long stop: the watermark passes the event in one leap, between the looks at the books and at it."""
+    asked = Service.watermark
+    at = now_ms() - 15_000
+    sent = order(oid="1", amount=100, at=at, received=at, id=event_id(at))
+
+    async def leaps(service: Service) -> int:
+        edge.tick(now_ms(), 100)
+
+        async def passed() -> bool:
+            return await asked(service) > at + 10_000
+
+        await eventually(passed, "the watermark")
+        return await asked(service)
+
+    async with serving(tmp_path / "data", books=False) as admin:
+        edge = _core.Writer(str(admin.data.journal), "edge-0", EDGE)
+        edge.tick(at - 1, 100)
+        async with keeping_books(admin.data):
+            await admin.shop()
+            await admin.record([sent])
+            assert (await admin.get(f"/v1/events/{sent['id']}"))["status"] == "waiting"
+            monkeypatch.setattr(Service, "watermark", leaps)
+            assert (await admin.get(f"/v1/events/{sent['id']}"))["status"] == "applied"
+        edge.close(now_ms())
 
 
 async def test_an_id_of_another_time_never_was(admin: Admin) -> None:
