@@ -67,6 +67,11 @@ class Ledger:
         if len(self._accounts) > MAX_HELD:
             self._accounts.clear()
 
+    def prepare(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Looks up together the accounts (name, currency) whose balances are about to be asked for."""
+        fresh = [key for key in dict.fromkeys(keys) if self._accounts.setdefault(key, Account(None, 0)).id is None]
+        self._look_up(fresh)
+
     def balance(self, name: str, currency: str) -> int:
         """What the account stands at after all that was moved."""
         key = name, currency

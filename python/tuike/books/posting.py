@@ -39,7 +39,7 @@ BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
 ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
 OUTCOMES = bulk.inserting(schema.outcomes)
-OUTCOMES_AGAIN = bulk.replacing(schema.outcomes)
+OUTCOMES_AGAIN = bulk.replacing(schema.outcomes, keep=("kind",))
 AUDIT = bulk.inserting(schema.audit)
 KEYS = bulk.missing(schema.idempotency)
 PAYOUTS = bulk.replacing(schema.payouts)
@@ -133,7 +133,8 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
             *columns, detail = msgspec.structs.astuple(effect.payout)
             PAYOUTS.run(connection, [(*columns, msgspec.json.encode(detail).decode())])
         if effect.settlement is not None:
-            SETTLEMENTS.run(connection, [msgspec.structs.astuple(effect.settlement)])
+            *columns, amounts = msgspec.structs.astuple(effect.settlement)
+            SETTLEMENTS.run(connection, [(*columns, msgspec.json.encode(amounts).decode())])
         if effect.closing is not None:
             CLOSINGS.run(connection, [msgspec.structs.astuple(effect.closing)])
         if effect.day is not None:

@@ -69,6 +69,14 @@ class Outcome(msgspec.Struct, frozen=True):
         return cls(WAITING, code, 202, result or {})
 
 
+class Refusal(Exception):
+    """Ends a registry write or a decision with a refused outcome; whoever began it catches it."""
+
+    def __init__(self, code: str, detail: str, http: int = 422) -> None:
+        super().__init__(code)
+        self.outcome = Outcome.refused(code, detail, http=http)
+
+
 class Share(msgspec.Struct, frozen=True, array_like=True):
     """One line of a split. The platform's has no promoter and level 0."""
 
@@ -190,7 +198,7 @@ class Funding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Payout(msgspec.Struct, frozen=True):
-    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01)."""
+    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01), `detail` the arithmetic of the tax."""
 
     id: str
     number: int
@@ -204,11 +212,13 @@ class Payout(msgspec.Struct, frozen=True):
     scheme: str
     person: str
     created: int
+    note: str
     detail: dict[str, Any]
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion)."""
+    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion).
+    `released` are orders, `amounts` what they released to promoters, per currency."""
 
     id: str
     number: int
@@ -218,6 +228,8 @@ class Settlement(msgspec.Struct, frozen=True):
     last_due: int
     last_conversion: int
     created: int
+    note: str = ""
+    amounts: dict[str, int] = {}
 
 
 class Day(msgspec.Struct, frozen=True):

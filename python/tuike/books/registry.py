@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from tuike import _core, views
 from tuike.books import defaults, entries
-from tuike.books.records import Message, Outcome, Request
+from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
 
@@ -43,14 +43,6 @@ class Context:
     event: str
     number: int
     at: int
-
-
-class Refusal(Exception):
-    """Ends an op with a refused outcome. Raised and caught in this module only."""
-
-    def __init__(self, code: str, detail: str, http: int = 422) -> None:
-        super().__init__(code)
-        self.outcome = Outcome.refused(code, detail, http=http)
 
 
 def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:

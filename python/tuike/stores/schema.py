@@ -395,6 +395,8 @@ settlements = Table(
     Column("last_due", BigInteger, nullable=False),  # how far it has come
     Column("last_conversion", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("note", String(512), nullable=False),
+    Column("amounts", Text, nullable=False),  # JSON: what was released to promoters, per currency
 )
 
 payouts = Table(
@@ -408,10 +410,11 @@ payouts = Table(
     Column("tax", BigInteger, nullable=False),
     Column("net", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),  # "reserved", "paid", "failed" or "bounced"
-    Column("day", Integer, nullable=False),  # the accounting date, in days since 1970-01-01
+    Column("day", Integer, nullable=False, index=True),  # the accounting date, in days since 1970-01-01
     Column("scheme", String(16), nullable=False),
     Column("person", String(128), nullable=False, index=True),  # who is taxed
     Column("created", BigInteger, nullable=False),
+    Column("note", String(512), nullable=False),
     Column("detail", Text, nullable=False),  # JSON: the arithmetic of the tax
     CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
 )
