@@ -33,12 +33,15 @@ class Account:
     balance: int
 
 
+PURSES = ("pending", "available", "reserved", "paid", "owed", "tax")
+
+
 def payable(merchant: str) -> str:
     return f"merchant:{merchant}:payable"
 
 
 def promoters(promoter: str, purse: str) -> str:
-    """One of a promoter's accounts: `pending`, `available`, `reserved`, `paid`, `owed` or `tax`."""
+    """One of a promoter's accounts, of PURSES."""
     return f"promoter:{promoter}:{purse}"
 
 

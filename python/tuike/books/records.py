@@ -5,6 +5,7 @@ after a crash, or in a replay, asks nobody anything.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -250,6 +251,16 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
     number: int
 
 
+class Look(msgspec.Struct, frozen=True, array_like=True):
+    """A second look at an order that is released by step `released`: what it adds to the order's evidence, and what
+    the shares stand at since."""
+
+    number: int
+    released: int
+    second_look: dict[str, Any]
+    amounts: tuple[int, ...]
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """A refund of an order that is not there yet: a row of `waiting`."""
 
@@ -274,7 +285,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     due: tuple[tuple[int, int], ...] = ()
     settled: tuple[tuple[int, int], ...] = ()
     released: tuple[tuple[int, int], ...] = ()
-    looked_at: tuple[Standing, ...] = ()
+    looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
     settlement: Settlement | None = None
     closing: Closing | None = None
@@ -297,8 +308,21 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a decision about no order came to: its outcome, what moves, in parts that are an event each, and what it
+    concerns for the audit (empty: nothing).
+
+    Killed between two parts it is decided anew: what the first ones have done must not be done again."""
+
+    outcome: Outcome
+    effects: tuple[Effect, ...] = ()
+    target: str = ""
+
+
 class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The whole effect of one message, or of a step that the bookkeeper takes by itself (`settle`, `expire`, `day`).
+    """The effect of one message (of a large decision: a part of it, the outcome with the last), or of a step that the
+    bookkeeper takes by itself (`settle`, `expire`, `day`).
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
     body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.

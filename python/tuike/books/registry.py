@@ -178,6 +178,7 @@ def promoter_create(context: Context, data: Body) -> Change:
         "parent": parent,
         "kind": whole["kind"],
         "tax": json.dumps(whole["tax"]),
+        "person": whole["tax"].get("person", ""),
         "customers": json.dumps(whole["customers"]),
         "status": "active",
         "created": context.at,
@@ -196,6 +197,7 @@ def promoter_update(context: Context, data: Body) -> Change:
     for name in ("tax", "customers"):
         if name in data:
             row[name] = json.dumps(data[name])
+    row["person"] = json.loads(row["tax"]).get("person", "")
     _store(context, schema.promoters, row)
     context.registry.promoters[row["id"]] = Promoter.from_row(row)
     return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])

@@ -112,6 +112,7 @@ promoters = Table(
     Column("parent", CODE, nullable=True, index=True),
     Column("kind", String(16), nullable=False),
     Column("tax", Text, nullable=False),  # JSON
+    Column("person", String(128), nullable=False, index=True),  # who is taxed; empty: this account alone
     Column("customers", Text, nullable=False),  # JSON
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),

@@ -102,12 +102,14 @@ def _registry() -> None:
         sa.Column("parent", sa.String(length=64), nullable=True),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("tax", sa.Text(), nullable=False),
+        sa.Column("person", sa.String(length=128), nullable=False),
         sa.Column("customers", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_promoters_person", "promoters", ["person"], unique=False)
     op.create_index("ix_promoters_parent", "promoters", ["parent"], unique=False)
     op.create_table(
         "promoter_parents",
