@@ -97,6 +97,17 @@ class Submission:
             if done == self.total:
                 return
 
+    def follow(self, reached: Callable[[Connection], bool]) -> None:
+        """Goes on after `wait` until the books have come as far as is wanted: asks again and again."""
+        books = engine.reader(self._data.books)
+        try:
+            for _ in self._progress():
+                with books.connect() as connection:
+                    if reached(connection):
+                        return
+        finally:
+            books.dispose()
+
     def _end(self) -> None:
         if self._writer is not None:
             self._writer.sync()
