@@ -172,14 +172,26 @@ def approve(desk: Desk, standing: Standing, place: Place, **changes: Any) -> Eff
 def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: str, **changes: Any) -> Effect:
     """Takes back what an order does not earn once `refunded` of its amount is; `rejected` takes back all.
 
+<<<<<<< HEAD
     Each share falls to floor(original x (amount - refunded) / amount); what it stood above goes back to the
     merchant."""
+=======
+    Each share falls to floor(original x (amount - refunded) / amount), or stays where it is below that; what it
+    stood above goes back to the merchant. After a second look its originals are the ones that count."""
+>>>>>>> h-pay
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
+    looked = conversion.evidence.get("second_look")
+    originals = looked["originals"] if looked else [share.original for share in standing.shares]
     shares = tuple(
+<<<<<<< HEAD
         msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
         for share in standing.shares
+=======
+        msgspec.structs.replace(share, amount=min(share.amount, original * left // amount) if left else 0)
+        for share, original in zip(standing.shares, originals, strict=True)
+>>>>>>> h-pay
     )
     return _fall(desk, standing, shares, left, step, status=status, refunded=refunded, **changes)
 
@@ -201,10 +213,12 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
     conversion = standing.conversion
     version = desk.registry.products[conversion.product].version(conversion.rule_version)
     before = (conversion.merchant, conversion.currency, conversion.day, conversion.evidence["booked"])
-    steps = [
-        step | {"total": desk.totals.month_before(step["promoter"], *before)} for step in conversion.evidence["split"]
-    ]
-    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, steps)
+    steps = conversion.evidence["split"]
+    totals = [desk.totals.month_before(step["promoter"], *before) for step in steps]
+    if totals == [step["total"] for step in steps]:
+        return None
+    again = [step | {"total": total} for step, total in zip(steps, totals, strict=True)]
+    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, again)
     assert parts is not None
     if parts.pool >= conversion.evidence["pool"]:
         return None
@@ -214,7 +228,8 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
         msgspec.structs.replace(share, original=original, amount=original * left // amount if left else 0)
         for share, original in zip(standing.shares, originals, strict=True)
     )
-    look = {"pool": parts.pool, "split": parts.steps}
+    # no more of the arithmetic: the evidence of an order with many touches fills an event nearly alone
+    look = {"pool": parts.pool, "totals": totals, "originals": originals}
     evidence = conversion.evidence | {"second_look": look}
     return _fall(desk, standing, shares, left, "second_look", evidence=evidence)
 
