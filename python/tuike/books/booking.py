@@ -172,26 +172,16 @@ def approve(desk: Desk, standing: Standing, place: Place, **changes: Any) -> Eff
 def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: str, **changes: Any) -> Effect:
     """Takes back what an order does not earn once `refunded` of its amount is; `rejected` takes back all.
 
-<<<<<<< HEAD
     Each share falls to floor(original x (amount - refunded) / amount); what it stood above goes back to the
     merchant."""
-=======
-    Each share falls to floor(original x (amount - refunded) / amount), or stays where it is below that; what it
-    stood above goes back to the merchant. After a second look its originals are the ones that count."""
->>>>>>> h-pay
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
     looked = conversion.evidence.get("second_look")
     originals = looked["originals"] if looked else [share.original for share in standing.shares]
     shares = tuple(
-<<<<<<< HEAD
         msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
         for share in standing.shares
-=======
-        msgspec.structs.replace(share, amount=min(share.amount, original * left // amount) if left else 0)
-        for share, original in zip(standing.shares, originals, strict=True)
->>>>>>> h-pay
     )
     return _fall(desk, standing, shares, left, step, status=status, refunded=refunded, **changes)
 
