@@ -177,8 +177,6 @@ def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: st
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
-    looked = conversion.evidence.get("second_look")
-    originals = looked["originals"] if looked else [share.original for share in standing.shares]
     shares = tuple(
         msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
         for share in standing.shares
