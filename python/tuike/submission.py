@@ -214,6 +214,7 @@ class Codes:
         self._data = data
         self._engine = engine.reader(data.books)
         self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
+        self.binds = lru_cache(KNOWN_CODES)(self._binds)
         self.promoter = lru_cache(KNOWN_CODES)(self._promoter)
         self.currency = lru_cache(KNOWN_CODES)(self._currency)
         self.day_key = lru_cache(1)(self._day_key)
@@ -225,6 +226,10 @@ class Codes:
     def _merchant(self, product: str) -> str | None:
         found: str | None = self._one(schema.products.c.merchant, schema.products.c.id == product)
         return found
+
+    def _binds(self, product: str) -> bool:
+        settings = self._one(schema.products.c.attribution, schema.products.c.id == product)
+        return bool(json.loads(settings)["binding"] != "none")
 
     def _promoter(self, promoter: str) -> bool:
         return self._one(schema.promoters.c.id, schema.promoters.c.id == promoter) is not None
