@@ -193,6 +193,9 @@ class _NoTouches:
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return []
 
+    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return []
+
 
 def _set_aside(connection: Connection, lines: Mapping[str, int]) -> list[tuple[int, str]]:
     """Of the events whose lines are given by their ids, those that the books set aside, with the reason."""

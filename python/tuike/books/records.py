@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 WAITING = "waiting"
+# An order that is one of these stays it, and earns nothing.
+FINAL = ("rejected", "refunded")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class Message(msgspec.Struct, frozen=True):
     cust: str = ""
     did: str = ""
     fingerprint: str = ""
+    fingerprint_before: str = ""
     aff: str = ""
     coupon: str = ""
     stamp: int = 0
@@ -113,8 +116,9 @@ class Standing(msgspec.Struct, frozen=True):
     shares: tuple[Share, ...]
 
     @property
-    def credited(self) -> bool:
-        return any(share.promoter for share in self.shares)
+    def claimed(self) -> bool:
+        """Whether only browsers have spoken of it, and it is held for that."""
+        return self.conversion.reason == "pixel" and self.conversion.status == "pending"
 
 
 class Transfer(msgspec.Struct, frozen=True, array_like=True):
@@ -180,6 +184,15 @@ class Spent(msgspec.Struct, frozen=True, array_like=True):
     amount: int
 
 
+class PathEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where an order that credited somebody ends its visitor's path: a row of `path_ends`."""
+
+    merchant: str
+    visitor: str
+    at: int
+    conversion: int
+
+
 class Funding(msgspec.Struct, frozen=True, array_like=True):
     """What is added to a merchant's payments in, and to what was released of its orders: a row of `funding`."""
 
@@ -239,7 +252,8 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A refund of an order that is not there yet: a row of `waiting`."""
+    """A refund of an order that is not there yet: a row of `waiting`. Its message has no `stamp`: whenever its order
+    comes, it comes after it."""
 
     conversion: str
     number: int
@@ -258,6 +272,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     sales: tuple[Sale, ...] = ()
     tiers: tuple[Tier, ...] = ()
     spent: tuple[Spent, ...] = ()
+    path_ends: tuple[PathEnd, ...] = ()
     funding: tuple[Funding, ...] = ()
     due: tuple[tuple[int, int], ...] = ()
     settled: tuple[tuple[int, int], ...] = ()
@@ -280,6 +295,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
             sales=self.sales + later.sales,
             tiers=self.tiers + later.tiers,
             spent=self.spent + later.spent,
+            path_ends=self.path_ends + later.path_ends,
             funding=self.funding + later.funding,
             due=self.due + later.due,
         )

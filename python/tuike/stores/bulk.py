@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, CursorResult, Dialect, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -34,7 +34,7 @@ class Bulk:
 
 
 class Lookup:
-    """A query of one value, compiled once for each dialect, with its parameters in the order of `names`."""
+    """A query, compiled once for each dialect, with its parameters in the order of `names`."""
 
     def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
         self._statement = statement
@@ -42,9 +42,13 @@ class Lookup:
         self._compiled = cache(self._compile)
 
     def find(self, connection: Connection, *values: str | int) -> Any:
-        """The value; None where there is no row."""
+        """The first value; None where there is no row."""
+        return self.rows(connection, *values).scalar()
+
+    def rows(self, connection: Connection, *values: str | int) -> CursorResult[Any]:
+        """The rows; they are read as they are asked for."""
         sql, order = self._compiled(connection.dialect)
-        return connection.exec_driver_sql(sql, tuple([values[place] for place in order])).scalar()
+        return connection.exec_driver_sql(sql, tuple([values[place] for place in order]))
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
