@@ -246,7 +246,7 @@ def bound(
     holder, since = "", 0
     for click in eligible:
         protected = settings.binding == "first" or (
-            settings.binding == "mixed" and click.at <= since + settings.protect_days * DAY
+            settings.binding == "mixed" and click.at < since + settings.protect_days * DAY
         )
         if not holder or not protected:
             holder, since = click.promoter, click.at

@@ -91,10 +91,13 @@ class Orders(Booking):
         at = received if at is None else at
         found = (click, visitor, cust, did, fingerprint, aff, coupon)
         order = Order(*key, at, received, amount, currency, *found, signed=True, stamp=stamp, flagged=flagged)
-        if key in self.orders:
-            order.claimed_by = self.orders[key].claimed_by
+        claimed = self.orders.get(key)
+        if claimed is not None:
+            order.claimed_by = claimed.claimed_by
         self.orders[key] = order
-        self.first_word(order, status, received)
+        if code := self.first_word(order, status, received):
+            self.take_back(key, claimed)
+            return code
         self.refund_what_waited(order)
         return ""
 
@@ -138,7 +141,9 @@ class Orders(Booking):
             order = Order(*key, at, received, amount, currency, *found, signed=False, reason="pixel")
             self.orders[key] = order
             if accepted:
-                self.first_word(order, "approved", received)
+                if code := self.first_word(order, "approved", received):
+                    self.take_back(key, None)
+                    return code
                 self.refund_what_waited(order)
                 return ""
         self.lend(order, visitor or self.click_visitor(click))
@@ -149,8 +154,6 @@ class Orders(Booking):
         one that comes after the order was booked is kept for when it is booked anew."""
         if visitor:
             order.claimed_by.add(visitor)
-        if not order.signed and order.reason == "pixel" and len(order.claimed_by) > 1:
-            order.reason = "claim_conflict"
 
     # --- decisions ---
 
@@ -166,9 +169,12 @@ class Orders(Booking):
         if order.booked:
             self.make_approved(order, received)
         else:
-            if not order.signed and order.reason == "claim_conflict":
+            visitor = order.visitor
+            if not order.signed and len(order.claimed_by) > 1:
                 order.visitor = ""  # claims that differ lend nothing
-            self.book(order, status="approved", now=received, decided=True)
+            if code := self.book(order, status="approved", now=received, decided=True):
+                order.visitor = visitor
+                return code
         return ""
 
     def reject(self, key: Key, *, received: int) -> str:
@@ -203,11 +209,18 @@ class Orders(Booking):
         claimed = order is not None and not order.signed and order.status == "pending"
         return None if order is None or (claimed and order.reason in ("pixel", "claim_conflict")) else order
 
-    def first_word(self, order: Order, status: str, received: int) -> None:
+    def first_word(self, order: Order, status: str, received: int) -> str:
         if status == "rejected":
             order.status, order.reason = "rejected", ""
+            return ""
+        return self.book(order, status=status, now=received)
+
+    def take_back(self, key: Key, claimed: Order | None) -> None:
+        """The order stands as before its message: claimed, or not there at all."""
+        if claimed is None:
+            del self.orders[key]
         else:
-            self.book(order, status=status, now=received)
+            self.orders[key] = claimed
 
     def repeat(
         self, order: Order, amount: int | None, currency: str, status: str, stamp: int | None, received: int
