@@ -286,8 +286,7 @@ shares = Table(
     sqlite_with_rowid=False,
 )
 
-# What is to be released when its instant has come: approved orders, with what a release asks of them, so that it need
-# not touch their wide rows. A row goes when its order is released, rejected or wholly refunded.
+# Approved orders that are not released, with what a release asks of them, so that it need not touch their wide rows.
 dues = Table(
     "dues",
     metadata,
