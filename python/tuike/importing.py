@@ -259,6 +259,7 @@ class Hits(Maker):
         event |= identities(row)
         event |= {name: limited(row, name) for name in ("channel", *(f"sub{n}" for n in range(1, 6))) if name in row}
         event |= self.asker(row)
+        event["binds"] = self.codes.binds(pid)
         event["counted"] = not event.get("bot", False)
         if not event["counted"]:
             event["reason"] = "bot"

@@ -43,6 +43,7 @@ DELETE_DUES = bulk.Bulk(
 )
 SALES = bulk.replacing(schema.sales)
 TIERS = bulk.missing(schema.tiers)
+PATH_ENDS = bulk.missing(schema.path_ends)
 BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
 ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
@@ -143,6 +144,7 @@ def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
     )
     TIERS.run(connection, [msgspec.structs.astuple(tier) for effect in effects for tier in effect.tiers])
     BUDGETS.run(connection, [msgspec.structs.astuple(spent) for effect in effects for spent in effect.spent])
+    PATH_ENDS.run(connection, [msgspec.structs.astuple(end) for effect in effects for end in effect.path_ends])
     FUNDING.run(connection, [msgspec.structs.astuple(change) for effect in effects for change in effect.funding])
     ROLLUPS.run(connection, _summed(delta for effect in effects for delta in effect.deltas))
 

@@ -1,10 +1,10 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, CursorResult, Dialect, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -34,7 +34,8 @@ class Bulk:
 
 
 class Lookup:
-    """A query of one value, compiled once for each dialect, with its parameters in the order of `names`."""
+    """A query of one value that is asked for each order, so on the driver's own cursor. It is compiled once for each
+    dialect, with its parameters in the order of `names`."""
 
     def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
         self._statement = statement
@@ -42,9 +43,17 @@ class Lookup:
         self._compiled = cache(self._compile)
 
     def find(self, connection: Connection, *values: str | int) -> Any:
-        """The value; None where there is no row."""
+        """The first value; None where there is no row."""
+        row = next(self.rows(connection, *values), None)
+        return None if row is None else row[0]
+
+    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
+        """The rows, read as they are asked for."""
         sql, order = self._compiled(connection.dialect)
-        return connection.exec_driver_sql(sql, tuple([values[place] for place in order])).scalar()
+        cursor = connection.connection.cursor()
+        cursor.execute(sql, tuple([values[place] for place in order]))
+        yield from iter(cursor.fetchone, None)
+        cursor.close()
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
