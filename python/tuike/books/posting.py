@@ -33,8 +33,8 @@ LOOKED_AT = bulk.Bulk(
 STANDS = bulk.Bulk(
     update(schema.shares)
     .where(schema.shares.c.conversion == bindparam("order"), schema.shares.c.position == bindparam("line"))
-    .values(amount=bindparam("stands")),
-    ("stands", "order", "line"),
+    .values(original=bindparam("least"), amount=bindparam("stands")),
+    ("least", "stands", "order", "line"),
 )
 DUES = bulk.missing(schema.dues)
 DELETE_DUES = bulk.Bulk(
@@ -129,7 +129,8 @@ def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
             proof = msgspec.json.decode(evidence) | {"second_look": some[number].second_look}
             rows.append((msgspec.json.encode(proof).decode(), number))
         LOOKED_AT.run(connection, rows)
-    STANDS.run(connection, [(amount, look.number, line) for look in looks for line, amount in enumerate(look.amounts)])
+    stands = [(look.number, zip(look.second_look["originals"], look.amounts, strict=True)) for look in looks]
+    STANDS.run(connection, [(*pair, number, line) for number, lines in stands for line, pair in enumerate(lines)])
 
 
 def _conversion(standing: Standing) -> bulk.Row:

@@ -265,8 +265,8 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True):
-    """A second look that has changed an order: what it adds to the order's evidence, and what the shares stand at
-    since."""
+    """A second look that has changed an order: what it adds to the order's evidence, the shares' originals among it,
+    and what the shares stand at since."""
 
     number: int
     second_look: dict[str, Any]
