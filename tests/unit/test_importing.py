@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuike import instants, rows
+from tuike import importing, instants, rows
 from tuike.importing import MAKERS, RowError
 from tuike.rows import FileError
 

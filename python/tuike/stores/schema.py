@@ -265,7 +265,6 @@ conversions = Table(
     Column("day", Integer, nullable=False),  # its date in the merchant's zone, in days since 1970-01-01
     Column("created", BigInteger, nullable=False),  # when it was received
     Column("due", BigInteger, nullable=False),  # from when it may be released; 0: not approved yet
-    Column("released", BigInteger, nullable=False),  # the number of the settlement's step; 0: it is not
     Column("source", String(16), nullable=False),
     Column("event_id", HEX_ID, nullable=False),  # the message that made it
     Column("evidence", Text, nullable=False),  # JSON: what the decision was taken from
@@ -287,13 +286,25 @@ shares = Table(
     sqlite_with_rowid=False,
 )
 
-# What is to be released when its instant has come. A row goes when its order is released or looked at in vain.
+# Approved orders that are not released, with what a release asks of them, so that it need not touch their wide rows.
 dues = Table(
     "dues",
     metadata,
     Column("due", BigInteger, primary_key=True, autoincrement=False),
     Column("conversion", BigInteger, primary_key=True, autoincrement=False),
+    Column("merchant", CODE, nullable=False),
+    Column("product", CODE, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("rule_version", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Which step of a settlement has released an order.
+releases = Table(
+    "releases",
+    metadata,
+    Column("conversion", NUMBER, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),  # the step's, in the order of the books
 )
 
 # What each order counts, less refunds and times the weight, among the sales of a promoter credited with it.
