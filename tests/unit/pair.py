@@ -231,12 +231,13 @@ class Pair:
             if row["promoter"] and row["amount"]:
                 share = (row["promoter"], row["level"], row["via"], row["amount"])
                 lines.setdefault(row["conversion"], []).append(share)
+        released = {row["conversion"] for row in self.real.rows(select(schema.releases))}
         real = {
             (row["merchant"], row["order_id"], row["product"]): (
                 row["status"],
                 row["refunded"],
                 row["reason"],
-                bool(row["released"]),
+                row["number"] in released,
                 sorted(lines.get(row["number"], [])),
             )
             for row in self.real.rows(select(schema.conversions))
