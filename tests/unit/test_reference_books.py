@@ -203,6 +203,41 @@ def test_an_order_with_a_visitor_of_its_own_asks_no_claim() -> None:
     claim(its, "u")
     order(its, aff="", click="c1")
     assert (only(its).status, only(its).credits) == ("approved", {"A": reference.WHOLE})
+    for visitor in ("w", "u"):
+        claim(its, visitor, oid="o2")
+    order(its, "o2", aff="", visitor="v")
+    assert only(its, "o2").credits == {"A": reference.WHOLE}
+
+
+def test_a_decision_is_not_held_again() -> None:
+    its = books(TEN | {"daily_budget": "15"})
+    claim(its, "v")
+    claim(its, "w")
+    order(its, flagged=True)
+    assert only(its).reason == "claim_conflict"
+    its.approve(KEY, received=START)
+    assert (only(its).status, only(its).reason, only(its).pool) == ("approved", "", 1_000)
+    order(its, "o2")
+    assert only(its, "o2").reason == "budget"
+    its.approve(("shop", "o2", "tea"), received=START)
+    order(its, "o3", aff="", flagged=True)  # nothing to hold, though the day is over its budget
+    assert (only(its, "o3").status, only(its, "o3").reason) == ("approved", "no_touch")
+
+
+def test_an_aff_is_believed_in_the_merchants_own_word_alone() -> None:
+    its = books(product={"pixel_conversions": "accept"})
+    claim(its, "v", aff="A")
+    assert only(its).reason == "no_touch"
+
+
+def test_a_budget_is_of_its_product_currency_and_day() -> None:
+    its = books(TEN | {"daily_budget": "15"})
+    its.product("coffee", merchant="shop", commission=TEN)
+    order(its, "o1", pid="coffee")
+    order(its, "o2", currency="USD")
+    order(its, "o3", START - 1)
+    order(its, "o4")
+    assert (only(its, "o4").reason, only(its, "o2").reason) == ("", "")
 
 
 def test_a_claim_is_worth_what_the_product_says() -> None:
@@ -301,6 +336,31 @@ def test_an_order_older_than_the_first_version_is_paid_by_the_first() -> None:
     assert only(its).pool == 1_000
 
 
+def test_an_order_by_a_click_spends_its_visitors_path_up_to_the_newest() -> None:
+    its = books(product={"attribution": {"path_reset": True}})
+    click(its, 1, START - 9)
+    order(its, "o1", aff="", click="c1", at=START - 8)
+    click(its, 2, START - 7)
+    order(its, "o2", aff="", click="c2", at=START - 6)
+    order(its, "o3", aff="", visitor="v", at=START)
+    assert [only(its, oid).reason for oid in ("o1", "o2", "o3")] == ["", "", "no_touch"]
+
+
+def test_an_order_of_another_visitor_or_merchant_spends_nothing() -> None:
+    its = books(product={"attribution": {"path_reset": True}})
+    its.merchant("kiosk")
+    its.product("gum", merchant="kiosk", commission=TEN)
+    click(its, 1, START - 2)
+    click(its, 2, START - 2, visitor="", cust="k")
+    order(its, "o1", visitor="w")
+    order(its, "o2", pid="gum", visitor="v")
+    order(its, "o3")
+    order(its, "o4", aff="", visitor="v")
+    order(its, "o5", aff="", cust="k")  # nobody's path
+    order(its, "o6", aff="", cust="k")
+    assert [only(its, oid).reason for oid in ("o4", "o5", "o6")] == ["", "", ""]
+
+
 def test_an_order_spends_the_path_and_a_rejected_one_nothing() -> None:
     its = books(product={"attribution": {"path_reset": True}})
     click(its, 1, START - 2)
@@ -324,6 +384,37 @@ def test_a_tiered_rule_counts_the_orders_booked_before_in_the_local_month() -> N
     order(its, "o2", midnight - 2, 50_00)  # earlier in time, later in the books
     order(its, "o3", midnight, 50_00)  # February
     assert [only(its, oid).pool for oid in ("o1", "o2", "o3")] == [500, 500, 250]
+
+
+def test_what_has_no_amount_or_is_elsewhere_is_in_no_total() -> None:
+    its = books(TIERED)
+    its.merchant("kiosk")
+    its.product("gum", merchant="kiosk", commission=TEN)
+    its.product("coffee", merchant="shop", commission=TEN | {"daily_budget": "1"})
+    order(its, "usd", amount=200_00, currency="USD")
+    order(its, "lead", amount=None)
+    order(its, "kiosk", pid="gum")
+    order(its, "held", pid="coffee")
+    order(its, "other", aff="P")
+    order(its)
+    assert only(its).pool == 500
+
+
+def test_the_second_look_is_at_what_was_booked_before() -> None:
+    its = books(TIERED)
+    order(its, "o1", amount=50_00)
+    order(its, "o2", amount=50_00)
+    order(its, "o3", amount=10_00)  # at 10 %
+    order(its, "o4", amount=90_00)
+    its.reject(KEY, received=START)
+    its.settle(START)
+    assert [only(its, f"o{n}").pool for n in range(1, 5)] == [0, 250, 50, 450]  # before o4: 60.00
+    its = books(TIERED)
+    for n, amount in enumerate((99_00, 1_00, 50_00), start=1):
+        order(its, f"o{n}", amount=amount)
+    its.reject(("shop", "o3", "tea"), received=START)
+    its.settle(START)
+    assert [only(its, f"o{n}").pool for n in (1, 2, 3)] == [495, 5, 0]
 
 
 def test_a_tiered_rule_looks_again_at_release() -> None:
@@ -365,8 +456,28 @@ def test_the_promoter_tier_of_a_day_is_fixed_by_its_first_order() -> None:
     order(its, "o5", START + 2 * DAY, 100_00)
     assert (only(its, "o5").tiers, only(its, "o5").pool) == ({"A": "silver"}, 1_100)  # 1,100.01
     order(its, "o6", START + 365 * DAY, 1)
+    order(its, "o8", START + 365 * DAY, 1)
     order(its, "o7", START + 366 * DAY, 1)  # o1 is out of its 365 days
     assert [only(its, oid).tiers["A"] for oid in ("o6", "o7")] == ["silver", "bronze"]
+
+
+def test_a_tier_is_of_all_merchants_in_one_currency_before_the_day() -> None:
+    its = books(TEN)
+    its.merchant("kiosk")
+    its.product("gum", merchant="kiosk", commission=TEN | {"daily_budget": "1"})
+    order(its, "o1", START, 999_98)
+    order(its, "o2", START, 1, pid="gum")
+    order(its, "dollars", START, 1, currency="USD")
+    order(its, "held", START, 100_00, pid="gum")
+    order(its, "of P", START, 1, aff="P")
+    order(its, "o3", START + DAY, 1)
+    its.tiers_kept.clear()  # asked anew, of its own day o3 counts nothing
+    order(its, "o4", START + DAY, 1)
+    assert only(its, "o4").tiers == {"A": "bronze"}  # 999.99
+    order(its, "o5", START, 1)
+    its.tiers_kept.clear()
+    order(its, "o6", START + DAY, 1)
+    assert only(its, "o6").tiers == {"A": "silver"}  # 1,000.00
 
 
 def test_other_currencies_are_bronze_unless_they_have_tiers() -> None:
