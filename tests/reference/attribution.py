@@ -156,13 +156,13 @@ def candidates(touches: Sequence[Touch], order: Journey, settings: Settings) -> 
     """
     start = order.at - settings.window_days * DAY
     known = [t for t in touches if start <= t.at <= order.at and is_touch(t, order, settings)]
-    named = [t for t in touches if order.click and t.click == order.click and t.kind == "click"]
+    named = [t for t in touches if order.click and t.click == order.click]
 
     def made_up(promoter: str) -> list[Touch]:
         return [Touch(None, order.at, order.merchant, promoter, made_up=True)] if promoter else []
 
     def path() -> list[Touch]:
-        if not named or named[0].merchant != order.merchant or named[0].at < start:
+        if not named or named[0].merchant != order.merchant:
             return []
         click = named[0]
         return [t for t in known if t == click or (t.visitor and t.visitor == click.visitor and t.place < click.place)]
@@ -225,7 +225,7 @@ def judge(found: Sequence[Touch], judges: Judges, settings: Settings) -> list[tu
         later = [t for t in left if t.promoter == touch.promoter and t.place > touch.place]
         return within > 0 and any(t.at - touch.at <= within for t in later)
 
-    return [(t, v or ("collapsed" if len(left) > 1 and absorbed(t) else "")) for t, v in verdicts]
+    return [(t, v or ("collapsed" if absorbed(t) else "")) for t, v in verdicts]
 
 
 def bound(
