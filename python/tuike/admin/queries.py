@@ -80,7 +80,9 @@ class PayoutPage(Payouts):
 
 
 class Withheld(Query):
-    month: Month
+    """This month (UTC) by default."""
+
+    month: Month = ""
     format: Literal["json", "csv"] = "json"
 
 
