@@ -1,6 +1,6 @@
 """Where visitors' paths were ended by an order that credited somebody (money.md, section 4, `path_reset`)."""
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from tuike.books.records import FINAL, Effect
 from tuike.stores.bulk import Lookup
@@ -13,7 +13,7 @@ BEFORE = Lookup(
         path_ends.c.merchant == bindparam("of"),
         path_ends.c.visitor == bindparam("whose"),
         path_ends.c.at <= bindparam("until"),
-        conversions.c.status.not_in(FINAL),
+        *(conversions.c.status != literal_column(f"'{status}'") for status in FINAL),
     )
     .order_by(path_ends.c.at.desc()),
     ("of", "whose", "until"),
