@@ -21,6 +21,7 @@ pub mod head;
 pub mod identity;
 pub mod journal;
 pub mod json;
+pub mod leaves;
 pub mod metrics;
 pub mod money;
 pub mod params;
