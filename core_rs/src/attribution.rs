@@ -36,33 +36,33 @@ impl Model {
 
 /// What a caller must not ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightsError {
+pub enum PathError {
     HalfLife,
     NotAscending,
     TooManyTouches,
 }
 
-impl WeightsError {
+impl PathError {
     pub fn code(self) -> &'static str {
         match self {
-            WeightsError::HalfLife => "bad_half_life",
-            WeightsError::NotAscending => "not_ascending",
-            WeightsError::TooManyTouches => "too_many_touches",
+            PathError::HalfLife => "bad_half_life",
+            PathError::NotAscending => "not_ascending",
+            PathError::TooManyTouches => "too_many_touches",
         }
     }
 }
 
 /// The weight of each touch, in units of 1e-9 that sum to 1e9 (largest remainder, ties to the earlier
 /// touch). `times` are the touches' instants in ms, ascending; none give no weights.
-pub fn weights(model: Model, times: &[u64], half_life: u64) -> Result<Vec<u64>, WeightsError> {
+pub fn weights(model: Model, times: &[u64], half_life: u64) -> Result<Vec<u64>, PathError> {
     if times.len() > MAX_TOUCHES {
-        return Err(WeightsError::TooManyTouches);
+        return Err(PathError::TooManyTouches);
     }
     if !times.is_sorted() {
-        return Err(WeightsError::NotAscending);
+        return Err(PathError::NotAscending);
     }
     if half_life < MIN_HALF_LIFE {
-        return Err(WeightsError::HalfLife);
+        return Err(PathError::HalfLife);
     }
     let Some(newest) = times.last() else { return Ok(Vec::new()) };
     let n = times.len();
@@ -119,6 +119,43 @@ const ROOTS: [u64; 64] = {
     roots
 };
 
+/// Whose customer one becomes by clicks (money.md, section 4, *Binding*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The first click binds for good.
+    First,
+    /// The newest click binds.
+    Last,
+    /// A click inside the protection of the binding one never takes over, whoever's it is; one after it
+    /// does, and is protected in its turn.
+    Mixed,
+}
+
+impl Binding {
+    pub fn from_name(name: &str) -> Option<Binding> {
+        Some(match name {
+            "first" => Binding::First,
+            "last" => Binding::Last,
+            "mixed" => Binding::Mixed,
+            _ => return None,
+        })
+    }
+}
+
+/// The click that binds after all of these, which are instants in ms, ascending. A click of `mixed` is
+/// protected for `protect` ms, its own instant included.
+pub fn bound(mode: Binding, clicks: &[u64], protect: u64) -> Result<Option<usize>, PathError> {
+    if !clicks.is_sorted() {
+        return Err(PathError::NotAscending);
+    }
+    let after = |holder: usize, (i, at): (usize, &u64)| if at - clicks[holder] < protect { holder } else { i };
+    Ok(match mode {
+        Binding::First => (!clicks.is_empty()).then_some(0),
+        Binding::Last => clicks.len().checked_sub(1),
+        Binding::Mixed => (!clicks.is_empty()).then(|| clicks.iter().enumerate().fold(0, after)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,9 +185,9 @@ mod tests {
 
     #[test]
     fn what_must_not_be_asked_is_refused() {
-        assert_eq!(weights(Model::Linear, &[2, 1], HOUR), Err(WeightsError::NotAscending));
-        assert_eq!(weights(Model::Linear, &[1], HOUR - 1), Err(WeightsError::HalfLife));
-        assert_eq!(weights(Model::Linear, &vec![0; MAX_TOUCHES + 1], HOUR), Err(WeightsError::TooManyTouches));
+        assert_eq!(weights(Model::Linear, &[2, 1], HOUR), Err(PathError::NotAscending));
+        assert_eq!(weights(Model::Linear, &[1], HOUR - 1), Err(PathError::HalfLife));
+        assert_eq!(weights(Model::Linear, &vec![0; MAX_TOUCHES + 1], HOUR), Err(PathError::TooManyTouches));
     }
 
     #[test]
@@ -172,7 +209,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_customer_is_bound_as_the_mode_says() {
+        for (mode, clicks, protect, binding) in [
+            (Binding::First, &[5, 90, 900][..], 10, Some(0)),
+            (Binding::Last, &[5, 90, 900], 10, Some(2)),
+            (Binding::Mixed, &[5, 6, 104], 100, Some(0)), // all inside the first's protection
+            (Binding::Mixed, &[5, 6, 105], 100, Some(2)), // 5 to 104 are protected
+            (Binding::Mixed, &[5, 105, 204], 100, Some(1)), // the second is protected in its turn
+            (Binding::Mixed, &[5, 104, 105, 110], 100, Some(2)), // a click inside renews nothing
+            (Binding::Mixed, &[5, 5, 5], 0, Some(2)),     // no protection: the newest
+            (Binding::Mixed, &[7], 100, Some(0)),
+            (Binding::First, &[], 100, None),
+            (Binding::Last, &[], 100, None),
+            (Binding::Mixed, &[], 100, None),
+        ] {
+            assert_eq!(bound(mode, clicks, protect), Ok(binding), "{mode:?} {clicks:?}");
+        }
+        assert_eq!(bound(Binding::First, &[2, 1], 0), Err(PathError::NotAscending));
+    }
+
     proptest! {
+        #[test]
+        fn a_binding_goes_on_from_its_own_click(
+            mut clicks in prop::collection::vec(0u64..1_000, 1..20), protect in 0u64..300, cut: prop::sample::Index,
+            mode in prop::sample::select(vec![Binding::First, Binding::Last, Binding::Mixed]),
+        ) {
+            clicks.sort_unstable();
+            let all = bound(mode, &clicks, protect).unwrap().unwrap();
+            let cut = cut.index(clicks.len());
+            let holder = bound(mode, &clicks[..=cut], protect).unwrap().unwrap();
+            let rest = [&[clicks[holder]], &clicks[cut + 1..]].concat();
+            let went_on = bound(mode, &rest, protect).unwrap().unwrap();
+            prop_assert_eq!(all, if went_on == 0 { holder } else { cut + went_on });
+        }
+
         #[test]
         fn decay_falls_with_age(age in 0..100 * HOUR, more in 0..HOUR, half_life in HOUR..50 * HOUR) {
             prop_assert!(decay(age + more, half_life) <= decay(age, half_life));

@@ -4,7 +4,8 @@
 //! with `params`, `target`, `agents`, `identity`, `json`) → `journal` (events on disk); `edge` joins
 //! them for one worker, `registry_log` keeps its registry new, `metrics` counts.
 //! Then, in batches: `fold` (what all producers wrote → sums, with `sketch`, and `touches`),
-//! `attribution` (who gets credit), `forest` (who invited whom), `commission` and `money` (who gets what).
+//! `attribution` (who gets credit), `forest` (who invited whom), `commission` and `money` (who gets what),
+//! `tax` (what is withheld), `ledger`, `leaves`, `merkle` and `signing` (what proves it).
 //!
 //! Pure: no I/O and no clock outside `front`, `journal`, `registry_log`, `metrics`, `touches`, and `edge`
 //! and `fold`, which drive them.
@@ -22,12 +23,16 @@ pub mod identity;
 pub mod journal;
 pub mod json;
 pub mod leaves;
+pub mod ledger;
+pub mod merkle;
 pub mod metrics;
 pub mod money;
 pub mod params;
 pub mod registry;
 pub mod registry_log;
 pub mod respond;
+pub mod signing;
 pub mod sketch;
 pub mod target;
+pub mod tax;
 pub mod touches;

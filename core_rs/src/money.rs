@@ -6,6 +6,11 @@ pub const MAX_DIGITS: usize = 15;
 /// The largest amount, in minor units.
 pub const MAX_AMOUNT: u64 = 10u64.pow(MAX_DIGITS as u32) - 1;
 
+/// Decimals of a percentage, which makes rates integers of 1e-6.
+pub const RATE_DECIMALS: u32 = 4;
+/// 100 %.
+pub const WHOLE_RATE: u64 = 1_000_000;
+
 /// How many decimals a currency has: ISO 4217, tables A.1 and A.2, with amendments up to 1 January
 /// 2026. Codes without a minor unit (metals, XDR, XTS, XXX ...) are no currencies here.
 pub fn exponent(currency: &str) -> Option<u32> {
@@ -49,6 +54,11 @@ impl AmountError {
 pub fn parse_amount(text: &str, currency: &str) -> Result<u64, AmountError> {
     let decimals = exponent(currency).ok_or(AmountError::BadCurrency)?;
     parse_decimal(text, decimals).map_err(|_| AmountError::BadAmount)
+}
+
+/// A percentage of at most 100 as an integer of 1e-6.
+pub fn parse_rate(text: &str) -> Option<u64> {
+    parse_decimal(text, RATE_DECIMALS).ok().filter(|rate| *rate <= WHOLE_RATE)
 }
 
 /// The decimal string of minor units, with all of the currency's decimals; none for no currency.
@@ -225,6 +235,16 @@ mod tests {
         assert_eq!(parse_amount("1.0", "JPY"), Err(AmountError::BadAmount));
         for currency in ["", "cny", "XXX", "XAU", "BTC", "CNYY"] {
             assert_eq!(parse_amount("1", currency), Err(AmountError::BadCurrency), "{currency}");
+        }
+    }
+
+    #[test]
+    fn rates_are_percentages_of_at_most_four_decimals() {
+        for (text, rate) in [("0", Some(0)), ("5.0", Some(50_000)), ("0.0001", Some(1)), ("100", Some(WHOLE_RATE))] {
+            assert_eq!(parse_rate(text), rate, "{text}");
+        }
+        for text in ["", "-1", "1.00001", "100.0001", "5%"] {
+            assert_eq!(parse_rate(text), None, "{text}");
         }
     }
 

@@ -13,12 +13,18 @@ __all__ = [
     "Forest",
     "JournalFull",
     "JournalReader",
+    "MerkleTree",
     "Rule",
     "TouchStore",
     "Writer",
     "allocate",
+    "bound",
+    "chain_hashes",
     "check_journal",
     "decode_event",
+    "ed25519_public",
+    "ed25519_sign",
+    "ed25519_verify",
     "edge_states",
     "encode_event",
     "estimate_sketch",
@@ -29,11 +35,16 @@ __all__ = [
     "live_marks",
     "look_agent",
     "merge_sketches",
+    "merkle_verify",
     "parse_amount",
     "parse_query",
+    "parse_rate",
     "pseudonym",
     "render_metrics",
     "seal",
+    "tax_cn_labour",
+    "tax_cn_platform",
+    "tax_flat",
     "unseal",
     "weights",
 ]
@@ -319,29 +330,56 @@ def parse_amount(text: str, currency: str) -> int:
 def format_amount(amount: int, currency: str) -> str:
     """The decimal string, sign and all. ValueError: `bad_currency`."""
 
+def parse_rate(text: str) -> int:
+    """A percentage as an integer of 1e-6: at most 4 decimals, and at most 100. ValueError: `bad_rate`."""
+
+# promoter, kind, weight of 1e-9, sales of the month before the order (only tiered rules look), promoter
+# tier ("" for none), and which levels of the chain can be paid (what is not said is not)
+_Credit = tuple[str, str, int, int, str, Sequence[bool]]
+
 @final
 class Rule:
-    """A commission rule, checked when written."""
+    """A commission rule (money.md, section 3), checked when written."""
 
     def __new__(cls, rule: str, currency: str) -> Self:
         """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
-        `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `above_ceiling`, `bad_level`,
-        `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_currency`."""
+        `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `too_large`, `above_ceiling`,
+        `bad_level`, `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_tiers`,
+        `tiers_out_of_order`, `bad_bonus`, `bad_season`, `bad_override`, `bad_currency`."""
     @property
     def levels(self) -> int:
-        """The highest level that the rule names."""
+        """The highest level that the rule or any of its overrides names."""
+    @property
+    def needs_total(self) -> bool:
+        """Whether a credit's sales of the month matter: a tiered rule."""
+    @property
+    def needs_tier(self) -> bool:
+        """Whether a credit's promoter tier matters."""
+    @property
+    def daily_budget(self) -> int | None:
+        """What all orders of the merchant's local day may pay together."""
     def below_min_amount(self, amount: int | None) -> bool:
         """Whether the order is too small to pay anything; its pool is 0 then."""
-    def pool(self, amount: int | None) -> int | None:
-        """What the order pays in all; None: the rule needs an amount and there is none.
-        ValueError `bad_amount`: more than 15 digits."""
-    def split(self, amount: int | None, present: Sequence[bool]) -> tuple[int, list[int], int] | None:
-        """Pool, each level's part, the platform's part. As many levels as the rule's highest; those
-        that are not present (what `present` does not say is not) have 0."""
-    def split_pool(self, pool: int, present: Sequence[bool]) -> tuple[list[int], int]:
-        """A pool's parts by level and the platform's, as in `split`. ValueError `bad_amount`."""
-    def split_many(self, amounts: Sequence[int], present: Sequence[bool]) -> bytes:
-        """Many splits at once: little-endian int64, per amount the levels' parts then the platform's."""
+    def book(self, amount: int | None, at: int, credits: Sequence[_Credit]) -> tuple[int, list[dict[str, Any]]] | None:
+        """The order's pool, and for each credit in turn its part and how it came about. None: the rule needs an
+        amount and the order has none. All values are integers of the minor unit unless said:
+
+        - `override`: "promoter", "kind" or None, the one that applied
+        - `rates`: [amount, rate of 1e-6] of each part of the order that has a rate of its own; fixed has none
+        - `base`, `bonuses` (as they stand in the rule, None for one that does not apply)
+        - `multiplier` of the season in 1e-4; `main`: (base + bonuses) x multiplier; `tier_bonus`: level 1's own
+        - `max_per_order`, `ceiling`: the caps, None for one that does not apply; `pool`: the least of
+          main + tier_bonus and both
+        - `part`: the credit's of the order's pool; `bonus`: what of `part` is tier bonus
+        - `levels` (level 1 with the bonus, as many as `Rule.levels`) and `platform`, which sum to `part`
+
+        Below the rule's `min_amount` nothing applies and all are 0. An order without amount takes fixed parts uncut:
+        no cap applies, nor a bonus with a `min_amount`, nor the tier bonus.
+        ValueError: `bad_amount` (an amount or total of more than 15 digits), `bad_weights` (they do not sum to
+        1e9), `unknown_tier`."""
+    def split_many(self, amounts: Sequence[int], at: int, credit: _Credit) -> bytes:
+        """Many orders at `at` that are each this credit's alone, whatever its weight: little-endian int64, per
+        amount the levels' parts then the platform's. ValueError as `book`."""
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
     """Largest remainder: integers that sum to `total`, in proportion, ties to the earlier.
@@ -353,6 +391,12 @@ def weights(
     """Weights of 1e-9 that sum to 1e9, for touches at these times (ascending). The half-life of `time_decay`
     is 7 days by default. ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour),
     `too_many_touches`."""
+
+def bound(mode: Literal["first", "last", "mixed"], clicks: Sequence[int], protect: int) -> int | None:
+    """Which of a customer's eligible clicks (instants in ms, ordered by time then event id) binds after the last of
+    them; None for no clicks. `mixed`: a click less than `protect` ms after the binding one never takes over, a
+    later one does, and is protected in its turn. To go on from a binding known before, give its click first.
+    ValueError: `unknown_mode`, `not_ascending`."""
 
 @final
 class Forest:
@@ -379,3 +423,51 @@ class Forest:
         Little-endian; promoters are counted from 0 as they came in."""
     def team(self, id: str) -> tuple[int, int, list[int]]:
         """Direct, total, and the count on each level below. ValueError `unknown_promoter`."""
+
+# --- tax ---------------------------------------------------------------------------------------
+
+def tax_cn_labour(total: int) -> int:
+    """The tax on a month's labour remuneration of `total`, in fen, rounded half up: prepayment of residents,
+    State Taxation Administration announcement 2018/61, article 8. ValueError `bad_amount`: over 15 digits."""
+
+def tax_cn_platform(income: int, months: int) -> int:
+    """The cumulative tax on `income` in a run of `months` months (1 to 12), in fen, rounded half up, 0 where
+    the deductions are more: announcement 2025/16 on internet platforms. What a payout withholds is this less what
+    was withheld in the run, never below 0. ValueError `bad_amount`, `bad_months`."""
+
+def tax_flat(amount: int, rate: int) -> int:
+    """`rate` of 1e-6 of an amount, rounded half up. ValueError `bad_amount`, `bad_rate` (above 1e6)."""
+
+# --- proofs ------------------------------------------------------------------------------------
+
+def chain_hashes(
+    previous: bytes, first: int, transfers: Sequence[tuple[str, Sequence[tuple[str, int]]]]
+) -> list[bytes]:
+    """The ledger's hash chain, carried on over transfers (currency, entries of account and amount) that are
+    numbered from `first`. Each hash is SHA-256 over the hash before it, then `number` and a line feed, then per
+    entry account, currency and amount with tabs between and a line feed. ValueError `bad_hash`: `previous` has not
+    32 bytes."""
+
+@final
+class MerkleTree:
+    """The Merkle tree over leaves (RFC 9162, section 2.1): SHA-256, leaves and nodes under different prefixes.
+    64 bytes of memory a leaf."""
+
+    def __new__(cls, leaves: Sequence[bytes]) -> Self: ...
+    @property
+    def root(self) -> bytes:
+        """32 bytes; of no leaves the hash of nothing."""
+    def proof(self, index: int) -> list[bytes]:
+        """The hashes that prove the leaf with this index. IndexError."""
+
+def merkle_verify(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether `proof` shows that the tree of `size` leaves under `root` has this leaf at `index`."""
+
+def ed25519_public(seed: bytes) -> bytes:
+    """The public key (32 bytes) of a private one (32 random bytes), as RFC 8032 has it. ValueError `bad_key`."""
+
+def ed25519_sign(seed: bytes, message: bytes) -> bytes:
+    """64 bytes; the same for the same message. ValueError `bad_key`: the seed has not 32 bytes."""
+
+def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the signature is the key's over the message; False also for what is no key or no signature."""

@@ -58,6 +58,31 @@ def test_what_must_not_be_asked_is_refused(model: Model, times: list[int], half_
         _core.weights(model, times, half_life)
 
 
+@pytest.mark.parametrize(
+    ("mode", "clicks", "binding"),
+    [
+        ("first", [0, DAY, 30 * DAY], 0),
+        ("last", [0, DAY, 30 * DAY], 2),
+        ("mixed", [0, DAY, 7 * DAY - 1], 0),
+        ("mixed", [0, DAY, 7 * DAY], 2),
+        ("mixed", [0, 7 * DAY, 14 * DAY - 1], 1),
+        ("mixed", [0, 7 * DAY, 14 * DAY], 2),
+        ("mixed", [], None),
+    ],
+)
+def test_a_customer_is_bound_by_the_click_that_the_mode_says(
+    mode: Literal["first", "last", "mixed"], clicks: list[int], binding: int | None
+) -> None:
+    assert _core.bound(mode, clicks, 7 * DAY) == binding
+
+
+def test_a_binding_by_no_mode_or_by_clicks_in_disorder_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown_mode"):
+        _core.bound("none", [], DAY)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not_ascending"):
+        _core.bound("last", [2, 1], DAY)
+
+
 def test_published_time_decay_comes_out_to_the_cent(shared_data: Path) -> None:
     vectors = json.loads((shared_data / "attribution/time_decay_vectors.json").read_text())["vectors"]
     assert len(vectors) == 2

@@ -78,6 +78,17 @@ def test_sharing_out_is_that_of_the_oracle(total: int, weights: list[int]) -> No
     assert sum(parts) == total
 
 
+@pytest.mark.parametrize(("text", "rate"), [("0", 0), ("5.0", 50_000), ("0.0001", 1), ("100", 1_000_000)])
+def test_a_percentage_is_a_rate_of_a_millionth(text: str, rate: int) -> None:
+    assert _core.parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5%", "1.00001", "100.0001"])
+def test_a_text_that_is_no_percentage_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="bad_rate"):
+        _core.parse_rate(text)
+
+
 def test_what_cannot_be_shared_out_is_said() -> None:
     assert _core.allocate(0, []) == []
     with pytest.raises(ValueError, match="no_weight"):
@@ -103,4 +114,6 @@ def test_published_roundings_come_out(shared_data: Path) -> None:
         value = Fraction(vector["value"])
         assert round(value) == int(vector["expected"])
         if value >= 0:  # an order's amount is never negative
-            assert ten_percent.pool(int(value * 10)) == int(vector["expected"])
+            booked = ten_percent.book(int(value * 10), 0, [("p", "member", reference.WHOLE, 0, "", [])])
+            assert booked is not None
+            assert booked[0] == int(vector["expected"])

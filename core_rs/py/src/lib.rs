@@ -6,6 +6,8 @@ mod journal;
 mod leaves;
 mod metrics;
 mod money;
+mod proofs;
+mod rule;
 
 use pyo3::prelude::*;
 
@@ -26,5 +28,12 @@ mod _core {
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
-    use super::money::{Forest, Rule, allocate, exponent, format_amount, parse_amount, weights};
+    use super::money::{
+        Forest, allocate, bound, exponent, format_amount, parse_amount, parse_rate, tax_cn_labour, tax_cn_platform,
+        tax_flat, weights,
+    };
+    #[pymodule_export]
+    use super::proofs::{MerkleTree, chain_hashes, ed25519_public, ed25519_sign, ed25519_verify, merkle_verify};
+    #[pymodule_export]
+    use super::rule::Rule;
 }

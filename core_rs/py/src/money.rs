@@ -1,14 +1,13 @@
-//! Amounts, commission rules, attribution weights and the promoter forest.
+//! Amounts, attribution, the promoter forest and taxes.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use tuike_core::attribution::{self, Model};
-use tuike_core::commission::{self, MAX_LEVELS};
+use tuike_core::attribution::{self, Binding, Model};
 use tuike_core::forest::{self, ForestError};
-use tuike_core::money;
+use tuike_core::{money, tax};
 
-fn refused(code: &'static str) -> PyErr {
+pub fn refused(code: &'static str) -> PyErr {
     PyValueError::new_err(code)
 }
 
@@ -20,6 +19,11 @@ pub fn exponent(currency: &str) -> Option<u32> {
 #[pyfunction]
 pub fn parse_amount(text: &str, currency: &str) -> PyResult<u64> {
     money::parse_amount(text, currency).map_err(|error| refused(error.code()))
+}
+
+#[pyfunction]
+pub fn parse_rate(text: &str) -> PyResult<u64> {
+    money::parse_rate(text).ok_or_else(|| refused("bad_rate"))
 }
 
 #[pyfunction]
@@ -39,60 +43,35 @@ pub fn weights(model: &str, times: Vec<u64>, half_life: u64) -> PyResult<Vec<u64
     attribution::weights(model, &times, half_life).map_err(|error| refused(error.code()))
 }
 
+#[pyfunction]
+pub fn bound(mode: &str, clicks: Vec<u64>, protect: u64) -> PyResult<Option<usize>> {
+    let mode = Binding::from_name(mode).ok_or_else(|| refused("unknown_mode"))?;
+    attribution::bound(mode, &clicks, protect).map_err(|error| refused(error.code()))
+}
+
 fn in_range(amount: u64) -> PyResult<u64> {
     if amount <= money::MAX_AMOUNT { Ok(amount) } else { Err(refused("bad_amount")) }
 }
 
-/// The levels of a rule that are present; what is not said is not present.
-fn levels(present: &[bool]) -> [bool; MAX_LEVELS] {
-    std::array::from_fn(|i| present.get(i).copied().unwrap_or(false))
+#[pyfunction]
+pub fn tax_cn_labour(total: u64) -> PyResult<u64> {
+    Ok(tax::cn_labour(in_range(total)?))
 }
 
-#[pyclass(frozen, module = "tuike._core")]
-pub struct Rule(commission::Rule);
-
-#[pymethods]
-impl Rule {
-    #[new]
-    fn new(rule: &str, currency: &str) -> PyResult<Rule> {
-        commission::Rule::parse(rule, currency).map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
+#[pyfunction]
+pub fn tax_cn_platform(income: u64, months: u64) -> PyResult<u64> {
+    if !(1..=12).contains(&months) {
+        return Err(refused("bad_months"));
     }
+    Ok(tax::cn_platform(in_range(income)?, months))
+}
 
-    #[pyo3(signature = (amount))]
-    fn below_min_amount(&self, amount: Option<u64>) -> bool {
-        self.0.below_min_amount(amount)
+#[pyfunction]
+pub fn tax_flat(amount: u64, rate: u64) -> PyResult<u64> {
+    if rate > money::WHOLE_RATE {
+        return Err(refused("bad_rate"));
     }
-
-    #[pyo3(signature = (amount))]
-    fn pool(&self, amount: Option<u64>) -> PyResult<Option<u64>> {
-        Ok(self.0.pool(amount.map(in_range).transpose()?))
-    }
-
-    #[getter]
-    fn levels(&self) -> usize {
-        self.0.levels()
-    }
-
-    fn split_pool(&self, pool: u64, present: Vec<bool>) -> PyResult<(Vec<u64>, u64)> {
-        let split = self.0.split_pool(in_range(pool)?, levels(&present));
-        Ok((split.levels[..self.0.levels()].to_vec(), split.platform))
-    }
-
-    #[pyo3(signature = (amount, present))]
-    fn split(&self, amount: Option<u64>, present: Vec<bool>) -> PyResult<Option<(u64, Vec<u64>, u64)>> {
-        let split = self.0.split(amount.map(in_range).transpose()?, levels(&present));
-        Ok(split.map(|split| (split.pool, split.levels[..self.0.levels()].to_vec(), split.platform)))
-    }
-
-    fn split_many<'py>(&self, py: Python<'py>, amounts: Vec<u64>, present: Vec<bool>) -> PyResult<Bound<'py, PyBytes>> {
-        amounts.iter().try_for_each(|amount| in_range(*amount).map(drop))?;
-        let parts = py.detach(|| {
-            let mut parts = Vec::new();
-            commission::split_many(&self.0, &amounts, levels(&present), &mut parts);
-            parts.iter().flat_map(|part| part.to_le_bytes()).collect::<Vec<u8>>()
-        });
-        Ok(PyBytes::new(py, &parts))
-    }
+    Ok(tax::flat(in_range(amount)?, rate))
 }
 
 #[pyclass(module = "tuike._core")]
