@@ -34,7 +34,8 @@ class Bulk:
 
 
 class Lookup:
-    """A query of one value, compiled once for each dialect, with its parameters in the order of `names`."""
+    """A query of one value that is asked for each order, so on the driver's own cursor. It is compiled once for each
+    dialect, with its parameters in the order of `names`."""
 
     def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
         self._statement = statement
@@ -44,7 +45,11 @@ class Lookup:
     def find(self, connection: Connection, *values: str | int) -> Any:
         """The value; None where there is no row."""
         sql, order = self._compiled(connection.dialect)
-        return connection.exec_driver_sql(sql, tuple([values[place] for place in order])).scalar()
+        cursor = connection.connection.cursor()
+        cursor.execute(sql, tuple([values[place] for place in order]))
+        row = cursor.fetchone()
+        cursor.close()
+        return None if row is None else row[0]
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
