@@ -1,6 +1,6 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,14 @@ class Lookup:
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
         return sql, list(range(len(self.names))) if order is None else order
+
+
+def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
+    """The rows of a query, however many, as the driver gives them: as they are asked for, as plain tuples."""
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    cursor = connection.connection.cursor()
+    cursor.execute(str(compiled))
+    return iter(cursor)
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:

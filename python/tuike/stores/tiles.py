@@ -6,6 +6,7 @@ of them, and so on; the tree over a day is the tree over its tiles' roots.
 
 import hashlib
 from collections.abc import Sequence
+from datetime import date
 from itertools import zip_longest
 from typing import Any
 
@@ -21,6 +22,14 @@ Place = tuple[int, int]
 """An entry's transfer and position."""
 Entry = tuple[int, int, str, str, int, str, int, str]
 """As `_core.ledger_leaves` has it."""
+
+
+EPOCH = date(1970, 1, 1)
+
+
+def date_of(day: int) -> str:
+    """A day's date, from days since 1970-01-01."""
+    return date.fromordinal(EPOCH.toordinal() + day).isoformat()
 
 
 def transfer_id() -> Any:
