@@ -98,8 +98,9 @@ class RowError(ValueError):
     """Why a row cannot go in. Raised and caught in this module only."""
 
 
-def run(data: Data, kind: str, file: Path, *, strict: bool = False, max_levels: int = 3) -> Result:
-    """Imports a file and returns when all of it is applied, whether the instance is running or not.
+def run(data: Data, kind: str, file: Path, *, strict: bool = False, **books: Any) -> Result:
+    """Imports a file and returns when all of it is applied, whether the instance is running or not; `books` are the
+    processor's settings, for where none runs.
 
     Raises FileError where the file as a whole is no such file."""
     try:
@@ -110,7 +111,7 @@ def run(data: Data, kind: str, file: Path, *, strict: bool = False, max_levels: 
         rows.check(file)
         with file.open("rb") as binary:
             digest = hashlib.file_digest(binary, "sha256").hexdigest()
-        with Submission(data, f"import-{digest[:16]}", max_levels) as submission:
+        with Submission(data, f"import-{digest[:16]}", **books) as submission:
             return _run(submission, MAKERS[kind](data, digest), kind, file, strict)
 
 

@@ -173,13 +173,15 @@ def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: st
     """Takes back what an order does not earn once `refunded` of its amount is; `rejected` takes back all.
 
     Each share falls to floor(original x (amount - refunded) / amount); what it stood above goes back to the
-    merchant."""
+    merchant. After a second look its originals are the ones that count."""
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
+    looked = conversion.evidence.get("second_look")
+    originals = looked["originals"] if looked else [share.original for share in standing.shares]
     shares = tuple(
-        msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
-        for share in standing.shares
+        msgspec.structs.replace(share, amount=original * left // amount if left else 0)
+        for share, original in zip(standing.shares, originals, strict=True)
     )
     return _fall(desk, standing, shares, left, step, status=status, refunded=refunded, **changes)
 
@@ -201,20 +203,23 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
     conversion = standing.conversion
     version = desk.registry.products[conversion.product].version(conversion.rule_version)
     before = (conversion.merchant, conversion.currency, conversion.day, conversion.evidence["booked"])
-    steps = [
-        step | {"total": desk.totals.month_before(step["promoter"], *before)} for step in conversion.evidence["split"]
-    ]
-    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, steps)
+    steps = conversion.evidence["split"]
+    totals = [desk.totals.month_before(step["promoter"], *before) for step in steps]
+    if totals == [step["total"] for step in steps]:
+        return None
+    again = [step | {"total": total} for step, total in zip(steps, totals, strict=True)]
+    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, again)
     assert parts is not None
     if parts.pool >= conversion.evidence["pool"]:
         return None
     amount, left = conversion.amount or 0, (conversion.amount or 0) - conversion.refunded
     originals = [min(share.original, new.original) for share, new in zip(standing.shares, parts.shares, strict=True)]
     shares = tuple(
-        msgspec.structs.replace(share, original=original, amount=original * left // amount if left else 0)
+        msgspec.structs.replace(share, amount=original * left // amount if left else 0)
         for share, original in zip(standing.shares, originals, strict=True)
     )
-    look = {"pool": parts.pool, "split": parts.steps}
+    # no more of the arithmetic: the evidence of an order with many touches fills an event nearly alone
+    look = {"pool": parts.pool, "totals": totals, "originals": originals}
     evidence = conversion.evidence | {"second_look": look}
     return _fall(desk, standing, shares, left, "second_look", evidence=evidence)
 

@@ -1,7 +1,7 @@
 """The bookkeeper: numbers what it applies, decides it, journals the decision, then posts it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -15,12 +15,13 @@ from tuike.books.ledger import Ledger
 from tuike.books.orders import Orders, Target
 from tuike.books.payments import Payments
 from tuike.books.posting import idempotency_key, post
-from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
+from tuike.books.records import WAITING, Booked, Effect, Message, Outcome, Request, Standing
 from tuike.books.settlement import Settlements
 from tuike.books.standings import orders_of
 from tuike.books.state import Registry
 from tuike.books.totals import Totals
 from tuike.books.waiting import WaitingRefunds
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
 from tuike.stores import meta, schema
 
@@ -30,19 +31,34 @@ IDS_PER_SELECT = 10_000
 Journal = Callable[[Sequence[Booked]], None]
 
 
+class Answered(NamedTuple):
+    """The first request under an idempotency key."""
+
+    event: str
+    fingerprint: str
+    outcome: Outcome
+
+
 class Bookkeeper:
     """The only one that changes the registry and moves money. It lives in one thread, in the writer's transactions."""
 
     def __init__(
-        self, connection: Connection, touches: Touches, journal: Journal, max_levels: int, secret: str | None = None
+        self,
+        connection: Connection,
+        touches: Touches,
+        journal: Journal,
+        max_levels: int,
+        payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        secret: str | None = None,
     ) -> None:
-        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`. Without the
-        instance's `secret` no day of the ledger is closed."""
+        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
+        is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
+        of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
         self._desk = Desk(connection, self.registry, Ledger(connection), Totals())
         self._orders = Orders(self._desk, touches)
         self._settlements = Settlements(self._desk)
-        self._payments = Payments(self._desk, self._settlements)
+        self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
         self._days = Days(connection, secret)
         self._journal = journal
@@ -59,7 +75,7 @@ class Bookkeeper:
         """
         self._begin(connection, now)
         done = self._done(connection, [*registry, *orders])
-        answered: dict[str, tuple[str, Outcome]] = {}
+        answered: dict[str, Answered] = {}
         changed = self._apply_registry(connection, registry, done, answered)
         self._apply_orders(connection, orders, done, answered)
         self._flush(connection)
@@ -83,6 +99,8 @@ class Bookkeeper:
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)
+            if ended is not None:
+                self._settlements.resume(connection)
 
     def _begin(self, connection: Connection, now: int) -> None:
         self._desk.begin(connection)
@@ -98,6 +116,8 @@ class Bookkeeper:
             self._journal([record.journalled for record in self._unposted])
             self._post(connection, self._unposted)
             self._unposted = []
+            # what was fresh stands in the tables now
+            self._desk.begin(connection)
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
@@ -139,7 +159,7 @@ class Bookkeeper:
         meta.write(connection, NUMBER_KEY, str(self.number))
 
     def _apply_registry(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> list[dict[str, Any]]:
         changed: list[dict[str, Any]] = []
         for item in items:
@@ -154,7 +174,7 @@ class Bookkeeper:
                 change = writes.apply(connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
-            _remember(answered, request, outcome)
+            _remember(answered, request, message.id, outcome)
             self._book(
                 Booked(
                     self.number + 1,
@@ -169,7 +189,7 @@ class Bookkeeper:
         return changed
 
     def _apply_orders(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> None:
         fresh: list[tuple[Message, Request | None]] = []
         for item in items:
@@ -189,7 +209,7 @@ class Bookkeeper:
             else:
                 outcome = self._decide(message, request, before or target, standings)
             if request is not None:
-                _remember(answered, request, outcome)
+                _remember(answered, request, message.id, outcome)
 
     def _target(self, message: Message, request: Request | None) -> Target | Outcome | None:
         """The order that a message is about; None for a decision about none."""
@@ -201,12 +221,17 @@ class Bookkeeper:
 
     def _pay(self, connection: Connection, message: Message, request: Request) -> Outcome:
         place = Place(self.number + 1, message.received)
-        outcome, effect, named = self._payments.decide(place, message.id, request)
-        self._take(effect)
-        self._book(Booked(place.number, message.id, "decision", message.received, outcome, effect, request, named))
+        decided = self._payments.decide(place, message.id, request)
+        *parts, last = decided.effects or (None,)
+        for part in parts:
+            self._take(part)
+            self._book(Booked(self.number + 1, message.id, "decision", message.received, effect=part))
+        self._take(last)
+        whole = (decided.outcome, last, request, decided.target)
+        self._book(Booked(self.number + 1, message.id, "decision", message.received, *whole))
         self._flush(connection)
         self._settlements.resume(connection)
-        return outcome
+        return decided.outcome
 
     def _decide(
         self,
@@ -248,7 +273,7 @@ class Bookkeeper:
         return done
 
     def _answered_before(
-        self, connection: Connection, request: Request, answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, request: Request, answered: dict[str, Answered]
     ) -> Outcome | None:
         """The outcome of the first request under the same idempotency key, where there was one."""
         if request.idem is None:
@@ -258,24 +283,27 @@ class Bookkeeper:
         if first is None:
             return None
         answered[key] = first
-        fingerprint, outcome = first
-        if fingerprint != (request.fingerprint or ""):
+        if first.fingerprint != (request.fingerprint or ""):
             return Outcome.refused("idempotency_conflict", "this Idempotency-Key was used with another request")
-        return outcome
+        if first.outcome.status == WAITING:
+            # nothing will end this one: whoever asks again is told where the first one's end can be seen
+            return Outcome.applied({"event_id": first.event}, http=202)
+        return first.outcome
 
 
-def _remember(answered: dict[str, tuple[str, Outcome]], request: Request, outcome: Outcome) -> None:
+def _remember(answered: dict[str, Answered], request: Request, event: str, outcome: Outcome) -> None:
     if request.idem is not None:
-        answered.setdefault(idempotency_key(request), (request.fingerprint or "", outcome))
+        answered.setdefault(idempotency_key(request), Answered(event, request.fingerprint or "", outcome))
 
 
-def _filed(connection: Connection, key: str) -> tuple[str, Outcome] | None:
+def _filed(connection: Connection, key: str) -> Answered | None:
     keys, outcomes = schema.idempotency, schema.outcomes
     row = connection.execute(
-        select(keys.c.fingerprint, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
+        select(keys, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
         .join(outcomes, outcomes.c.event_id == keys.c.event_id)
         .where(keys.c.key == key)
     ).one_or_none()
     if row is None:
         return None
-    return row.fingerprint, Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    outcome = Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    return Answered(row.event_id, row.fingerprint, outcome)
