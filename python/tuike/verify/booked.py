@@ -2,22 +2,23 @@
 split, refund and second look is what the rule's version and the evidence make of it (money.md, sections 3 and 5)."""
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
 from tuike import _core
-from tuike.books.records import Closing, Conversion, Day, Payout, Settlement, Share, Tier, Transfer, Waiting
+from tuike.books.records import Closing, Conversion, Day, Look, Payout, Settlement, Share, Tier, Transfer, Waiting
 from tuike.books.split import split_again
 from tuike.books.state import RuleVersion
 from tuike.books.totals import tier_of
 from tuike.faults import Found
 from tuike.replay.history import Numbered, booked
 from tuike.stores.bulk import Lookup
-from tuike.stores.schema import rules, tiers
+from tuike.stores.schema import conversions, rules, tiers
+from tuike.stores.schema import shares as shares_table
 from tuike.stores.tiles import date_of
 from tuike.verify import ledger
 
@@ -25,9 +26,10 @@ RECORDS_PER_BATCH = 2_000
 # What changes what an order's lines stand at. Other transfers move the same money on.
 OF_SHARES = ("accrue", "reverse")
 PLATFORM = "platform:revenue"
-HASH_MASK = 2**61 - 1
+MASK = 2**61 - 1
 
 
+LINES = select(shares_table.c.promoter, shares_table.c.original).order_by(shares_table.c.position)
 TIER = Lookup(
     select(tiers.c.day).where(*[column == bindparam(f"its_{column.name}") for column in tiers.columns]),
     [f"its_{column.name}" for column in tiers.columns],
@@ -40,8 +42,8 @@ class Written(Conversion, frozen=True):
     evidence: msgspec.Raw  # type: ignore[assignment]
 
 
-class Look(msgspec.Struct, frozen=True):
-    """A second look: what the rule makes of the sales that still stand."""
+class SecondLook(msgspec.Struct, frozen=True):
+    """What the rule makes of the sales that still stand, and what refunds are reckoned from since."""
 
     pool: int
     totals: list[int]
@@ -54,7 +56,7 @@ class Evidence(msgspec.Struct, frozen=True):
     booked: int = 0
     pool: int = 0
     split: list[dict[str, Any]] = []
-    second_look: Look | None = None
+    second_look: SecondLook | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class Effect(msgspec.Struct, frozen=True):
     transfers: tuple[Transfer, ...] = ()
     tiers: tuple[Tier, ...] = ()
     released: tuple[tuple[int, int], ...] = ()
-    looked_at: tuple[Standing, ...] = ()
+    looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
     settlement: Settlement | None = None
     closing: Closing | None = None
@@ -82,16 +84,17 @@ class Record(Numbered, frozen=True):
 
 @dataclass(slots=True)
 class Left:
-    """What all records leave behind, for the tables to be held against: 24 bytes a number of the books, and what few
+    """What all records leave behind, for the tables to be held against: 16 bytes a number of the books, and what few
     records have."""
 
-    standings: "array[int]"  # by an order's number: a hash of its row and lines; 0: there is no such order
+    standings: "array[int]"  # by an order's number: the hash of its row and lines; 0: there is no such order
     released: "array[int]"  # by an order's number: the number that released it
-    payouts: dict[str, Payout]
-    settlements: dict[str, Settlement]
-    closings: dict[tuple[int, str], Closing]
-    days: dict[int, Day]
-    waiting: dict[str, Waiting]
+    looks: dict[int, str] = field(default_factory=dict)  # where that came last: how the evidence ends since
+    payouts: dict[str, Payout] = field(default_factory=dict)
+    settlements: dict[str, Settlement] = field(default_factory=dict)
+    closings: dict[tuple[int, str], Closing] = field(default_factory=dict)
+    days: dict[int, Day] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
 
 
 class Records:
@@ -105,10 +108,9 @@ class Records:
         for product, version, since, text in connection.execute(select(rules)):
             self._rules[product, version] = RuleVersion(version, since, text)
         self._purses: dict[str, int] = {}
-        self._looked: dict[int, list[int]] = {}
-        # what each order's transfers brought to its promoters, in one number: see `_fingerprint`
+        # what each order's transfers brought to its promoters, in one number: see `_check_brought`
         self._brought = _zeros(upto)
-        self.left = Left(_zeros(upto), _zeros(upto), {}, {}, {}, {}, {})
+        self.left = Left(_zeros(upto), _zeros(upto))
         self.splits = 0
         self._tiers = 0
 
@@ -134,9 +136,10 @@ class Records:
             for transfer in effect.transfers:
                 if transfer.conversion and transfer.kind in OF_SHARES:
                     self._brought[transfer.conversion] = self._after(transfer)
-            for standing in (effect.standing, *effect.looked_at):
-                if standing is not None:
-                    self._standing(record.number, standing, looked=standing is not effect.standing)
+            if effect.standing is not None:
+                self._standing(record.number, effect.standing)
+            for look in effect.looked_at:
+                self._look(look)
             for tier in effect.tiers:
                 self._tier(tier)
             for number, by in effect.released:
@@ -160,71 +163,70 @@ class Records:
         if effect.waiting is not None:
             left.waiting[effect.waiting.message.id] = effect.waiting
 
-    def _standing(self, number: int, standing: Standing, *, looked: bool) -> None:
+    def _standing(self, number: int, standing: Standing) -> None:
         """An order as a record leaves it."""
         conversion, shares = standing.conversion, standing.shares
         if shares or self._brought[conversion.number]:
-            self._shares(number, conversion, shares, looked)
+            self._shares(number, conversion, shares)
         evidence = bytes(conversion.evidence).decode()
-        self.left.standings[conversion.number] = row_hash(columns_of(conversion), evidence, shares)
+        lines = [msgspec.structs.astuple(share)[:-1] for share in shares]
+        self.left.standings[conversion.number] = row_hash(columns_of(conversion), evidence, lines)
         self.left.released[conversion.number] = conversion.released
+        self.left.looks.pop(conversion.number, None)
 
-    def _shares(self, number: int, conversion: Written, shares: Sequence[Share], looked: bool) -> None:
+    def _shares(self, number: int, conversion: Written, shares: Sequence[Share]) -> None:
         place = f"conversion {conversion.id} at number {number}"
         evidence = msgspec.json.decode(conversion.evidence, type=Evidence)
         if evidence.booked == number:
             self._split(place, conversion, evidence, shares)
-        if looked:
-            self._second_look(place, conversion, evidence)
+        look = evidence.second_look
+        originals = [share.original for share in shares] if look is None else look.originals
         amounts = [share.amount for share in shares]
-        wanted = self._stands_at(conversion, evidence, shares)
+        wanted = stands_at(conversion.status, conversion.amount, conversion.refunded, originals)
         if amounts != wanted:
             raise Found(place, f"its lines stand at {amounts}; of what it was refunded they are {wanted}")
-        if looked:
-            self._looked[conversion.number] = amounts
-        if self._fingerprint(shares) != self._brought[conversion.number]:
-            raise Found(place, "its lines are not what its transfers brought")
+        self._check_brought(place, conversion.number, [(share.promoter, share.amount) for share in shares])
 
     def _split(self, place: str, conversion: Written, evidence: Evidence, shares: Sequence[Share]) -> None:
         """The split is the rule's, and sums to the pool."""
-        parts = split_again(self._rule(place, conversion), conversion.amount, conversion.at, evidence.split)
+        rule = self._rule(place, conversion.product, conversion.rule_version, conversion.currency)
+        parts = split_again(rule, conversion.amount, conversion.at, evidence.split)
         lines = tuple([msgspec.structs.replace(share, amount=share.original) for share in shares])
         if parts is None or parts.pool != evidence.pool or parts.shares != lines or parts.steps != evidence.split:
             raise Found(place, f"it is not split as version {conversion.rule_version} of the rule says")
         self.splits += 1
 
-    def _second_look(self, place: str, conversion: Written, evidence: Evidence) -> None:
-        look = evidence.second_look
-        if look is None or len(look.totals) != len(evidence.split):
-            raise Found(place, "there was a second look, and the evidence has none")
-        steps = [step | {"total": total} for step, total in zip(evidence.split, look.totals, strict=True)]
-        parts = split_again(self._rule(place, conversion), conversion.amount, conversion.at, steps)
-        if parts is None or parts.pool != look.pool or [share.original for share in parts.shares] != look.originals:
-            raise Found(place, f"the second look is not what version {conversion.rule_version} of the rule says")
+    def _look(self, look: Look) -> None:
+        """A second look is what the rule makes of the sales that it found; the order's row has the rest."""
+        columns = conversions.c
+        of = (columns.id, columns.product, columns.rule_version, columns.currency, columns.amount, columns.at)
+        row = self._connection.execute(select(*of, columns.evidence).where(columns.number == look.number)).one_or_none()
+        if row is None:
+            raise Found(f"conversion of number {look.number}", "its row is missing")
+        lines = self._connection.execute(LINES.where(shares_table.c.conversion == look.number)).all()
+        place = f"conversion {row.id} at number {look.released}"
+        split = msgspec.json.decode(row.evidence, type=Evidence).split
+        second = msgspec.convert(look.second_look, SecondLook)
+        rule = self._rule(place, row.product, row.rule_version, row.currency)
+        steps = [step | {"total": total} for step, total in zip(split, second.totals, strict=False)]
+        parts = split_again(rule, row.amount, row.at, steps)
+        makes = () if parts is None else zip(lines, parts.shares, strict=False)
+        originals = [min(line.original, share.original) for line, share in makes]
+        if parts is None or parts.pool != second.pool or originals != second.originals:
+            raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
+        stand = [(line.promoter, amount) for line, amount in zip(lines, look.amounts, strict=False)]
+        self._check_brought(place, look.number, stand)
+        self.left.released[look.number] = look.released
+        self.left.looks[look.number] = f',"second_look":{msgspec.json.encode(look.second_look).decode()}}}'
 
-    def _stands_at(self, conversion: Written, evidence: Evidence, shares: Sequence[Share]) -> list[int]:
-        """floor(original x (amount - refunded) / amount), of the second look's originals where there was one; and
-        never more than what it left."""
-        amount, look = conversion.amount or 0, evidence.second_look
-        if conversion.status == "rejected" or (conversion.status == "refunded" and not amount):
-            return [0] * len(shares)
-        originals = [share.original for share in shares]
-        left = amount - conversion.refunded
-        stands = [original * left // amount if amount else original for original in originals]
-        if look is None:
-            return stands
-        again = [original * left // amount for original in look.originals]
-        ceilings = self._looked.get(conversion.number, stands)
-        return [min(ceiling, lower) for ceiling, lower in zip(ceilings, again, strict=True)]
-
-    def _rule(self, place: str, conversion: Written) -> _core.Rule:
-        version = self._rules.get((conversion.product, conversion.rule_version))
+    def _rule(self, place: str, product: str, number: int, currency: str) -> _core.Rule:
+        version = self._rules.get((product, number))
         if version is None:
-            raise Found(place, f"product {conversion.product!r} has no version {conversion.rule_version} of its rule")
+            raise Found(place, f"product {product!r} has no version {number} of its rule")
         try:
-            return version.rule(conversion.currency)
+            return version.rule(currency)
         except ValueError as error:
-            raise Found(place, f"version {conversion.rule_version} of its rule cannot be read: {error}") from error
+            raise Found(place, f"version {number} of its rule cannot be read: {error}") from error
 
     def _tier(self, tier: Tier) -> None:
         """A tier stands as it was fixed, and is what its sales make."""
@@ -244,12 +246,14 @@ class Records:
             if factor is None:
                 factor = self._purses[account] = _factor(_owner(account))
             sum += amount * factor
-        return sum & HASH_MASK
+        return sum & MASK
 
-    def _fingerprint(self, shares: Sequence[Share]) -> int:
-        """The sums of an order's lines by promoter, as one number: equal sums are equal numbers, and others are not
-        but by a chance of 2^-60."""
-        return sum([share.amount * _factor(share.promoter) for share in shares]) & HASH_MASK
+    def _check_brought(self, place: str, number: int, lines: Sequence[tuple[str, int]]) -> None:
+        """What an order's lines stand at is, promoter by promoter, what its transfers brought. Sums of all promoters are
+        compared as one number: others than equal ones come to the same with a chance of 2^-60."""
+        stands = sum([amount * _factor(promoter) for promoter, amount in lines]) & MASK
+        if stands != self._brought[number]:
+            raise Found(place, "its lines are not what its transfers brought")
 
 
 class _Chain:
@@ -283,9 +287,16 @@ def columns_of(conversion: Conversion) -> tuple[Any, ...]:
     return tuple([value for value, kept in zip(whole, IN_HASH, strict=True) if kept])
 
 
-def row_hash(columns: tuple[Any, ...], evidence: str, shares: Iterator[Any] | Sequence[Any]) -> int:
-    """Of an order's row and lines, never 0."""
-    return hash((columns, evidence, tuple(shares))) or 1
+def row_hash(columns: tuple[Any, ...], evidence: str, lines: Sequence[tuple[Any, ...]]) -> int:
+    """Of an order's row and its lines without their amounts, which `stands_at` tells; never 0."""
+    return hash((columns, evidence, tuple(lines))) or 1
+
+
+def stands_at(status: str, amount: int | None, refunded: int, originals: Sequence[int]) -> list[int]:
+    """What an order's lines stand at: floor(original x (amount - refunded) / amount)."""
+    if status == "rejected" or (status == "refunded" and not amount):
+        return [0] * len(originals)
+    return [original * (amount - refunded) // amount for original in originals] if amount else list(originals)
 
 
 # `created` stays what the first record says, `released` is also told by itself
@@ -304,4 +315,4 @@ def _owner(account: str) -> str | None:
 
 
 def _factor(owner: str | None) -> int:
-    return 0 if owner is None else hash((owner, "factor")) & HASH_MASK
+    return 0 if owner is None else hash((owner, "factor")) & MASK

@@ -11,7 +11,7 @@ from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import conversions, sales, shares
-from tuike.verify.booked import IN_HASH, Left, row_hash
+from tuike.verify.booked import IN_HASH, Left, SecondLook, row_hash, stands_at
 
 CONVERSIONS = select(conversions).order_by(conversions.c.number)
 SHARES = select(shares).order_by(shares.c.conversion, shares.c.position)
@@ -44,6 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     booked: int = 0
     split: list[Credit] = []
     budget: int | None = None
+    second_look: SecondLook | None = None
 
 
 @dataclass(slots=True)
@@ -69,16 +70,16 @@ class Orders:
     def check(self) -> str:
         seen = 0
         pick = [PLACES[name] for name in KEPT]
-        number_at, evidence_at = PLACES["number"], PLACES["evidence"]
+        take = [PLACES[name] for name in Order.__struct_fields__]
         known = self._left.standings
         for row in stream(self._connection, CONVERSIONS):
-            number = row[number_at]
-            lines = self._shares.of(number)
+            order = Order(*[row[place] for place in take])
+            lines = self._shares.of(order.number)
             seen += 1
-            columns = tuple([row[place] for place in pick])
-            if number >= len(known) or row_hash(columns, row[evidence_at], [line[2:] for line in lines]) != known[number]:
-                raise Found(f"conversion {row[PLACES['id']]}", "its row and lines are not what was booked last")
-            self._row(Order(*[row[PLACES[name]] for name in Order.__struct_fields__]), lines)
+            hash = row_hash(tuple([row[place] for place in pick]), self._booked(order), [line[2:7] for line in lines])
+            if order.number >= len(known) or hash != known[order.number]:
+                raise Found(f"conversion {order.id}", "its row and lines are not what was booked last")
+            self._row(order, lines)
         self._shares.end()
         self._sales.end()
         whole = len(known) - known.count(0)
@@ -86,6 +87,11 @@ class Orders:
             missing = next(number for number, hash in enumerate(known) if hash and not self._is_there(number))
             raise Found(f"conversion of number {missing}", "its row is missing")
         return f"{seen} orders"
+
+    def _booked(self, order: "Order") -> str:
+        """The evidence without what a second look added to it."""
+        end = self._left.looks.get(order.number)
+        return order.evidence if end is None else order.evidence.removesuffix(end) + "}"
 
     def _is_there(self, number: int) -> bool:
         found = select(conversions.c.number).where(conversions.c.number == number)
@@ -102,6 +108,11 @@ class Orders:
             else:
                 kept += line[7]
         evidence = msgspec.json.decode(order.evidence, type=Evidence)
+        look = evidence.second_look
+        originals = [line[6] for line in lines] if look is None else look.originals
+        wanted = stands_at(order.status, order.amount, order.refunded, originals)
+        if [line[7] for line in lines] != wanted:
+            raise Found(place, f"its lines do not stand at {wanted}")
         net = 0 if order.status == "rejected" else (order.amount or 0) - order.refunded
         self._check_sales(order, evidence, net if lines else 0)
         if not lines:
