@@ -121,7 +121,7 @@ class Bookkeeper:
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
-        self._begin(connection, now)
+        self._days.begin(now)
         missing = {record.number: record for record in booked if record.number > self.number}
         for number in sorted(missing):
             record = missing[number]
@@ -135,6 +135,7 @@ class Bookkeeper:
 
     def repeat(self, connection: Connection, records: Sequence[Booked]) -> None:
         """Posts records of the journal as they stand there: they were decided before."""
+        self._desk.begin(connection)
         for record in records:
             self._take(record.effect)
             if record.again:
@@ -145,6 +146,7 @@ class Bookkeeper:
 
     def repeat_write(self, connection: Connection, item: Item, number: int) -> None:
         """Applies a registry write again under the number that it has in the journal."""
+        self._desk.begin(connection)
         self.number = number - 1
         self._apply_registry(connection, [item], set(), {})
         self._post(connection, self._unposted)

@@ -17,9 +17,10 @@ from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.stores import engine, meta
-from tuike.verify import hits, ledger, payments, sums
+from tuike.verify import hits, payments, sums
 from tuike.verify.booked import Records
 from tuike.verify.days import Trees
+from tuike.verify.ledger import Ledger
 from tuike.verify.orders import Orders
 
 Check = tuple[str, str]
@@ -54,8 +55,13 @@ class Checks:
 
     def run(self, connection: Connection, data: Data) -> Iterator[Check]:
         self.name = "ledger"
-        trees = Trees(connection, data.secret)
-        yield "ledger", ledger.check(connection, trees)
+        books, trees = Ledger(connection), Trees(connection, data.secret)
+        for batch in books.batches():
+            self.name = "days"
+            trees.take(batch)
+            self.name = "ledger"
+        books.check_balances()
+        yield "ledger", books.proved()
         yield self._now("days"), trees.end()
         root = str(data.journal)
         records = Records(connection, root, int(meta.read(connection, NUMBER_KEY) or 0))
