@@ -33,6 +33,8 @@ pub struct Product {
     pub fallback: Box<[u8]>,
     pub allowed_hosts: Box<[Box<str>]>,
     pub cookie_days: u32,
+    /// Its clicks bind customers.
+    pub binds: bool,
     pub status: Status,
 }
 
@@ -67,6 +69,8 @@ enum Entry {
         fallback_url: String,
         allowed_hosts: Box<[Box<str>]>,
         cookie_days: u32,
+        #[serde(default)]
+        binds: bool,
         status: Status,
     },
     Promoter {
@@ -135,9 +139,10 @@ impl Registry {
                 let plain = identity::unseal(secret, "merchant", &sealed).ok_or(EntryError::OtherSecret)?;
                 self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
             }
-            Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, status } => {
+            Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
                 let (target, fallback) = (Target::parse(&url), target::location(&fallback_url));
-                self.products.insert(id, Product { merchant, target, fallback, allowed_hosts, cookie_days, status });
+                let product = Product { merchant, target, fallback, allowed_hosts, cookie_days, binds, status };
+                self.products.insert(id, product);
             }
             Entry::Promoter { id, status } => {
                 self.promoters.insert(id, status);
@@ -191,6 +196,11 @@ impl Registry {
     /// The key for pseudonyms of this instant's UTC day.
     pub fn key(&self, now_ms: u64) -> Option<&DayKey> {
         self.keys.get(&(now_ms / DAY_MS))
+    }
+
+    /// The key of the day before.
+    pub fn key_before(&self, now_ms: u64) -> Option<&DayKey> {
+        self.keys.get(&(now_ms / DAY_MS).checked_sub(1)?)
     }
 }
 

@@ -189,6 +189,9 @@ class TouchStore:
     ) -> list[dict[str, Any]]:
         """Touches of a merchant in [since, until], ordered by time then event id; of more than 2,000 the newest.
         The event's fields without address, prefix, agent, fingerprint and referrer."""
+    def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        """Clicks up to `until` that bind the customer (the event's `binds`; counted, not embedded), however old,
+        as `path` has them; of more than 1,000 the first and the newest 500."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""
     def close(self) -> None:

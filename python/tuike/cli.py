@@ -265,6 +265,24 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
 
 @program.command()
 @with_data
+@with_books
+@option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
+def settle(data: Path, as_of: int | None, **books: Any) -> None:
+    """Release what is due: what promoters have earned becomes available to them.
+
+    It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
+    gone on with.
+    """
+    from tuike import settling
+
+    try:
+        click.echo(settling.text(settling.run(Data.open(data), as_of, **books)))
+    except settling.Refused as refused:
+        stop(str(refused))
+
+
+@program.command()
+@with_data
 def verify(data: Path) -> None:
     """Prove that the books are whole and add up.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from tuike import _core
+from tuike import _core, instants
 
 CONFIG_FILE = "tuike.toml"
 PAYOUT_MINIMUM: Mapping[str, int] = {"CNY": 10_000}
@@ -58,6 +58,14 @@ def networks(_context: click.Context, _option: click.Parameter, value: tuple[str
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is no network such as 10.0.0.0/8") from error
     return tuple(texts)
+
+
+def instant(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Checks a time; in milliseconds."""
+    try:
+        return None if value is None else instants.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def minimums(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:

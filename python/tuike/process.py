@@ -19,11 +19,11 @@ import msgspec
 from tuike import _core, control
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.candidates import DAY_MS
 from tuike.books.edge_registry import EdgeRegistry, Random
 from tuike.books.entries import READY
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
+from tuike.books.settings import DAY_MS
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
 from tuike.touch_server import TouchServer
@@ -226,9 +226,9 @@ class Processor:
     def _begin_day(self, now: int) -> None:
         with self._engine.begin() as connection:
             self._edges.begin(connection, self._bookkeeper.number, now)
-        windows = [product.attribution["window_days"] for product in self._bookkeeper.registry.products.values()]
-        kept = max([WINDOW_MIN_DAYS, *windows]) + KEPT_BEYOND_WINDOW_DAYS
-        self.touches.drop_before(now - int(kept * DAY_MS))
+        windows = [product.attribution.window for product in self._bookkeeper.registry.products.values()]
+        kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
+        self.touches.drop_before(now - kept)
 
 
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:

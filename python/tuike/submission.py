@@ -97,6 +97,17 @@ class Submission:
             if done == self.total:
                 return
 
+    def follow(self, reached: Callable[[Connection], bool]) -> None:
+        """Goes on after `wait` until the books have come as far as is wanted: asks again and again."""
+        books = engine.reader(self._data.books)
+        try:
+            for _ in self._progress():
+                with books.connect() as connection:
+                    if reached(connection):
+                        return
+        finally:
+            books.dispose()
+
     def _end(self) -> None:
         if self._writer is not None:
             self._writer.sync()
@@ -196,6 +207,9 @@ class _NoTouches:
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return []
 
+    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return []
+
 
 def _set_aside(connection: Connection, lines: Mapping[str, int]) -> list[tuple[int, str]]:
     """Of the events whose lines are given by their ids, those that the books set aside, with the reason."""
@@ -217,6 +231,7 @@ class Codes:
         self._data = data
         self._engine = engine.reader(data.books)
         self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
+        self.binds = lru_cache(KNOWN_CODES)(self._binds)
         self.promoter = lru_cache(KNOWN_CODES)(self._promoter)
         self.currency = lru_cache(KNOWN_CODES)(self._currency)
         self.day_key = lru_cache(1)(self._day_key)
@@ -228,6 +243,10 @@ class Codes:
     def _merchant(self, product: str) -> str | None:
         found: str | None = self._one(schema.products.c.merchant, schema.products.c.id == product)
         return found
+
+    def _binds(self, product: str) -> bool:
+        settings = self._one(schema.products.c.attribution, schema.products.c.id == product)
+        return bool(json.loads(settings)["binding"] != "none")
 
     def _promoter(self, promoter: str) -> bool:
         return self._one(schema.promoters.c.id, schema.promoters.c.id == promoter) is not None

@@ -55,6 +55,9 @@ class Touches:
             if hit.get(kind) == key and hit["merchant"] == merchant and since <= hit["at"] <= until
         ]
 
+    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return [hit for hit in self.path(kind, merchant, key, 0, until) if hit.get("binds")]
+
 
 class Books:
     """Books in a directory. Each call is one batch in one transaction."""
@@ -144,9 +147,8 @@ class Books:
     def shares(self, oid: str = "o1") -> list[tuple[str, int, str, int]]:
         """Promoter, level, via and amount of each line, the platform's last."""
         table = schema.shares
-        rows = self.rows(
-            select(table).where(table.c.conversion == conversion_id("shop", oid, "tea")).order_by(table.c.position)
-        )
+        number = self.conversion(oid)["number"]
+        rows = self.rows(select(table).where(table.c.conversion == number).order_by(table.c.position))
         return [(row["promoter"], row["level"], row["via"], row["amount"]) for row in rows]
 
     def balances(self) -> dict[str, int]:
@@ -155,8 +157,8 @@ class Books:
 
     def transfers(self) -> list[str]:
         """Steps of the transfers, in the order of the books."""
-        ids = self.rows(select(schema.transfers.c.id).order_by(schema.transfers.c.number))
-        return [row["id"].partition(":")[2] for row in ids]
+        steps = self.rows(select(schema.transfers.c.step).order_by(schema.transfers.c.number))
+        return [row["step"] for row in steps]
 
     def sums(self) -> dict[tuple[str, str, int, str], tuple[int, int, int]]:
         """Report lines that are not zero: by promoter, channel, label number and label."""

@@ -75,7 +75,7 @@ def test_an_event_that_is_read_twice_is_applied_once(books: Books) -> None:
     books.apply(orders=[item, item])
     books.apply(orders=[item])
     assert books.balances() == accrued()
-    assert len(books.journal[-1].transfers) == 1
+    assert len(books.journal[-1].effect.transfers) == 1
 
 
 def test_without_a_product_the_clicks_counts(books: Books) -> None:

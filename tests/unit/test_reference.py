@@ -14,6 +14,7 @@ from reference import Credited, Situation
 LEVELS = [{"level": 1, "value": "5"}, {"level": 2, "value": "3"}]
 TEN = {"type": "percentage", "value": "10"}
 CARD = TEN | {"levels": LEVELS}
+EIGHT = {"type": "fixed", "value": "8"}
 TIERS = [{"from": "0", "value": "5"}, {"from": "10000", "value": "8"}]
 SLAB = {"type": "tiered", "tiers": TIERS}
 MARGINAL = SLAB | {"mode": "marginal"}
@@ -25,6 +26,20 @@ JANUARY, FEBRUARY = (reference.parse(f"2026-0{month}-01T00:00:00Z") for month in
 
 def season(multiplier: str, **times: str) -> dict[str, Any]:
     return {"season": {"multiplier": multiplier, **times}}
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "parts"),
+    [
+        (100, [1, 1, 1], [34, 33, 33]),
+        (101, [1, 1, 1], [34, 34, 33]),
+        (5, [3, 7], [2, 3]),  # 1.5 and 3.5: the earlier of equal fractions
+        (10, [1, 2, 4], [1, 3, 6]),  # 1.43, 2.86, 5.71: the units over to .86 and .71
+        (0, [0, 0], [0, 0]),
+    ],
+)
+def test_units_over_go_to_the_largest_fractions(total: int, weights: list[int], parts: list[int]) -> None:
+    assert reference.largest_remainder(total, weights) == parts
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -71,6 +86,16 @@ def season(multiplier: str, **times: str) -> dict[str, Any]:
         (SLAB, None, {}, None),
         (HYBRID, None, {}, None),
         ({"type": "fixed", "value": "8"} | POINTS, None, {}, None),
+        ({"type": "hybrid", "base": EIGHT, "bonus": [{"type": "fixed", "value": "1"}]}, None, {}, 900),
+        ({"type": "hybrid", "base": EIGHT, "bonus": [TEN]}, None, {}, None),
+        (
+            {"type": "hybrid", "base": EIGHT, "bonus": [{"type": "fixed", "value": "1", "min_amount": "1"}]},
+            None,
+            {},
+            None,
+        ),
+        ({"type": "hybrid", "base": EIGHT} | POINTS, None, {}, None),
+        ({"type": "hybrid", "base": TEN}, None, {}, None),
     ],
 )
 def test_a_pool_is_that_of_the_table(rule: Any, amount: int | None, more: Any, pool: int | None) -> None:
@@ -125,6 +150,8 @@ def test_units_of_missing_levels_go_by_weight_and_never_to_a_level_without() -> 
     rule = {"type": "fixed", "value": "1", "levels": levels, "missing_level": "redistribute"}
     # 100: 0, 40, 20, platform 40; level 2 missing: its 40 go to level 3 alone
     assert reference.split(rule, 1_000, [True, False, True], 2) == (100, [0, 0, 60], 40)
+    # only level 1 is there, without a weight: nobody inherits
+    assert reference.split(rule, 1_000, [True, False, False], 2) == (100, [0, 0, 0], 100)
 
 
 OVERRIDES = [
@@ -163,6 +190,11 @@ def test_several_promoters_share_the_pool_each_through_his_own_chain() -> None:
     shares, platform = reference.price([credited(half, CARD, "AP"), credited(half, override, "B")])
     assert shares == {("A", 1, "A"): 250, ("P", 2, "A"): 150, ("B", 1, "B"): 125}
     assert platform == 100 + 125
+
+
+def test_a_share_of_nothing_is_no_share() -> None:
+    # 10 % of 0.05 is half a 分, to even: nothing
+    assert reference.price([credited(reference.WHOLE, CARD, "AP", 5)]) == ({}, 0)
 
 
 def test_units_over_go_to_the_earlier_touch() -> None:
@@ -311,6 +343,8 @@ def test_the_cumulative_method_runs_over_months_with_income(incomes: Any, gap: s
 def test_a_year_starts_a_run_anew() -> None:
     # both alone: 22.80 each
     assert cumulative({(2025, 12): 7_200_00, (2026, 1): 7_200_00}) == [22_80, 22_80]
+    assert cumulative({(2025, 2): 7_200_00, (2026, 3): 7_200_00}) == [22_80, 22_80]
+    assert cumulative({(2025, 2): 7_200_00, (2026, 3): 7_200_00}, "continue") == [22_80, 22_80]
 
 
 @pytest.mark.parametrize(

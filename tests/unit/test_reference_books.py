@@ -345,6 +345,15 @@ def test_a_tiered_rule_looks_again_at_release() -> None:
     assert [line.standing for line in only(its, "o2").lines] == [62, 37, 25]
 
 
+def test_a_hybrid_on_a_tiered_base_looks_again_too() -> None:
+    its = books({"type": "hybrid", "base": TIERED, "bonus": [TEN]})
+    order(its, "o1", START, 100_00)
+    order(its, "o2", START + 1, 100_00)
+    its.reject(KEY, received=START)
+    its.settle(START + 1)
+    assert only(its, "o2").shares == [("A", 1, "A", 1_500)]  # 5 + 10 instead of 10 + 10
+
+
 def test_the_promoter_tier_of_a_day_is_fixed_by_its_first_order() -> None:
     its = books(TEN | {"promoter_tier_bonus": {"silver": "1"}})
     order(its, "o1", START, 999_99)

@@ -291,6 +291,34 @@ fn prefetch_bots_and_embedded_clicks_are_marked() {
 }
 
 #[test]
+fn a_click_says_whether_its_product_binds_customers() {
+    let mut world = World::new();
+    assert_eq!(world.get("/c/L1").field(0, "binds"), None);
+    let tea = r#"{"t":"product","id":"tea","merchant":"shop","url":"https://shop.example/","allowed_hosts":[],"cookie_days":1,"binds":true,"status":"active"}"#;
+    world.registry.apply(tea.as_bytes(), 6, &SECRET).unwrap();
+    assert_eq!(world.get("/c/L1").field(0, "binds"), Some("true"));
+    assert_eq!(world.get("/p.gif?aff=ann&pid=tea").field(0, "binds"), None);
+}
+
+#[test]
+fn a_claim_carries_yesterdays_fingerprint_too() {
+    let mut world = World::new();
+    let claim = "/conversion?oid=1&pid=tea";
+    assert_eq!(world.get(claim).field(0, "fingerprint_before"), None, "yesterday's key is not known");
+    let yesterday = identity::seal(&SECRET, "day", &[8; 32], &[0; 12]);
+    let entry = format!(r#"{{"t":"key","day":{},"key":"{yesterday}"}}"#, NOW / 86_400_000 - 1);
+    world.registry.apply(entry.as_bytes(), 6, &SECRET).unwrap();
+    let got = world.get(claim);
+    let visit = (PEER.parse().unwrap(), Agents::new().look(b"").hash);
+    let expected = identity::DayKey::new([8; 32]).fingerprint(visit.0, visit.1, b"");
+    let expected = String::from_utf8(crate::event::hex(&expected).to_vec()).unwrap();
+    assert_eq!(got.field(0, "fingerprint_before"), Some(expected.as_str()));
+    assert_ne!(got.field(0, "fingerprint_before"), got.field(0, "fingerprint"));
+    assert_eq!(world.ask("GET", claim, &[("Sec-GPC", "1")], None).field(0, "fingerprint_before"), None);
+    assert_eq!(world.get("/p.gif?aff=ann&pid=tea").field(0, "fingerprint_before"), None);
+}
+
+#[test]
 fn head_gets_the_same_head_and_counts_nothing() {
     for target in
         ["/p.gif?aff=ann&pid=tea", "/c/L1", "/r?aff=ann&pid=tea", "/conversion?oid=1&pid=tea", "/t.js", "/healthz"]

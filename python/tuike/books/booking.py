@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from tuike import _core
-from tuike.books.candidates import Attribution
 from tuike.books.ledger import REVENUE, Ledger, payable, promoters
+from tuike.books.path_ends import PathEnds
 from tuike.books.periods import DAY_MS, release_instant
 from tuike.books.records import (
     Conversion,
@@ -22,6 +22,7 @@ from tuike.books.records import (
     Effect,
     Funding,
     Outcome,
+    PathEnd,
     Sale,
     Share,
     Spent,
@@ -32,6 +33,7 @@ from tuike.books.records import (
 from tuike.books.split import WEIGHT_UNIT, Credit, Split, split, split_again
 from tuike.books.state import Registry
 from tuike.books.totals import QUARTER_HOUR_MS, Totals
+from tuike.books.touches import Attribution
 
 Line = tuple[str, int]
 
@@ -44,11 +46,13 @@ class Desk:
     registry: Registry
     ledger: Ledger
     totals: Totals
+    path_ends: PathEnds
 
     def begin(self, connection: Connection) -> None:
         self.connection = connection
         self.ledger.begin(connection)
         self.totals.begin(connection)
+        self.path_ends.begin(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,8 @@ def accrue(
 
     An order that would pass the daily budget is held whole, unless it is `forced`."""
     generation = conversion.evidence.get("generation", 0) + 1
-    evidence = conversion.evidence | {
-        "generation": generation,
-        "booked": place.number,
-        "found_by": attribution.found_by,
-        "candidates": msgspec.to_builtins(attribution.candidates),
-    }
-    if attribution.bound:
-        evidence["bound"] = attribution.bound
+    evidence = conversion.evidence | {"generation": generation, "booked": place.number}
+    evidence |= msgspec.to_builtins(attribution)
     weights = attribution.credits()
     if not weights:
         return Effect(Standing(msgspec.structs.replace(conversion, reason="no_touch", evidence=evidence), ()))
@@ -88,7 +86,7 @@ def accrue(
     except ValueError as error:
         code, _, detail = str(error).partition(": ")
         return Outcome.refused(code, f"the commission rule cannot pay in {conversion.currency}: {detail}")
-    credits, tiers = _credits(desk, conversion, rule, weights)
+    credits, tiers = _credits(desk, conversion, rule, weights, attribution.own)
     parts = split(rule, conversion.amount, conversion.at, credits)
     if parts is None:
         return Outcome.refused("amount_missing", "the commission rule needs an amount and the order has none")
@@ -111,13 +109,11 @@ def accrue(
 
 
 def _credits(
-    desk: Desk, conversion: Conversion, rule: _core.Rule, weights: Sequence[tuple[str, int]]
+    desk: Desk, conversion: Conversion, rule: _core.Rule, weights: Sequence[tuple[str, int]], own: Sequence[str]
 ) -> tuple[list[Credit], tuple[Tier, ...]]:
     """What the rule asks of each promoter at the order's instant, and tiers that this order is the first to ask for."""
     registry, totals = desk.registry, desk.totals
     merchant, currency, day = conversion.merchant, conversion.currency, conversion.day
-    settings = registry.products[conversion.product].attribution
-    cust = "" if settings["self_purchase"] else conversion.evidence["identifiers"].get("cust", "")
     credits: list[Credit] = []
     fixed: list[Tier] = []
     for promoter, weight in weights:
@@ -126,7 +122,7 @@ def _credits(
         if row is not None:
             fixed.append(row)
         chain = registry.chain(promoter, conversion.at, rule.levels)
-        present = registry.present(chain, merchant, cust)
+        present = registry.present(chain, own)
         credits.append(Credit(promoter, registry.promoters[promoter].kind, weight, total, tier, chain, present))
     return credits, tuple(fixed)
 
@@ -138,6 +134,9 @@ def _accrued(
     spent: tuple[Spent, ...] = ()
     if "budget" in booked.evidence and parts.pool:
         spent = (Spent(booked.product, booked.currency, booked.day, parts.pool),)
+    path_ends: tuple[PathEnd, ...] = ()
+    if attribution.visitor:
+        path_ends = (PathEnd(booked.merchant, attribution.visitor, booked.at, booked.number),)
     effect = Effect(
         Standing(booked, parts.shares),
         transfers=_transfer(booked, "accrue", f"accrue:{booked.evidence['generation']}", lines),
@@ -145,6 +144,7 @@ def _accrued(
         sales=_sales(booked, 0, booked.amount or 0),
         tiers=tiers,
         spent=spent,
+        path_ends=path_ends,
     )
     return due(desk, effect, place) if booked.status == "approved" else effect
 
@@ -173,15 +173,13 @@ def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: st
     """Takes back what an order does not earn once `refunded` of its amount is; `rejected` takes back all.
 
     Each share falls to floor(original x (amount - refunded) / amount); what it stood above goes back to the
-    merchant. After a second look its originals are the ones that count."""
+    merchant."""
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
-    looked = conversion.evidence.get("second_look")
-    originals = looked["originals"] if looked else [share.original for share in standing.shares]
     shares = tuple(
-        msgspec.structs.replace(share, amount=original * left // amount if left else 0)
-        for share, original in zip(standing.shares, originals, strict=True)
+        msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
+        for share in standing.shares
     )
     return _fall(desk, standing, shares, left, step, status=status, refunded=refunded, **changes)
 
@@ -215,7 +213,7 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
     amount, left = conversion.amount or 0, (conversion.amount or 0) - conversion.refunded
     originals = [min(share.original, new.original) for share, new in zip(standing.shares, parts.shares, strict=True)]
     shares = tuple(
-        msgspec.structs.replace(share, amount=original * left // amount if left else 0)
+        msgspec.structs.replace(share, original=original, amount=original * left // amount if left else 0)
         for share, original in zip(standing.shares, originals, strict=True)
     )
     # no more of the arithmetic: the evidence of an order with many touches fills an event nearly alone
@@ -291,8 +289,7 @@ def refund_step(refund_id: str) -> str:
 
 def attribution_of(conversion: Conversion) -> Attribution:
     """What the order was credited by, from its evidence."""
-    kept = {"found_by": "", "candidates": (), "bound": ""} | conversion.evidence
-    return msgspec.convert({name: kept[name] for name in ("found_by", "candidates", "bound")}, Attribution)
+    return msgspec.convert(conversion.evidence, Attribution)
 
 
 def commission(shares: Iterable[Share]) -> int:
@@ -302,18 +299,18 @@ def commission(shares: Iterable[Share]) -> int:
 
 def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: int, paid: int) -> tuple[Delta, ...]:
     """Report lines of a credited order: one for all, one for each label that its main touch carried."""
-    top = attribution.top
+    top, labels = attribution.top, attribution.labels
     if top is None or not (count or sales or paid):
         return ()
     bucket = conversion.at // QUARTER_HOUR_MS * QUARTER_HOUR_MS // 1000
-    labels = [(0, ""), *((number, label) for number, label in enumerate(top.labels, start=1) if label)]
+    lines = [(0, ""), *((number, label) for number, label in enumerate(labels, start=1) if label)]
     return tuple(
         Delta(
             bucket,
             conversion.merchant,
             conversion.product,
             top.promoter,
-            top.channel,
+            attribution.channel,
             number,
             label,
             conversion.currency,
@@ -321,7 +318,7 @@ def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: 
             sales,
             paid,
         )
-        for number, label in labels
+        for number, label in lines
     )
 
 

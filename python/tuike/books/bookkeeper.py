@@ -9,10 +9,10 @@ from sqlalchemy import Connection, select
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
-from tuike.books.candidates import Touches
 from tuike.books.days import Days
 from tuike.books.ledger import Ledger
 from tuike.books.orders import Orders, Target
+from tuike.books.path_ends import PathEnds
 from tuike.books.payments import Payments
 from tuike.books.posting import idempotency_key, post
 from tuike.books.records import WAITING, Booked, Effect, Message, Outcome, Request, Standing
@@ -20,6 +20,7 @@ from tuike.books.settlement import Settlements
 from tuike.books.standings import orders_of
 from tuike.books.state import Registry
 from tuike.books.totals import Totals
+from tuike.books.touches import Touches
 from tuike.books.waiting import WaitingRefunds
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
@@ -55,11 +56,11 @@ class Bookkeeper:
         is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
         of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
-        self._desk = Desk(connection, self.registry, Ledger(connection), Totals())
-        self._orders = Orders(self._desk, touches)
+        self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)
         self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
+        self._orders = Orders(self._desk, touches, self._waiting)
         self._days = Days(connection, secret)
         self._journal = journal
         self._unposted: list[Booked] = []
@@ -253,7 +254,8 @@ class Bookkeeper:
         if request is not None and effect is not None and isinstance(target, Target):
             named = f"conversion:{target.conversion}"
         self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
-        if isinstance(target, Target) and target.conversion in standings:
+        standing = standings.get(target.conversion) if isinstance(target, Target) else None
+        if isinstance(target, Target) and standing is not None and not standing.claimed:
             for waits in self._waiting.pop(target.conversion):
                 self._decide(waits.message, None, target, standings, again=True)
         return outcome
@@ -263,6 +265,7 @@ class Bookkeeper:
         if effect is not None:
             self._desk.ledger.move(effect.transfers)
             self._desk.totals.take(effect)
+            self._desk.path_ends.take(effect)
             if effect.waiting is not None:
                 self._waiting.add(effect.waiting)
 

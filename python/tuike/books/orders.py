@@ -8,10 +8,12 @@ import msgspec
 from tuike import _core, views
 from tuike.books import booking
 from tuike.books.booking import Desk, Place
-from tuike.books.candidates import Touches, attribute
-from tuike.books.records import Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
+from tuike.books.candidates import attribute
+from tuike.books.records import FINAL, Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
 from tuike.books.state import Product
 from tuike.books.totals import day_of
+from tuike.books.touches import Touches
+from tuike.books.waiting import WaitingRefunds
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
 MAX_CLAIMS = 16
@@ -19,8 +21,7 @@ MAX_CLAIMS = 16
 MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
-FINAL = ("rejected", "refunded")
-IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "coupon", "aff")
+IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_before", "coupon", "aff")
 
 Verdict = Outcome | Effect
 
@@ -40,10 +41,11 @@ class Target:
 class Orders:
     """The bookkeeper's judgement. `orders` given to `decide` holds all orders that the batch is about."""
 
-    def __init__(self, desk: Desk, touches: Touches) -> None:
+    def __init__(self, desk: Desk, touches: Touches, waiting: WaitingRefunds) -> None:
         self._desk = desk
         self._registry = desk.registry
         self._touches = touches
+        self._waiting = waiting
 
     def target(self, message: Message, request: Request | None) -> Target | Outcome:
         """The order a message is about, or why it is about none."""
@@ -97,9 +99,9 @@ class Orders:
         status = message.status or "approved"
         if status not in STATUSES:
             return Outcome.refused("unknown_status", f"there is no status {status!r}")
+        if status == "refunded" and (standing is None or standing.claimed):
+            return self._unknown(place, message, target)
         if standing is None:
-            if status == "refunded":
-                return Effect(waiting=Waiting(target.conversion, place.number, message), code="unknown_order")
             conversion = self._conversion(place.number, message, target, status)
             if status == "rejected":
                 return Effect(Standing(conversion, ()))
@@ -122,9 +124,16 @@ class Orders:
             return _illegal(conversion, status)
         if status == "rejected":
             return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
-        if conversion.reason == "pixel":
+        if standing.claimed:
             return self._book_claimed(place, message, standing, status)
         return self._status(place, message, standing, status, stamp)
+
+    def _unknown(self, place: Place, message: Message, target: Target) -> Verdict:
+        """A refund of an order that the merchant has not named yet waits for it."""
+        if self._waiting.full:
+            return Outcome.refused("unknown_order", "there is no such order, and no room to wait for it")
+        waits = msgspec.structs.replace(message, stamp=0)
+        return Effect(waiting=Waiting(target.conversion, place.number, waits), code="unknown_order")
 
     def _status(self, place: Place, message: Message, standing: Standing, status: str, stamp: int) -> Verdict:
         """`pending` or `approved` of an order that is one of them."""
@@ -149,7 +158,7 @@ class Orders:
 
     def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
         product = self._registry.products[conversion.product]
-        found = attribute(message, product, self._registry, self._touches)
+        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends)
         return booking.accrue(self._desk, conversion, found, place, forced=forced)
 
     def _book_claimed(self, place: Place, message: Message, standing: Standing, status: str) -> Verdict:
@@ -179,7 +188,7 @@ class Orders:
         if policy == "reject":
             return Outcome.refused("pixel_rejected", "the product takes no conversions from browsers")
         if standing is not None:
-            if standing.conversion.status == "pending" and standing.conversion.reason == "pixel":
+            if standing.claimed:
                 return _claimed_again(message, standing)
             if message.amount not in (None, standing.conversion.amount):
                 return Outcome.refused("amount_conflict", "the order has another amount")
@@ -296,7 +305,7 @@ class Orders:
             currency=message.currency or merchant.currency,
             status=status,
             refunded=0,
-            model=product.attribution["model"],
+            model=product.attribution.model,
             reason="",
             rule_version=0,
             stamp=message.stamp,

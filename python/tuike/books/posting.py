@@ -38,8 +38,8 @@ LOOKED_AT = bulk.Bulk(
 STANDS = bulk.Bulk(
     update(schema.shares)
     .where(schema.shares.c.conversion == bindparam("order"), schema.shares.c.position == bindparam("line"))
-    .values(amount=bindparam("stands")),
-    ("stands", "order", "line"),
+    .values(original=bindparam("least"), amount=bindparam("stands")),
+    ("least", "stands", "order", "line"),
 )
 DUES = bulk.missing(schema.dues)
 DELETE_DUES = bulk.Bulk(
@@ -48,6 +48,7 @@ DELETE_DUES = bulk.Bulk(
 )
 SALES = bulk.replacing(schema.sales)
 TIERS = bulk.missing(schema.tiers)
+PATH_ENDS = bulk.missing(schema.path_ends)
 BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
 ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
@@ -131,7 +132,8 @@ def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
             proof = msgspec.json.decode(evidence) | {"second_look": some[number].second_look}
             rows.append((some[number].released, msgspec.json.encode(proof).decode(), number))
         LOOKED_AT.run(connection, rows)
-    STANDS.run(connection, [(amount, look.number, line) for look in looks for line, amount in enumerate(look.amounts)])
+    stands = [(look.number, zip(look.second_look["originals"], look.amounts, strict=True)) for look in looks]
+    STANDS.run(connection, [(*pair, number, line) for number, lines in stands for line, pair in enumerate(lines)])
 
 
 def _conversion(standing: Standing) -> bulk.Row:
@@ -146,6 +148,7 @@ def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
     )
     TIERS.run(connection, [msgspec.structs.astuple(tier) for effect in effects for tier in effect.tiers])
     BUDGETS.run(connection, [msgspec.structs.astuple(spent) for effect in effects for spent in effect.spent])
+    PATH_ENDS.run(connection, [msgspec.structs.astuple(end) for effect in effects for end in effect.path_ends])
     FUNDING.run(connection, [msgspec.structs.astuple(change) for effect in effects for change in effect.funding])
     ROLLUPS.run(connection, _summed(delta for effect in effects for delta in effect.deltas))
 

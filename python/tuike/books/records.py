@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 WAITING = "waiting"
+# An order that is one of these stays it, and earns nothing.
+FINAL = ("rejected", "refunded")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -31,6 +33,7 @@ class Message(msgspec.Struct, frozen=True):
     cust: str = ""
     did: str = ""
     fingerprint: str = ""
+    fingerprint_before: str = ""
     aff: str = ""
     coupon: str = ""
     stamp: int = 0
@@ -122,8 +125,9 @@ class Standing(msgspec.Struct, frozen=True):
     shares: tuple[Share, ...]
 
     @property
-    def credited(self) -> bool:
-        return any(share.promoter for share in self.shares)
+    def claimed(self) -> bool:
+        """Whether only browsers have spoken of it, and it is held for that."""
+        return self.conversion.reason == "pixel" and self.conversion.status == "pending"
 
 
 class Transfer(msgspec.Struct, frozen=True, array_like=True):
@@ -187,6 +191,15 @@ class Spent(msgspec.Struct, frozen=True, array_like=True):
     currency: str
     day: int
     amount: int
+
+
+class PathEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where an order that credited somebody ends its visitor's path: a row of `path_ends`."""
+
+    merchant: str
+    visitor: str
+    at: int
+    conversion: int
 
 
 class Funding(msgspec.Struct, frozen=True, array_like=True):
@@ -262,7 +275,8 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A refund of an order that is not there yet: a row of `waiting`."""
+    """A refund of an order that is not there yet: a row of `waiting`. Its message has no `stamp`: whenever its order
+    comes, it comes after it."""
 
     conversion: str
     number: int
@@ -281,6 +295,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     sales: tuple[Sale, ...] = ()
     tiers: tuple[Tier, ...] = ()
     spent: tuple[Spent, ...] = ()
+    path_ends: tuple[PathEnd, ...] = ()
     funding: tuple[Funding, ...] = ()
     due: tuple[tuple[int, int], ...] = ()
     settled: tuple[tuple[int, int], ...] = ()
@@ -303,6 +318,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
             sales=self.sales + later.sales,
             tiers=self.tiers + later.tiers,
             spent=self.spent + later.spent,
+            path_ends=self.path_ends + later.path_ends,
             funding=self.funding + later.funding,
             due=self.due + later.due,
         )

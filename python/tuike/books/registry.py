@@ -108,7 +108,7 @@ def product_create(context: Context, data: Body) -> Change:
         "body": body,
     }
     context.connection.execute(insert(schema.products).values(row))
-    context.registry.products[row["id"]] = Product.from_row(row, [])
+    context.registry.note_product(Product.from_row(row, []))
     _add_rule(context, row["id"], version)
     return _created(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
@@ -132,7 +132,7 @@ def product_update(context: Context, data: Body) -> Change:
     if "allowed_hosts" in data:
         row["allowed_hosts"] = json.dumps(data["allowed_hosts"])
     _store(context, schema.products, row)
-    context.registry.products[row["id"]] = Product.from_row(row, product.rules)
+    context.registry.note_product(Product.from_row(row, product.rules))
     return _changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
 
@@ -185,7 +185,7 @@ def promoter_create(context: Context, data: Body) -> Change:
         "body": body,
     }
     context.connection.execute(insert(schema.promoters).values(row))
-    context.registry.promoters[row["id"]] = Promoter.from_row(row)
+    context.registry.note_promoter(row["id"], Promoter.from_row(row))
     context.registry.forest.add(row["id"], parent)
     _record_parent(context, row["id"], parent, context.at)
     return _created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
@@ -199,7 +199,7 @@ def promoter_update(context: Context, data: Body) -> Change:
             row[name] = json.dumps(data[name])
     row["person"] = json.loads(row["tax"]).get("person", "")
     _store(context, schema.promoters, row)
-    context.registry.promoters[row["id"]] = Promoter.from_row(row)
+    context.registry.note_promoter(row["id"], Promoter.from_row(row))
     return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
 
 
@@ -304,9 +304,9 @@ def _check_target(url: str, product: Product) -> None:
 
 def _check_coupon(context: Context, row: Body, product: Product) -> None:
     """A coupon names one promoter of the merchant, or an order that has it could be anyone's."""
-    known = context.registry.coupons.get((product.merchant, row["coupon"]))
-    if row["coupon"] and known is not None and known.promoter != row["promoter"]:
-        raise Refusal("coupon_taken", f"the coupon {row['coupon']!r} is {known.promoter!r}'s", http=409)
+    owner = context.registry.coupon_owner(product.merchant, row["coupon"])
+    if row["coupon"] and owner not in (None, row["promoter"]):
+        raise Refusal("coupon_taken", f"the coupon {row['coupon']!r} is {owner!r}'s", http=409)
 
 
 def host_of(url: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, CursorResult, Dialect, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -43,13 +43,17 @@ class Lookup:
         self._compiled = cache(self._compile)
 
     def find(self, connection: Connection, *values: str | int) -> Any:
-        """The value; None where there is no row."""
+        """The first value; None where there is no row."""
+        row = next(self.rows(connection, *values), None)
+        return None if row is None else row[0]
+
+    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
+        """The rows, read as they are asked for."""
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        row = cursor.fetchone()
+        yield from iter(cursor.fetchone, None)
         cursor.close()
-        return None if row is None else row[0]
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)

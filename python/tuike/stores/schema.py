@@ -332,6 +332,17 @@ budgets = Table(
     Column("amount", BigInteger, nullable=False),
 )
 
+# Where an order that credited somebody ended its visitor's path, at merchants with a product with `path_reset`.
+path_ends = Table(
+    "path_ends",
+    metadata,
+    Column("merchant", CODE, primary_key=True),
+    Column("visitor", HEX_ID, primary_key=True),
+    Column("at", BigInteger, primary_key=True),  # the order's instant
+    Column("conversion", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 # What each merchant has paid in, and what stands of its orders that were released.
 funding = Table(
     "funding",

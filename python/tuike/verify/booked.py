@@ -18,7 +18,6 @@ from tuike.faults import Found
 from tuike.replay.history import Numbered, booked
 from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, rules, tiers
-from tuike.stores.schema import shares as shares_table
 from tuike.stores.tiles import date_of
 from tuike.verify import ledger
 
@@ -29,7 +28,6 @@ PLATFORM = "platform:revenue"
 MASK = 2**61 - 1
 
 
-LINES = select(shares_table.c.promoter, shares_table.c.original).order_by(shares_table.c.position)
 TIER = Lookup(
     select(tiers.c.day).where(*[column == bindparam(f"its_{column.name}") for column in tiers.columns]),
     [f"its_{column.name}" for column in tiers.columns],
@@ -50,13 +48,31 @@ class SecondLook(msgspec.Struct, frozen=True):
     originals: list[int]
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What the split gave to a credited promoter's chain, and to the platform of it."""
+
+    promoter: str
+    weight: int
+    chain: list[str]
+    present: list[bool]
+    levels: list[int]
+    platform: int
+
+
 class Evidence(msgspec.Struct, frozen=True):
-    """What of an order's evidence says what it pays. `booked` is the number under which it was split."""
+    """What of an order's evidence says how its lines stand. `booked` is the number under which it was split."""
 
     booked: int = 0
-    pool: int = 0
-    split: list[dict[str, Any]] = []
+    split: list[Step] = []
     second_look: SecondLook | None = None
+    budget: int | None = None
+
+
+class Arithmetic(msgspec.Struct, frozen=True):
+    """The split as it was reckoned."""
+
+    pool: int
+    split: list[dict[str, Any]]
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -169,8 +185,7 @@ class Records:
         if shares or self._brought[conversion.number]:
             self._shares(number, conversion, shares)
         evidence = bytes(conversion.evidence).decode()
-        lines = [msgspec.structs.astuple(share)[:-1] for share in shares]
-        self.left.standings[conversion.number] = row_hash(columns_of(conversion), evidence, lines)
+        self.left.standings[conversion.number] = row_hash(columns_of(conversion), evidence, bool(shares))
         self.left.released[conversion.number] = conversion.released
         self.left.looks.pop(conversion.number, None)
 
@@ -178,21 +193,18 @@ class Records:
         place = f"conversion {conversion.id} at number {number}"
         evidence = msgspec.json.decode(conversion.evidence, type=Evidence)
         if evidence.booked == number:
-            self._split(place, conversion, evidence, shares)
-        look = evidence.second_look
-        originals = [share.original for share in shares] if look is None else look.originals
-        amounts = [share.amount for share in shares]
-        wanted = stands_at(conversion.status, conversion.amount, conversion.refunded, originals)
-        if amounts != wanted:
-            raise Found(place, f"its lines stand at {amounts}; of what it was refunded they are {wanted}")
+            self._split(place, conversion)
+        wanted = lines_of(evidence, conversion.status, conversion.amount, conversion.refunded)
+        if shares and [msgspec.structs.astuple(share) for share in shares] != wanted:
+            raise Found(place, "its lines are not what its evidence and its refunds make them")
         self._check_brought(place, conversion.number, [(share.promoter, share.amount) for share in shares])
 
-    def _split(self, place: str, conversion: Written, evidence: Evidence, shares: Sequence[Share]) -> None:
-        """The split is the rule's, and sums to the pool."""
+    def _split(self, place: str, conversion: Written) -> None:
+        """The split is the rule's."""
+        reckoned = msgspec.json.decode(conversion.evidence, type=Arithmetic)
         rule = self._rule(place, conversion.product, conversion.rule_version, conversion.currency)
-        parts = split_again(rule, conversion.amount, conversion.at, evidence.split)
-        lines = tuple([msgspec.structs.replace(share, amount=share.original) for share in shares])
-        if parts is None or parts.pool != evidence.pool or parts.shares != lines or parts.steps != evidence.split:
+        parts = split_again(rule, conversion.amount, conversion.at, reckoned.split)
+        if parts is None or parts.pool != reckoned.pool or parts.steps != reckoned.split:
             raise Found(place, f"it is not split as version {conversion.rule_version} of the rule says")
         self.splits += 1
 
@@ -203,18 +215,18 @@ class Records:
         row = self._connection.execute(select(*of, columns.evidence).where(columns.number == look.number)).one_or_none()
         if row is None:
             raise Found(f"conversion of number {look.number}", "its row is missing")
-        lines = self._connection.execute(LINES.where(shares_table.c.conversion == look.number)).all()
         place = f"conversion {row.id} at number {look.released}"
-        split = msgspec.json.decode(row.evidence, type=Evidence).split
         second = msgspec.convert(look.second_look, SecondLook)
+        steps = msgspec.json.decode(row.evidence, type=Arithmetic).split
+        lines = lines_of(Evidence(split=msgspec.convert(steps, list[Step])), "approved", None, 0)
+        again = [step | {"total": total} for step, total in zip(steps, second.totals, strict=False)]
         rule = self._rule(place, row.product, row.rule_version, row.currency)
-        steps = [step | {"total": total} for step, total in zip(split, second.totals, strict=False)]
-        parts = split_again(rule, row.amount, row.at, steps)
-        makes = () if parts is None else zip(lines, parts.shares, strict=False)
-        originals = [min(line.original, share.original) for line, share in makes]
+        parts = split_again(rule, row.amount, row.at, again)
+        made = () if parts is None else zip(lines, parts.shares, strict=False)
+        originals = [min(line[4], share.original) for line, share in made]
         if parts is None or parts.pool != second.pool or originals != second.originals:
             raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
-        stand = [(line.promoter, amount) for line, amount in zip(lines, look.amounts, strict=False)]
+        stand = [(line[0], amount) for line, amount in zip(lines, look.amounts, strict=False)]
         self._check_brought(place, look.number, stand)
         self.left.released[look.number] = look.released
         self.left.looks[look.number] = f',"second_look":{msgspec.json.encode(look.second_look).decode()}}}'
@@ -287,16 +299,32 @@ def columns_of(conversion: Conversion) -> tuple[Any, ...]:
     return tuple([value for value, kept in zip(whole, IN_HASH, strict=True) if kept])
 
 
-def row_hash(columns: tuple[Any, ...], evidence: str, lines: Sequence[tuple[Any, ...]]) -> int:
-    """Of an order's row and its lines without their amounts, which `stands_at` tells; never 0."""
-    return hash((columns, evidence, tuple(lines))) or 1
+def row_hash(columns: tuple[Any, ...], evidence: str, has_lines: bool) -> int:
+    """Of an order's row, and whether it has lines: what they are, `lines_of` says. Never 0."""
+    return hash((columns, evidence, has_lines)) or 1
 
 
-def stands_at(status: str, amount: int | None, refunded: int, originals: Sequence[int]) -> list[int]:
-    """What an order's lines stand at: floor(original x (amount - refunded) / amount)."""
+def lines_of(evidence: Evidence, status: str, amount: int | None, refunded: int) -> list[tuple[Any, ...]]:
+    """An order's lines as rows of `shares` have them, from the promoter on: what was split, which a second look may
+    have lowered, and of it floor(original x (amount - refunded) / amount)."""
+    lines: list[tuple[str, int, str, int, int]] = []
+    platform = 0
+    for step in evidence.split:
+        platform += step.platform
+        for level, (promoter, present, part) in enumerate(
+            zip(step.chain, step.present, step.levels, strict=False), start=1
+        ):
+            if present:
+                lines.append((promoter, level, step.promoter, step.weight, part))
+    lines.append(("", 0, "", 0, platform))
+    if evidence.second_look is not None:
+        lowered = zip(lines, evidence.second_look.originals, strict=False)
+        lines = [(*line[:4], original) for line, original in lowered]
     if status == "rejected" or (status == "refunded" and not amount):
-        return [0] * len(originals)
-    return [original * (amount - refunded) // amount for original in originals] if amount else list(originals)
+        return [(*line, 0) for line in lines]
+    if not amount or not refunded:
+        return [(*line, line[4]) for line in lines]
+    return [(*line, line[4] * (amount - refunded) // amount) for line in lines]
 
 
 # `created` stays what the first record says, `released` is also told by itself

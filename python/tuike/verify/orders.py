@@ -11,7 +11,7 @@ from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import conversions, sales, shares
-from tuike.verify.booked import IN_HASH, Left, SecondLook, row_hash, stands_at
+from tuike.verify.booked import IN_HASH, Evidence, Left, lines_of, row_hash
 
 CONVERSIONS = select(conversions).order_by(conversions.c.number)
 SHARES = select(shares).order_by(shares.c.conversion, shares.c.position)
@@ -33,18 +33,6 @@ PLACES = {column.name: place for place, column in enumerate(conversions.columns)
 KEPT = [name for name, kept in zip(PLACES, IN_HASH, strict=True) if kept]
 
 Key = tuple[str, str, str]
-
-
-class Credit(msgspec.Struct, frozen=True):
-    promoter: str
-    weight: int
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    booked: int = 0
-    split: list[Credit] = []
-    budget: int | None = None
-    second_look: SecondLook | None = None
 
 
 @dataclass(slots=True)
@@ -76,9 +64,9 @@ class Orders:
             order = Order(*[row[place] for place in take])
             lines = self._shares.of(order.number)
             seen += 1
-            hash = row_hash(tuple([row[place] for place in pick]), self._booked(order), [line[2:7] for line in lines])
+            hash = row_hash(tuple([row[place] for place in pick]), self._booked(order), bool(lines))
             if order.number >= len(known) or hash != known[order.number]:
-                raise Found(f"conversion {order.id}", "its row and lines are not what was booked last")
+                raise Found(f"conversion {order.id}", "its row is not what was booked last")
             self._row(order, lines)
         self._shares.end()
         self._sales.end()
@@ -108,11 +96,10 @@ class Orders:
             else:
                 kept += line[7]
         evidence = msgspec.json.decode(order.evidence, type=Evidence)
-        look = evidence.second_look
-        originals = [line[6] for line in lines] if look is None else look.originals
-        wanted = stands_at(order.status, order.amount, order.refunded, originals)
-        if [line[7] for line in lines] != wanted:
-            raise Found(place, f"its lines do not stand at {wanted}")
+        if lines:
+            wanted = lines_of(evidence, order.status, order.amount, order.refunded)
+            if [line[2:] for line in lines] != wanted:
+                raise Found(place, "its lines are not what its evidence and its refunds make them")
         net = 0 if order.status == "rejected" else (order.amount or 0) - order.refunded
         self._check_sales(order, evidence, net if lines else 0)
         if not lines:

@@ -274,6 +274,15 @@ def _totals() -> None:
         sa.PrimaryKeyConstraint("product", "currency", "day"),
     )
     op.create_table(
+        "path_ends",
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("visitor", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("conversion", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("merchant", "visitor", "at", "conversion"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "funding",
         sa.Column("merchant", sa.String(length=64), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
