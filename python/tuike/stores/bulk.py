@@ -60,6 +60,14 @@ class Lookup:
         return sql, list(range(len(self.names))) if order is None else order
 
 
+def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
+    """The rows of a query, however many, as the driver gives them: as they are asked for, as plain tuples."""
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    cursor = connection.connection.cursor()
+    cursor.execute(str(compiled))
+    return iter(cursor)
+
+
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:
     """The driver's text, and which of `names` each of its parameters is; None: just those, in turn."""
     compiled = statement.compile(dialect=dialect, column_keys=list(names))

@@ -28,7 +28,8 @@ NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 # --- bookkeeping of the folds themselves ---------------------------------------------------------
 
-# `books_number`: the number of the last event that the bookkeeper applied.
+# `books_number`: the number of the last event that the bookkeeper applied. `open_days`: JSON, the ledger's days that
+# are not closed: each one's day and first transfer.
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 
 positions = Table(
@@ -458,4 +459,17 @@ days = Table(
     Column("last", BigInteger, nullable=False),
     Column("leaves", BigInteger, nullable=False),  # entries
     Column("root", String(64), nullable=False),
+)
+
+# The days' trees are made, and proven from, in tiles: see `stores.tiles`.
+tiles = Table(
+    "tiles",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("tile", Integer, primary_key=True, autoincrement=False),  # 0, 1, 2 ...
+    Column("transfer", BigInteger, nullable=False),  # of its last leaf
+    Column("position", Integer, nullable=False),
+    Column("leaves", BigInteger, nullable=False),  # in this tile and all before it
+    Column("root", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
 )
