@@ -7,13 +7,12 @@ from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends
 
 BEFORE = Lookup(
-    select(path_ends.c.at, path_ends.c.conversion)
+    select(path_ends.c.at, path_ends.c.conversion, conversions.c.status)
     .join(conversions, conversions.c.number == path_ends.c.conversion)
     .where(
         path_ends.c.merchant == bindparam("of"),
         path_ends.c.visitor == bindparam("whose"),
         path_ends.c.at <= bindparam("until"),
-        conversions.c.status.not_in(FINAL),
     )
     .order_by(path_ends.c.at.desc()),
     ("of", "whose", "until"),
@@ -48,6 +47,6 @@ class PathEnds:
         for end in BEFORE.rows(self._connection, merchant, visitor, instant):
             if newest is not None and end.at <= newest:
                 break
-            if end.conversion not in self._undone:
+            if end.status not in FINAL and end.conversion not in self._undone:
                 return int(end.at)
         return newest
