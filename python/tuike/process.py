@@ -11,7 +11,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 import msgspec
@@ -22,6 +22,7 @@ from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.edge_registry import EdgeRegistry, Random
 from tuike.books.entries import READY
 from tuike.books.records import Booked
+from tuike.config import PAYOUT_MINIMUM
 from tuike.books.settings import DAY_MS
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
@@ -53,7 +54,15 @@ def clock() -> int:
 class Processor:
     """The one processor of a data directory; it holds `processor.lock`."""
 
-    def __init__(self, data: Data, *, max_levels: int = 3, now: Clock = clock, random: Random = os.urandom) -> None:
+    def __init__(
+        self,
+        data: Data,
+        *,
+        max_levels: int = 3,
+        payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        now: Clock = clock,
+        random: Random = os.urandom,
+    ) -> None:
         self._now = now
         self._lock = data.lock("processor.lock")
         self._engine = engine.writer(data.books)
@@ -66,7 +75,7 @@ class Processor:
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
             self._read = dict(self._hits.upto)
-            self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
+            self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels, payout_minimum)
             self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
             self._edges.begin(connection, self._bookkeeper.number, now())
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
@@ -213,14 +222,14 @@ class Processor:
         self.touches.drop_before(now - kept)
 
 
-def run_processor(data: Data, *, max_levels: int = 3) -> None:
+def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
     """Runs the processor until it is told to stop: see `control`."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
     with (
         data.needing_room("make room, and what waits is processed"),
-        closing(Processor(data, max_levels=max_levels)) as processor,
+        closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
         TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
     ):
         control.say_ready()

@@ -25,13 +25,18 @@ from tuike.admin import (
     merchants,
     observe,
     openapi,
+    payouts,
+    preview,
     problems,
     products,
     promoters,
     queries,
     reporting,
+    settlements,
     tokens,
     traces,
+    treasury,
+    withholding,
 )
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
@@ -50,6 +55,8 @@ SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
 USAGE = 2
 
 SERVICE = web.AppKey("service", Service)
+# what an empty body says
+NO_MEMBERS = b"{}"
 FIRST_ACTOR = Actor("admin", "admin")
 ANYONE = Actor("anyone", "none")
 
@@ -61,7 +68,12 @@ RESOURCES: tuple[Route, ...] = (
     *conversions.ROUTES,
     *traces.ROUTES,
     *reporting.ROUTES,
+    *withholding.ROUTES,
+    *settlements.ROUTES,
+    *payouts.ROUTES,
+    *preview.ROUTES,
     *ledger.ROUTES,
+    *treasury.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
 )
@@ -147,7 +159,7 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
             actor = await _authenticate(service, request)
             auth.check_role(actor, route.roles)
         raw = await request.read()
-        body = None if route.body is None else inputs.read(raw, route.body)
+        body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
         query = None if route.query is None else queries.read(request.query, route.query)
         answer = await route.handler(Call(service, actor, request, raw, body, query))
         if isinstance(answer, web.Response):

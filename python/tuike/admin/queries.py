@@ -1,12 +1,14 @@
 """Query strings of the API, by name. A name that is not known is refused: a mistyped filter must not pass for none."""
 
 from collections.abc import Mapping
+from datetime import date as Day
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from multidict import MultiMapping
 
+from tuike.admin.money_inputs import Month
 from tuike.admin.problems import Problem
 
 T = TypeVar("T")
@@ -57,6 +59,22 @@ class Transfers(Page):
 
     account: Annotated[str, Meta(description="with an entry on it, e.g. `promoter:alice:pending`")] = ""
     conversion: str = ""
+
+
+class Payouts(Query):
+    promoter: str = ""
+    status: Literal["", "reserved", "paid", "failed", "bounced"] = ""
+    currency: str = ""
+    date: Annotated[Day, Meta(description="accounting date, YYYY-MM-DD")] | None = None
+
+
+class PayoutPage(Payouts, Page):
+    """The newest first."""
+
+
+class Withheld(Query):
+    month: Month
+    format: Literal["json", "csv"] = "json"
 
 
 class Audit(Page):

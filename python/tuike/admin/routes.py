@@ -138,6 +138,7 @@ class Route:
     body: Any = None
     query: Any = None
     status: int = 200
+    media: str = "application/json"
 
 
 def answer_of(event_id: str, outcome: Outcome | None) -> Answer:

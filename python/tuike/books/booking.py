@@ -97,9 +97,8 @@ def accrue(
         spent = desk.totals.budget(conversion.product, conversion.currency, conversion.day)
         if spent + parts.pool > budget and not forced:
             held = evidence | {"held": True}
-            return Effect(
-                Standing(msgspec.structs.replace(conversion, status="pending", reason="budget", evidence=held), ())
-            )
+            after = msgspec.structs.replace(conversion, status="pending", reason="budget", evidence=held)
+            return Effect(Standing(after, ()), tiers=tiers)
     booked = msgspec.structs.replace(
         conversion,
         reason="below_min_amount" if rule.below_min_amount(conversion.amount) else "",
@@ -173,13 +172,13 @@ def approve(desk: Desk, standing: Standing, place: Place, **changes: Any) -> Eff
 def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: str, **changes: Any) -> Effect:
     """Takes back what an order does not earn once `refunded` of its amount is; `rejected` takes back all.
 
-    Each share falls to floor(original x (amount - refunded) / amount), or stays where it is below that; what it
-    stood above goes back to the merchant."""
+    Each share falls to floor(original x (amount - refunded) / amount); what it stood above goes back to the
+    merchant."""
     conversion = standing.conversion
     amount = conversion.amount or 0
     left = 0 if status == "rejected" else amount - refunded
     shares = tuple(
-        msgspec.structs.replace(share, amount=min(share.amount, share.original * left // amount) if left else 0)
+        msgspec.structs.replace(share, amount=share.original * left // amount if left else 0)
         for share in standing.shares
     )
     return _fall(desk, standing, shares, left, step, status=status, refunded=refunded, **changes)
@@ -198,23 +197,27 @@ def rebook(desk: Desk, standing: Standing, place: Place, **changes: Any) -> Effe
 
 def second_look(desk: Desk, standing: Standing) -> Effect | None:
     """At its release an order under a tiered rule is rated again by what stands of the sales before it. Where that
-    makes less, the difference is reversed; None where it does not."""
+    makes less, each share's original falls to its new part, and the difference is reversed; None where it does not."""
     conversion = standing.conversion
     version = desk.registry.products[conversion.product].version(conversion.rule_version)
     before = (conversion.merchant, conversion.currency, conversion.day, conversion.evidence["booked"])
-    steps = [
-        step | {"total": desk.totals.month_before(step["promoter"], *before)} for step in conversion.evidence["split"]
-    ]
-    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, steps)
+    steps = conversion.evidence["split"]
+    totals = [desk.totals.month_before(step["promoter"], *before) for step in steps]
+    if totals == [step["total"] for step in steps]:
+        return None
+    again = [step | {"total": total} for step, total in zip(steps, totals, strict=True)]
+    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, again)
     assert parts is not None
     if parts.pool >= conversion.evidence["pool"]:
         return None
     amount, left = conversion.amount or 0, (conversion.amount or 0) - conversion.refunded
+    originals = [min(share.original, new.original) for share, new in zip(standing.shares, parts.shares, strict=True)]
     shares = tuple(
-        msgspec.structs.replace(share, amount=min(share.amount, new.original * left // amount if left else 0))
-        for share, new in zip(standing.shares, parts.shares, strict=True)
+        msgspec.structs.replace(share, original=original, amount=original * left // amount if left else 0)
+        for share, original in zip(standing.shares, originals, strict=True)
     )
-    look = {"pool": parts.pool, "split": parts.steps, "originals": [share.original for share in parts.shares]}
+    # no more of the arithmetic: the evidence of an order with many touches fills an event nearly alone
+    look = {"pool": parts.pool, "totals": totals, "originals": originals}
     evidence = conversion.evidence | {"second_look": look}
     return _fall(desk, standing, shares, left, "second_look", evidence=evidence)
 

@@ -1,7 +1,7 @@
 """The bookkeeper: numbers what it applies, decides it, journals the decision, then posts it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -16,13 +16,14 @@ from tuike.books.orders import Orders, Target
 from tuike.books.path_ends import PathEnds
 from tuike.books.payments import Payments
 from tuike.books.posting import idempotency_key, post
-from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
+from tuike.books.records import WAITING, Booked, Effect, Message, Outcome, Request, Standing
 from tuike.books.settlement import Settlements
 from tuike.books.standings import orders_of
 from tuike.books.state import Registry
 from tuike.books.totals import Totals
 from tuike.books.touches import Touches
 from tuike.books.waiting import WaitingRefunds
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
 from tuike.stores import schema
 
@@ -32,15 +33,31 @@ IDS_PER_SELECT = 10_000
 Journal = Callable[[Sequence[Booked]], None]
 
 
+class Answered(NamedTuple):
+    """The first request under an idempotency key."""
+
+    event: str
+    fingerprint: str
+    outcome: Outcome
+
+
 class Bookkeeper:
     """The only one that changes the registry and moves money. It lives in one thread, in the writer's transactions."""
 
-    def __init__(self, connection: Connection, touches: Touches, journal: Journal, max_levels: int) -> None:
-        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`."""
+    def __init__(
+        self,
+        connection: Connection,
+        touches: Touches,
+        journal: Journal,
+        max_levels: int,
+        payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+    ) -> None:
+        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
+        is the least payout of each currency that is paid out, in minor units."""
         self.registry = Registry.load(connection, max_levels)
         self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)
-        self._payments = Payments(self._desk, self._settlements)
+        self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
         self._orders = Orders(self._desk, touches, self._waiting)
         self._days = Days(connection)
@@ -56,7 +73,7 @@ class Bookkeeper:
         """
         self._desk.begin(connection)
         done = self._done(connection, [*registry, *orders])
-        answered: dict[str, tuple[str, Outcome]] = {}
+        answered: dict[str, Answered] = {}
         changed = self._apply_registry(connection, registry, done, answered)
         self._apply_orders(connection, orders, done, answered)
         self._flush(connection)
@@ -79,6 +96,8 @@ class Bookkeeper:
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)
+            if ended is not None:
+                self._settlements.resume(connection)
 
     def _book(self, record: Booked) -> None:
         self.number = record.number
@@ -90,6 +109,8 @@ class Bookkeeper:
             self._journal([record.journalled for record in self._unposted])
             self._post(connection, self._unposted)
             self._unposted = []
+            # what was fresh stands in the tables now
+            self._desk.begin(connection)
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
@@ -124,7 +145,7 @@ class Bookkeeper:
         connection.execute(insert(schema.meta).on_conflict_do_update(index_elements=["key"], set_=row), row)
 
     def _apply_registry(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> list[dict[str, Any]]:
         changed: list[dict[str, Any]] = []
         for item in items:
@@ -139,7 +160,7 @@ class Bookkeeper:
                 change = writes.apply(connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
-            _remember(answered, request, outcome)
+            _remember(answered, request, message.id, outcome)
             self._book(
                 Booked(
                     self.number + 1,
@@ -154,7 +175,7 @@ class Bookkeeper:
         return changed
 
     def _apply_orders(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> None:
         fresh: list[tuple[Message, Request | None]] = []
         for item in items:
@@ -174,7 +195,7 @@ class Bookkeeper:
             else:
                 outcome = self._decide(message, request, before or target, standings)
             if request is not None:
-                _remember(answered, request, outcome)
+                _remember(answered, request, message.id, outcome)
 
     def _target(self, message: Message, request: Request | None) -> Target | Outcome | None:
         """The order that a message is about; None for a decision about none."""
@@ -186,12 +207,17 @@ class Bookkeeper:
 
     def _pay(self, connection: Connection, message: Message, request: Request) -> Outcome:
         place = Place(self.number + 1, message.received)
-        outcome, effect, named = self._payments.decide(place, message.id, request)
-        self._take(effect)
-        self._book(Booked(place.number, message.id, "decision", message.received, outcome, effect, request, named))
+        decided = self._payments.decide(place, message.id, request)
+        *parts, last = decided.effects or (None,)
+        for part in parts:
+            self._take(part)
+            self._book(Booked(self.number + 1, message.id, "decision", message.received, effect=part))
+        self._take(last)
+        whole = (decided.outcome, last, request, decided.target)
+        self._book(Booked(self.number + 1, message.id, "decision", message.received, *whole))
         self._flush(connection)
         self._settlements.resume(connection)
-        return outcome
+        return decided.outcome
 
     def _decide(
         self,
@@ -235,7 +261,7 @@ class Bookkeeper:
         return done
 
     def _answered_before(
-        self, connection: Connection, request: Request, answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, request: Request, answered: dict[str, Answered]
     ) -> Outcome | None:
         """The outcome of the first request under the same idempotency key, where there was one."""
         if request.idem is None:
@@ -245,24 +271,27 @@ class Bookkeeper:
         if first is None:
             return None
         answered[key] = first
-        fingerprint, outcome = first
-        if fingerprint != (request.fingerprint or ""):
+        if first.fingerprint != (request.fingerprint or ""):
             return Outcome.refused("idempotency_conflict", "this Idempotency-Key was used with another request")
-        return outcome
+        if first.outcome.status == WAITING:
+            # nothing will end this one: whoever asks again is told where the first one's end can be seen
+            return Outcome.applied({"event_id": first.event}, http=202)
+        return first.outcome
 
 
-def _remember(answered: dict[str, tuple[str, Outcome]], request: Request, outcome: Outcome) -> None:
+def _remember(answered: dict[str, Answered], request: Request, event: str, outcome: Outcome) -> None:
     if request.idem is not None:
-        answered.setdefault(idempotency_key(request), (request.fingerprint or "", outcome))
+        answered.setdefault(idempotency_key(request), Answered(event, request.fingerprint or "", outcome))
 
 
-def _filed(connection: Connection, key: str) -> tuple[str, Outcome] | None:
+def _filed(connection: Connection, key: str) -> Answered | None:
     keys, outcomes = schema.idempotency, schema.outcomes
     row = connection.execute(
-        select(keys.c.fingerprint, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
+        select(keys, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
         .join(outcomes, outcomes.c.event_id == keys.c.event_id)
         .where(keys.c.key == key)
     ).one_or_none()
     if row is None:
         return None
-    return row.fingerprint, Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    outcome = Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    return Answered(row.event_id, row.fingerprint, outcome)

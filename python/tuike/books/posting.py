@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from tuike.books.ledger import Ledger
-from tuike.books.records import Booked, Delta, Effect, Request, Standing
+from tuike.books.records import Booked, Delta, Effect, Look, Request, Standing
 from tuike.stores import bulk, schema
 
+LOOKS_PER_SELECT = 10_000
 # What stands in an audit row of a body: never these.
 SECRETS = ("secret", "hash")
 
@@ -28,6 +29,18 @@ RELEASED = bulk.Bulk(
     .values(released=bindparam("by")),
     ("by", "order"),
 )
+LOOKED_AT = bulk.Bulk(
+    update(schema.conversions)
+    .where(schema.conversions.c.number == bindparam("order"))
+    .values(released=bindparam("by"), evidence=bindparam("proof")),
+    ("by", "proof", "order"),
+)
+STANDS = bulk.Bulk(
+    update(schema.shares)
+    .where(schema.shares.c.conversion == bindparam("order"), schema.shares.c.position == bindparam("line"))
+    .values(amount=bindparam("stands")),
+    ("stands", "order", "line"),
+)
 DUES = bulk.missing(schema.dues)
 DELETE_DUES = bulk.Bulk(
     delete(schema.dues).where(schema.dues.c.due == bindparam("since"), schema.dues.c.conversion == bindparam("order")),
@@ -40,7 +53,7 @@ BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
 ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
 OUTCOMES = bulk.inserting(schema.outcomes)
-OUTCOMES_AGAIN = bulk.replacing(schema.outcomes)
+OUTCOMES_AGAIN = bulk.replacing(schema.outcomes, keep=("kind",))
 AUDIT = bulk.inserting(schema.audit)
 KEYS = bulk.missing(schema.idempotency)
 PAYOUTS = bulk.replacing(schema.payouts)
@@ -83,12 +96,14 @@ def _outcome(record: Booked) -> bulk.Row:
 
 def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
     last: dict[int, Standing] = {}
+    looks: dict[int, Look] = {}
     released: list[bulk.Row] = []
     dues: list[bulk.Row] = []
     for effect in effects:
         if effect.standing is not None:
             last[effect.standing.conversion.number] = effect.standing
-        last.update((standing.conversion.number, standing) for standing in effect.looked_at)
+            looks.pop(effect.standing.conversion.number, None)
+        looks.update((look.number, look) for look in effect.looked_at)
         dues += effect.due
         released += effect.released
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
@@ -102,8 +117,22 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
         ],
     )
     RELEASED.run(connection, [(by, number) for number, by in released])
+    _post_looks(connection, list(looks.values()))
     DUES.run(connection, dues)
     DELETE_DUES.run(connection, [row for effect in effects for row in effect.settled])
+
+
+def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
+    for start in range(0, len(looks), LOOKS_PER_SELECT):
+        some = {look.number: look for look in looks[start : start + LOOKS_PER_SELECT]}
+        columns = schema.conversions.c
+        kept = connection.execute(select(columns.number, columns.evidence).where(columns.number.in_(some))).all()
+        rows = []
+        for number, evidence in kept:
+            proof = msgspec.json.decode(evidence) | {"second_look": some[number].second_look}
+            rows.append((some[number].released, msgspec.json.encode(proof).decode(), number))
+        LOOKED_AT.run(connection, rows)
+    STANDS.run(connection, [(amount, look.number, line) for look in looks for line, amount in enumerate(look.amounts)])
 
 
 def _conversion(standing: Standing) -> bulk.Row:
@@ -135,7 +164,8 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
             *columns, detail = msgspec.structs.astuple(effect.payout)
             PAYOUTS.run(connection, [(*columns, msgspec.json.encode(detail).decode())])
         if effect.settlement is not None:
-            SETTLEMENTS.run(connection, [msgspec.structs.astuple(effect.settlement)])
+            *columns, amounts = msgspec.structs.astuple(effect.settlement)
+            SETTLEMENTS.run(connection, [(*columns, msgspec.json.encode(amounts).decode())])
         if effect.closing is not None:
             CLOSINGS.run(connection, [msgspec.structs.astuple(effect.closing)])
         if effect.day is not None:

@@ -5,6 +5,7 @@ after a crash, or in a replay, asks nobody anything.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -70,6 +71,14 @@ class Outcome(msgspec.Struct, frozen=True):
     @classmethod
     def waits(cls, code: str = "", result: dict[str, Any] | None = None) -> "Outcome":
         return cls(WAITING, code, 202, result or {})
+
+
+class Refusal(Exception):
+    """Ends a registry write or a decision with a refused outcome; whoever began it catches it."""
+
+    def __init__(self, code: str, detail: str, http: int = 422) -> None:
+        super().__init__(code)
+        self.outcome = Outcome.refused(code, detail, http=http)
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True):
@@ -203,7 +212,7 @@ class Funding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Payout(msgspec.Struct, frozen=True):
-    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01)."""
+    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01), `detail` the arithmetic of the tax."""
 
     id: str
     number: int
@@ -217,11 +226,13 @@ class Payout(msgspec.Struct, frozen=True):
     scheme: str
     person: str
     created: int
+    note: str
     detail: dict[str, Any]
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion)."""
+    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion).
+    `released` are orders, `amounts` what they released to promoters, per currency."""
 
     id: str
     number: int
@@ -231,6 +242,8 @@ class Settlement(msgspec.Struct, frozen=True):
     last_due: int
     last_conversion: int
     created: int
+    note: str = ""
+    amounts: dict[str, int] = {}
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -249,6 +262,16 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
     month: int
     currency: str
     number: int
+
+
+class Look(msgspec.Struct, frozen=True, array_like=True):
+    """A second look at an order that is released by step `released`: what it adds to the order's evidence, and what
+    the shares stand at since."""
+
+    number: int
+    released: int
+    second_look: dict[str, Any]
+    amounts: tuple[int, ...]
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -277,7 +300,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     due: tuple[tuple[int, int], ...] = ()
     settled: tuple[tuple[int, int], ...] = ()
     released: tuple[tuple[int, int], ...] = ()
-    looked_at: tuple[Standing, ...] = ()
+    looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
     settlement: Settlement | None = None
     closing: Closing | None = None
@@ -301,8 +324,21 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a decision about no order came to: its outcome, what moves, in parts that are an event each, and what it
+    concerns for the audit (empty: nothing).
+
+    Killed between two parts it is decided anew: what the first ones have done must not be done again."""
+
+    outcome: Outcome
+    effects: tuple[Effect, ...] = ()
+    target: str = ""
+
+
 class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The whole effect of one message, or of a step that the bookkeeper takes by itself (`settle`, `expire`, `day`).
+    """The effect of one message (of a large decision: a part of it, the outcome with the last), or of a step that the
+    bookkeeper takes by itself (`settle`, `expire`, `day`).
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
     body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from tuike import _core, views
 from tuike.books import defaults, entries
-from tuike.books.records import Message, Outcome, Request
+from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
 
@@ -43,14 +43,6 @@ class Context:
     event: str
     number: int
     at: int
-
-
-class Refusal(Exception):
-    """Ends an op with a refused outcome. Raised and caught in this module only."""
-
-    def __init__(self, code: str, detail: str, http: int = 422) -> None:
-        super().__init__(code)
-        self.outcome = Outcome.refused(code, detail, http=http)
 
 
 def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
@@ -186,6 +178,7 @@ def promoter_create(context: Context, data: Body) -> Change:
         "parent": parent,
         "kind": whole["kind"],
         "tax": json.dumps(whole["tax"]),
+        "person": whole["tax"].get("person", ""),
         "customers": json.dumps(whole["customers"]),
         "status": "active",
         "created": context.at,
@@ -204,6 +197,7 @@ def promoter_update(context: Context, data: Body) -> Change:
     for name in ("tax", "customers"):
         if name in data:
             row[name] = json.dumps(data[name])
+    row["person"] = json.loads(row["tax"]).get("person", "")
     _store(context, schema.promoters, row)
     context.registry.note_promoter(row["id"], Promoter.from_row(row))
     return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])

@@ -1,6 +1,6 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -34,7 +34,8 @@ class Bulk:
 
 
 class Lookup:
-    """A query, compiled once for each dialect, with its parameters in the order of `names`."""
+    """A query of one value that is asked for each order, so on the driver's own cursor. It is compiled once for each
+    dialect, with its parameters in the order of `names`."""
 
     def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
         self._statement = statement
@@ -43,12 +44,16 @@ class Lookup:
 
     def find(self, connection: Connection, *values: str | int) -> Any:
         """The first value; None where there is no row."""
-        return self.rows(connection, *values).scalar()
+        row = next(self.rows(connection, *values), None)
+        return None if row is None else row[0]
 
-    def rows(self, connection: Connection, *values: str | int) -> CursorResult[Any]:
-        """The rows; they are read as they are asked for."""
+    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
+        """The rows, read as they are asked for."""
         sql, order = self._compiled(connection.dialect)
-        return connection.exec_driver_sql(sql, tuple([values[place] for place in order]))
+        cursor = connection.connection.cursor()
+        cursor.execute(sql, tuple([values[place] for place in order]))
+        yield from iter(cursor.fetchone, None)
+        cursor.close()
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)

@@ -112,6 +112,7 @@ promoters = Table(
     Column("parent", CODE, nullable=True, index=True),
     Column("kind", String(16), nullable=False),
     Column("tax", Text, nullable=False),  # JSON
+    Column("person", String(128), nullable=False, index=True),  # who is taxed; empty: this account alone
     Column("customers", Text, nullable=False),  # JSON
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
@@ -406,6 +407,8 @@ settlements = Table(
     Column("last_due", BigInteger, nullable=False),  # how far it has come
     Column("last_conversion", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("note", String(512), nullable=False),
+    Column("amounts", Text, nullable=False),  # JSON: what was released to promoters, per currency
 )
 
 payouts = Table(
@@ -419,10 +422,11 @@ payouts = Table(
     Column("tax", BigInteger, nullable=False),
     Column("net", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),  # "reserved", "paid", "failed" or "bounced"
-    Column("day", Integer, nullable=False),  # the accounting date, in days since 1970-01-01
+    Column("day", Integer, nullable=False, index=True),  # the accounting date, in days since 1970-01-01
     Column("scheme", String(16), nullable=False),
     Column("person", String(128), nullable=False, index=True),  # who is taxed
     Column("created", BigInteger, nullable=False),
+    Column("note", String(512), nullable=False),
     Column("detail", Text, nullable=False),  # JSON: the arithmetic of the tax
     CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
 )

@@ -102,12 +102,14 @@ def _registry() -> None:
         sa.Column("parent", sa.String(length=64), nullable=True),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("tax", sa.Text(), nullable=False),
+        sa.Column("person", sa.String(length=128), nullable=False),
         sa.Column("customers", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_promoters_person", "promoters", ["person"], unique=False)
     op.create_index("ix_promoters_parent", "promoters", ["parent"], unique=False)
     op.create_table(
         "promoter_parents",
@@ -396,6 +398,8 @@ def _payments() -> None:
         sa.Column("last_due", sa.BigInteger(), nullable=False),
         sa.Column("last_conversion", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.Column("amounts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("number"),
     )
@@ -413,11 +417,13 @@ def _payments() -> None:
         sa.Column("scheme", sa.String(length=16), nullable=False),
         sa.Column("person", sa.String(length=128), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("number"),
     )
+    op.create_index("ix_payouts_day", "payouts", ["day"], unique=False)
     op.create_index("ix_payouts_person", "payouts", ["person"], unique=False)
     op.create_index("ix_payouts_promoter", "payouts", ["promoter"], unique=False)
     op.create_table(
