@@ -17,8 +17,10 @@ from tuike.books.verdicts import NEVER, Judge
 FINGERPRINT_MS = DAY_MS
 # An order's evidence is one event of the journal, however long its path: so many touches count, and so many
 # others are shown with their reasons.
-MAX_TOUCHES = 320
+MAX_TOUCHES = 160
 MAX_OTHERS = 64
+# What nobody knows may be named by any text; codes are no longer.
+MAX_CODE = 64
 LABELS = tuple(f"sub{n}" for n in range(1, 6))
 
 
@@ -152,7 +154,8 @@ def _order_of(hit: Hit) -> tuple[int, str]:
 
 
 def _candidate(hit: Hit, kind: str, why: str = "", weight: int = 0) -> Candidate:
-    return Candidate(hit["id"], hit["at"], kind, hit.get("aff", ""), hit.get("pid", ""), why, weight)
+    promoter, product = hit.get("aff", "")[:MAX_CODE], hit.get("pid", "")[:MAX_CODE]
+    return Candidate(hit["id"], hit["at"], kind, promoter, product, why, weight)
 
 
 def _labels(hit: Hit) -> tuple[str, ...]:
