@@ -5,7 +5,8 @@ Further decisions, where money.md is silent:
   * a message without `stamp` (imports, claims, decisions by an admin) has no `ts`: it is never older, and the last
     applied `ts` stays. A partial refund is no status: its `ts` is not looked at.
   * questions are asked in this order: product, status, older_status, final_status, amount_conflict, move.
-  * `amount_conflict` sets the whole message aside, its status too; of a rejection the amount is not looked at. Amounts are the same only in the same currency;
+  * `amount_conflict` sets the whole message aside, its status too; of a rejection the amount is not looked at.
+    Amounts are the same only in the same currency;
     a message without an amount says nothing of it.
   * a merchant's `approved` for an order that is held changes nothing, for it may be a repeat.
   * an order that is booked anew is so with all that is known then, and takes a new, last place in booking order. One

@@ -1,6 +1,6 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -44,16 +44,16 @@ class Lookup:
 
     def find(self, connection: Connection, *values: str | int) -> Any:
         """The first value; None where there is no row."""
-        row = next(self.rows(connection, *values), None)
-        return None if row is None else row[0]
+        rows = self.rows(connection, *values)
+        return rows[0][0] if rows else None
 
-    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
-        """The rows, read as they are asked for."""
+    def rows(self, connection: Connection, *values: str | int) -> list[Row]:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        yield from iter(cursor.fetchone, None)
+        rows: list[Row] = cursor.fetchall()
         cursor.close()
+        return rows
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
