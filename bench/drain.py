@@ -74,7 +74,8 @@ def measure(bench: Bench) -> Result:
 
 
 def _rate(where: str, drained: Drained, at_least: float) -> Figure:
-    note = f"{drained.seconds:.1f} s, {drained.starting:.1f} of them the start; {drained.cpu / drained.events * 1e6:.1f} µs CPU each"
+    each = drained.cpu / drained.events * 1e6
+    note = f"{drained.seconds:.1f} s, {drained.starting:.1f} of them the start; {each:.1f} µs CPU an event"
     return Figure(f"drain of {drained.events:,} events, {where}", "events/s", (drained.rate,), at_least, note=note)
 
 
