@@ -82,7 +82,7 @@ def _hits(bench: Bench, result: Result, small: Server, large: Server, many: int)
         rates: tuple[list[float], list[float]] = ([], [])
         for number in range(bench.settings.rounds):
             for (server, path), own in zip(turns, rates, strict=True):
-                measured = Load(bench, server, path).finish()
+                measured = Load(bench, server, path, seconds=bench.settings.seconds / 2).finish()
                 result.rounds.append({"round": number, "request": request, **measured})
                 own.append(measured["requests_per_second"])
         values = ratios(rates[1], rates[0])

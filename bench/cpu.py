@@ -1,10 +1,13 @@
 """Where a process spends its processor time, by part: sampled with Linux' perf.
 
-`python bench/cpu.py` prints the parts of a hit in µs, with what takes most in each."""
+`python bench/cpu.py RESULT.json` prints what a run found: the parts in µs, and the functions that take most."""
 
+import json
 import shutil
 import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import servers
@@ -15,7 +18,7 @@ from servers import Missing
 
 PERF_MISSING = "perf is not installed (apt-get install linux-perf)"
 PER_SECOND = 2_999
-TOP = 12
+TOP = 40
 KERNEL = (
     ("kernel, receiving", ("tcp_recvmsg", "sock_read_iter")),
     ("kernel, sending", ("tcp_sendmsg", "sock_write_iter")),
@@ -101,3 +104,24 @@ def measure(bench: Bench) -> Result:
     result.count("hits while sampled", tuike.answered, tuike.recorded())
     result.faults += tuike.faults
     return result
+
+
+def lines(run: Json) -> Iterator[str]:
+    """What the parts `cpu` and `drain` of a run found, as text: µs a hit, and per cent of the drain."""
+    parts = run["parts"]
+    hits = parts["cpu"]["details"] if "cpu" in parts else {}
+    drain = parts["drain"]["details"].get("cpu") if "drain" in parts else None
+    for name, found, scale, unit in (
+        *((f"a {request}", found, found["us"], "µs") for request, found in hits.items()),
+        *((("the drain", drain, 100, "%"),) if drain else ()),
+    ):
+        yield f"CPU of {name}, {found['samples']:,} samples"
+        for part, share in found["parts"].items():
+            yield f"{share * scale:8.2f} {unit} {part}"
+            for of, function, taken in found["top"]:
+                if of == part:
+                    yield f"{taken * scale:20.2f} {function}"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines(json.loads(Path(sys.argv[1]).read_text()))))

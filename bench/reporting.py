@@ -22,14 +22,16 @@ from tuike.data import Data
 from tuike.stores import engine, rollups
 from workload import CURRENCY, MERCHANT, PRODUCTS, PROMOTERS
 
-EVENTS = 100_000_000
-EVENTS_QUICK = 2_000_000
 DAYS = 30
+DAYS_QUICK = 2
 DAY = 86_400
 QUARTER = 900
-QUARTERS = DAYS * DAY // QUARTER
 PAIRS = 300
 """Links that have hits in a quarter-hour."""
+HITS = 116
+"""Hits of each of them; in 30 days 100 million."""
+VISITORS = 80
+"""How many people they are."""
 LABELLED = 2
 """One in so many has a label besides."""
 ORDERED = 10
@@ -47,9 +49,9 @@ Row = tuple[int, str, str, str, str, int, str, int, int, int, int, bytes]
 def measure(bench: Bench) -> Result:
     result = Result()
     data = registry.copy(bench.base, bench.directory / "reports")
-    events = EVENTS_QUICK if bench.settings.quick else EVENTS
+    days = DAYS_QUICK if bench.settings.quick else DAYS
     end = int(time.time()) // DAY * DAY
-    summed = _fill(data, events, end, _sketches(bench))
+    summed = _fill(data, days, end, _sketches(bench))
     port = servers.free_port()
     log = bench.directory / "admin.log"
     command = [sys.executable, "-m", "tuike", "admin", "--data", str(data.root), "--admin-port", str(port)]
@@ -59,7 +61,7 @@ def measure(bench: Bench) -> Result:
         servers.until(lambda: servers.accepts(port), process, log)
         token = data.admin_token.read_text().strip()
         paths = _get(port, token, "/v1/openapi.json")["paths"]
-        period = {"from": _day(end - DAYS * DAY), "to": _day(end - DAY)}
+        period = {"from": _day(end - days * DAY), "to": _day(end - DAY)}
         whole = _get(port, token, f"/v1/reports/summary?{urlencode(period)}")
         result.count("hits in the report's sums", summed, whole["impressions"] + whole["clicks"])
         for name, path, query in (
@@ -72,35 +74,35 @@ def measure(bench: Bench) -> Result:
                 result.left_out.append(f"{name}: not in this version")
                 continue
             times = _times(port, token, f"{path}?{urlencode(period | query)}")
-            what = f"{name} over {events // 1_000_000} million events"
+            what = f"{name} over {summed // 1_000_000} million events"
             result.figures.append(Figure(what, "ms", times, at_most=AT_MOST_MS))
     finally:
         servers.end(process)
     return result
 
 
-def _fill(data: Data, events: int, end: int, sketches: list[bytes]) -> int:
+def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
     """Writes the sums as the processor would; how many hits they stand for. `end` in seconds."""
     books = engine.writer(data.books)
-    each = events // (QUARTERS * PAIRS)
-    for day in range(end - DAYS * DAY, end, DAY):
-        rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, each, sketches)]
+    for day in range(end - days * DAY, end, DAY):
+        rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, sketches)]
         with books.begin() as connection:
             connection.execute(rollups.UPSERT_ROLLUP, [dict(zip(rollups.NAMES, row, strict=True)) for row in rows])
             connection.execute(posting.UPSERT_ROLLUP, [_ordered(row) for row in rows[::ORDERED]])
     books.dispose()
-    return QUARTERS * PAIRS * each
+    return days * DAY // QUARTER * PAIRS * HITS
 
 
-def _rows(quarter: int, each: int, sketches: list[bytes]) -> Iterator[Row]:
+def _rows(quarter: int, sketches: list[bytes]) -> Iterator[Row]:
     """The rows of a quarter-hour: `PAIRS` of all hits, some of a label besides."""
     chance = random.Random(quarter)
-    clicks = each // 3
+    clicks = HITS // 3
+    views = HITS - clicks
     for number in range(PAIRS):
         where = (quarter, MERCHANT, PRODUCTS[number % len(PRODUCTS)], PROMOTERS[number], "web")
-        yield *where, 0, "", each - clicks, clicks, 1, 0, chance.choice(sketches)
+        yield *where, 0, "", views, clicks, 1, 0, chance.choice(sketches)
         if number % LABELLED == 0:
-            yield *where, 1, f"post-{chance.randrange(5)}", each - clicks, clicks, 1, 0, chance.choice(sketches)
+            yield *where, 1, f"post-{chance.randrange(5)}", views, clicks, 1, 0, chance.choice(sketches)
 
 
 def _ordered(row: Row) -> dict[str, object]:
@@ -117,14 +119,12 @@ def _ordered(row: Row) -> dict[str, object]:
 def _sketches(bench: Bench) -> list[bytes]:
     """Sketches of as many visitors as a row has."""
     chance = random.Random(5)
-    events = EVENTS_QUICK if bench.settings.quick else EVENTS
-    visitors = max(1, events * 2 // 3 // (QUARTERS * PAIRS))
     now = time.time_ns() // 1_000_000
     click = {"kind": "click", "at": now, "received": now, "merchant": MERCHANT, "pid": PRODUCTS[0], "counted": True}
     payloads = [
         _core.encode_event(click | {"aff": f"p{number}", "visitor": chance.randbytes(16).hex()})
         for number in range(SKETCHES)
-        for _ in range(visitors)
+        for _ in range(VISITORS)
     ]
     root = str(bench.directory / "sketches")
     journal(root, "edge-0", payloads, now)

@@ -106,7 +106,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, list[str]]:
         "--quick", action="store_true", help="short rounds and small sizes: whether it works; nothing is judged"
     )
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, by commas (default: all: {', '.join(PARTS)})")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of every server (default: 5)")
+    parser.add_argument("--rounds", type=int, help="rounds of every server (default: 5; quick: 2)")
     parser.add_argument("--seconds", type=float, help="measured seconds of a round (default: 3; quick: 0.5)")
     parser.add_argument("--connections", type=int, default=64, help="keep-alive connections (default: 64)")
     parser.add_argument(
@@ -117,9 +117,10 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, list[str]]:
     for part in parts:
         if part not in PARTS:
             parser.error(f"there is no part {part!r}; there are: {', '.join(PARTS)}")
+    rounds = given.rounds or (2 if given.quick else 5)
     seconds = given.seconds or (0.5 if given.quick else 3.0)
     drained = given.drain or (50_000 if given.quick else 5_000_000)
-    return Settings(given.rounds, seconds, given.connections, drained, given.quick), parts
+    return Settings(rounds, seconds, given.connections, drained, given.quick), parts
 
 
 if __name__ == "__main__":
