@@ -23,7 +23,9 @@ def markdown(result: Json) -> str:
     judged = [figure for figure in figures if figure["reached"] is not None]
     if judged:
         lines += ["", *_figures(judged)]
-    lines += ["", *_beside([figure for figure in figures if figure["reached"] is None])]
+    beside = [figure for figure in figures if figure["reached"] is None]
+    if beside:
+        lines += ["", *_beside(beside)]
     lines += ["", *_counts([count for part in parts for count in part["counts"]])]
     left_out = dict.fromkeys(text for part in parts for text in part["left_out"])
     if left_out:
