@@ -181,7 +181,10 @@ def _proven(connection: Connection, secret: str, lines: Sequence[Line], covered:
 
 def _orders(connection: Connection, lines: Sequence[Line]) -> dict[int, Body]:
     """By transfer: the conversion, and what its id is a hash of."""
-    names = (conversions.c.id.label("conversion"), *(conversions.c[name] for name in ("merchant", "order_id", "product")))
+    names = (
+        conversions.c.id.label("conversion"),
+        *(conversions.c[name] for name in ("merchant", "order_id", "product")),
+    )
     about = (
         select(transfers.c.number, *names)
         .join(conversions, conversions.c.number == transfers.c.conversion)

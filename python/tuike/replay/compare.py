@@ -42,7 +42,9 @@ def _compare(live: Connection, made: Connection, table: Table) -> int:
         rows += 1
         if here == there or (here and there and _read(table, columns, here) == _read(table, columns, there)):
             continue
-        if here is None or (there is not None and [there[place] for place in places] < [here[place] for place in places]):
+        if here is None or (
+            there is not None and [there[place] for place in places] < [here[place] for place in places]
+        ):
             raise Found(_place(table, there, places), "the journal makes this row, and the books lack it")
         if there is None or [here[place] for place in places] < [there[place] for place in places]:
             raise Found(_place(table, here, places), "the journal does not make this row")

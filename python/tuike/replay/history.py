@@ -119,5 +119,3 @@ class Messages:
                 if fields["kind"] in BOOKED_KINDS
             )
         return bool(chunk)
-
-

@@ -1,6 +1,6 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 

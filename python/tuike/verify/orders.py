@@ -124,7 +124,9 @@ class Orders:
         key = (order.currency, order.day, order.merchant, evidence.booked)
         wanted = [(credit.promoter, *key, net * credit.weight // WEIGHT_UNIT) for credit in evidence.split]
         if sorted(line for line in wanted if line[-1]) != [line[1:] for line in found]:
-            raise Found(f"sales of conversion {order.id}", "they are not what the order counts among its promoters' sales")
+            raise Found(
+                f"sales of conversion {order.id}", "they are not what the order counts among its promoters' sales"
+            )
 
 
 class Order(msgspec.Struct, frozen=True):

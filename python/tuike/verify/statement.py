@@ -209,5 +209,3 @@ def _hex(place: str, text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise Found(place, f"{text!r} is not in hex") from error
-
-
