@@ -31,6 +31,7 @@ __all__ = [
     "exponent",
     "format_amount",
     "incarnations",
+    "ledger_leaves",
     "live_marks",
     "look_agent",
     "merge_sketches",
@@ -313,6 +314,13 @@ class Edge:
         """How many events are on the disk, as far as `durability` promises at least."""
     def close(self, now: int) -> None:
         """Closes the front's connections and ends the incarnation."""
+
+# --- leaves ------------------------------------------------------------------------------------
+
+def ledger_leaves(secret: str, entries: Sequence[tuple[int, int, str, str, int, str, int, str]]) -> list[bytes]:
+    """The leaves of entries in a day's Merkle tree, from transfer, position, account, currency, amount, kind,
+    instant and id of the transfer: these in text, then a salt in hex, with tabs between. The salt follows from the
+    instance's secret (64 hex digits) and the entry's place."""
 
 # --- money -------------------------------------------------------------------------------------
 

@@ -75,12 +75,15 @@ class Processor:
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
             self._read = dict(self._hits.upto)
-            self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels, payout_minimum)
-            self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
+            self._bookkeeper = Bookkeeper(
+                connection, self.touches, self._journal_booked, max_levels, payout_minimum, data.secret
+            )
+            self._bookkeeper.recover(connection, self._catch_up(), self._backlog, now())
             self._edges.begin(connection, self._bookkeeper.number, now())
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
         self._incarnation = int.from_bytes(random(8))
+        self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
         self.more = False
         self.watermark = 0
@@ -158,7 +161,7 @@ class Processor:
         if not registry and not orders and not steps:
             return 0
         with self._engine.begin() as connection:
-            changed = self._bookkeeper.apply(connection, registry, orders)
+            changed = self._bookkeeper.apply(connection, registry, orders, now)
             if steps:
                 self._bookkeeper.step(connection, now)
             self._backlog.applied([*registry, *orders])
@@ -174,7 +177,7 @@ class Processor:
         now = self._now()
         payloads: list[bytes] = []
         size = 0
-        for record in booked:
+        for record in self._having_seen(booked):
             body = msgspec.json.encode(record)
             payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
             size += len(body)
@@ -183,6 +186,12 @@ class Processor:
                 payloads, size = [], 0
         if payloads:
             self._write_booked(payloads)
+
+    def _having_seen(self, booked: Sequence[Booked]) -> Sequence[Booked]:
+        """With the first of them saying what was folded since the records before."""
+        news = {f"{number:016x}": seq for number, seq in self._read.items() if self._said.get(number) != seq}
+        self._said = dict(self._read)
+        return [msgspec.structs.replace(booked[0], seen=news), *booked[1:]]
 
     def _write_booked(self, payloads: Sequence[bytes]) -> None:
         if self._booked is None:

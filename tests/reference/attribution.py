@@ -133,6 +133,7 @@ class Credit:
     promoters: dict[str, int] = field(default_factory=dict)
     found_by: str = ""
     why: list[tuple[Touch, str]] = field(default_factory=list)
+    looked: bool = False
 
 
 # --- candidates ----------------------------------------------------------------------------------
@@ -262,12 +263,12 @@ def credit(touches: Sequence[Touch], order: Journey, settings: Settings, judges:
         by_cust = bound(touches, order, settings, judges, ("cust", order.cust))
         holder = by_cust or bound(touches, order, settings, judges, ("visitor", order.visitor))
         if holder:
-            return Credit({holder: WHOLE}, "binding", why)
+            return Credit({holder: WHOLE}, "binding", why, True)
     promoters: dict[str, int] = {}
     times = [touch.at for touch in counting]
     for touch, weight in zip(counting, weights(settings.model, times, settings.half_life), strict=True):
         promoters[touch.promoter] = promoters.get(touch.promoter, 0) + weight
-    return Credit({promoter: weight for promoter, weight in promoters.items() if weight}, found_by, why)
+    return Credit({promoter: weight for promoter, weight in promoters.items() if weight}, found_by, why, True)
 
 
 def confirmed(touch: Touch) -> Touch:

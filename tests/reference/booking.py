@@ -178,7 +178,7 @@ class Booking(Registry, Ledger):
         settings = self.product_of(order).attribution
         visitor = self.visitor_of(order)
         order.found_as = visitor
-        own = [p for p in self.promoters if self.bought(p, order.merchant, order.cust, visitor)]
+        own = [p for p in self.promoters if self.bought(p, order.merchant, order.cust, visitor, order.at)]
         judges = Judges(
             blocked=[promoter for promoter, its in self.promoters.items() if its.blocked],
             own=[] if settings.self_purchase else own,
@@ -207,7 +207,7 @@ class Booking(Registry, Ledger):
             (
                 one,
                 not self.promoters[one].blocked
-                and (own_paid or not self.bought(one, order.merchant, order.cust, order.found_as))
+                and (own_paid or not self.bought(one, order.merchant, order.cust, order.found_as, order.at))
                 and not any(self.same_person(one, lower) for lower in chain[:i]),
             )
             for i, one in enumerate(chain)
@@ -261,9 +261,10 @@ class Booking(Registry, Ledger):
 
     # --- booking ---
 
-    def book(self, order: Order, *, status: str, now: int, decided: bool = False) -> str:
-        """Books it anew with all that is known now; it becomes `status`, or is held. `decided`: by approval of a
-        held order, so neither budget nor conflict nor flag holds it again.
+    def book(self, order: Order, *, status: str, now: int, decided: bool = False, credit: Credit | None = None) -> str:
+        """Books it with all that is known now; it becomes `status`, or is held. Decided: one that is booked anew, or
+        after it was held over its budget, is credited as it was (`credit`): a click that came since changes nothing.
+        `decided`: by approval of a held order, so neither budget nor conflict nor flag holds it again.
 
         Reasons, the first that applies: claim_conflict, no_touch, below_min_amount, budget, fraud. Decided: where the
         rule needs an amount and there is none, the message is set aside, and nothing has happened: `amount_missing`.
@@ -275,7 +276,7 @@ class Booking(Registry, Ledger):
         if self.claims_differ(order) and not decided:
             order.status, order.reason = "pending", "claim_conflict"
             return ""
-        order.credit = self.attribute(order)
+        order.credit = credit if credit is not None and credit.looked else self.attribute(order)
         order.tiers = {p: self.tier(p, order.currency, self.day_of(order)) for p in order.credits}
         order.chains = {p: self.chain_of(order, p) for p in order.credits}
         order.version = self.product_of(order).version(order.at)

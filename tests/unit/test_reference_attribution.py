@@ -167,9 +167,10 @@ BINDERS = [click(2, 10, "B"), click(1, 10, "A"), click(3, 10 + 7 * DAY, "C"), cl
         ("last", 10 + 7 * DAY, "C"),
         ("last", NOON, "D"),
         ("mixed", 10, "A"),
-        ("mixed", 10 + 7 * DAY, "A"),  # the end of the protection is inside it
-        ("mixed", 11 + 7 * DAY, "D"),
-        ("mixed", NOON, "D"),
+        ("mixed", 9 + 7 * DAY, "A"),
+        ("mixed", 10 + 7 * DAY, "C"),  # the end of the protection is after it
+        ("mixed", 11 + 7 * DAY, "C"),
+        ("mixed", NOON, "C"),
     ],
 )
 def test_a_customer_is_bound_as_the_product_says(binding: str, at: int, holder: str | None) -> None:
@@ -178,10 +179,10 @@ def test_a_customer_is_bound_as_the_product_says(binding: str, at: int, holder: 
 
 
 def test_a_click_after_the_protection_starts_a_new_one() -> None:
-    clicks = [click(1, 0, "A"), click(2, 8 * DAY, "B"), click(3, 15 * DAY, "C"), click(4, 15 * DAY + 1, "D")]
+    clicks = [click(1, 0, "A"), click(2, 8 * DAY, "B"), click(3, 15 * DAY - 1, "C"), click(4, 15 * DAY, "D")]
     holders = [
         "".join(credit(clicks, Journey("shop", at, visitor="v"), binding="mixed").promoters)
-        for at in (8 * DAY, 15 * DAY, 15 * DAY + 1)
+        for at in (8 * DAY, 15 * DAY - 1, 15 * DAY)
     ]
     assert holders == ["B", "B", "D"]
 

@@ -89,8 +89,10 @@ def test_a_pending_order_may_change_its_amount_and_a_later_one_not() -> None:
     assert only(its).shares == [("A", 1, "A", 1_000), ("P", 2, "A", 600)]
     assert order(its, status="approved", amount=300_00) == ""
     assert (only(its).status, only(its).amount, only(its).pool) == ("approved", 300_00, 3_000)
-    assert order(its, status="rejected", amount=200_00) == "amount_conflict"
+    assert order(its, status="approved", amount=200_00) == "amount_conflict"
     assert (only(its).status, balances(its)["merchant:shop:payable"]) == ("approved", -3_000)
+    assert order(its, status="rejected", amount=200_00) == ""  # whatever its amount
+    assert (only(its).status, balances(its)) == ("rejected", {})
 
 
 def test_an_older_status_changes_nothing() -> None:
@@ -157,7 +159,6 @@ def test_a_refund_waits_seven_days_for_its_order(late: int, status: str) -> None
     [
         (TEN, 100, "", "no_touch"),
         (TEN, 100, "nobody", "no_touch"),
-        (TEN, None, "A", "amount_missing"),
         (TEN | {"min_amount": "2"}, 100, "A", "below_min_amount"),
         (TEN, 100, "A", ""),
     ],
@@ -166,6 +167,13 @@ def test_an_order_that_pays_nothing_says_why(rule: Any, amount: int | None, aff:
     its = books(rule)
     order(its, amount=amount, aff=aff)
     assert (only(its).status, only(its).reason, bool(its.transfers)) == ("approved", reason, reason == "")
+
+
+def test_an_order_whose_rule_needs_an_amount_is_set_aside_without_one() -> None:
+    its = books(TEN)
+    assert order(its, amount=None, aff="A") == "amount_missing"
+    assert not its.orders
+    assert order(its, amount=100, aff="A") == ""
 
 
 def test_an_approval_leaves_the_reason_of_what_pays_nothing() -> None:
@@ -226,17 +234,18 @@ def test_levels_that_are_blocked_bought_it_or_are_the_same_person_are_missing() 
         assert (only(its).shares, only(its).pool) == (shares, 1_000)
 
 
-def test_an_own_purchase_credits_nobody_unless_the_product_says_so_and_pays_its_buyer_never() -> None:
+def test_an_own_purchase_credits_nobody_unless_the_product_says_so() -> None:
     its = books()
     its.change_promoter("A", customers=[("shop", "k")])
     order(its, cust="k")
     assert only(its).reason == "no_touch"
     its.change_product("tea", attribution={"self_purchase": True})
     order(its, "o2", cust="k")
-    assert only(its, "o2").shares == [("P", 2, "A", 300)]
+    assert only(its, "o2").shares == [("A", 1, "A", 500), ("P", 2, "A", 300)]
+    its.change_product("tea", attribution={})
     its.signed_in("A", "v")
     order(its, "o3", visitor="v")
-    assert only(its, "o3").shares == [("P", 2, "A", 300)]
+    assert only(its, "o3").reason == "no_touch"
 
 
 def test_the_chain_and_the_rule_are_those_of_the_orders_instant() -> None:

@@ -86,6 +86,10 @@ class Withheld(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class Statements(Page):
+    month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
+
+
 class Audit(Page):
     """The newest first."""
 

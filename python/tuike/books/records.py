@@ -341,6 +341,8 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
     body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.
+    `seen` says how far hits were folded when this was decided, where that is further than the records before say:
+    incarnation (hex) to sequence number.
     """
 
     number: int
@@ -352,6 +354,7 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     request: Request | None = None
     target: str = ""
     again: bool = False
+    seen: dict[str, int] = {}
 
     @property
     def journalled(self) -> "Booked":

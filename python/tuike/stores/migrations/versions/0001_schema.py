@@ -395,6 +395,17 @@ def _ledger() -> None:
         sa.Column("root", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("day"),
     )
+    op.create_table(
+        "tiles",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tile", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("transfer", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("leaves", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("day", "tile"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _payments() -> None:
