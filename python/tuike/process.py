@@ -6,6 +6,7 @@ step that is killed anywhere is done once, by whoever starts next. Whatever cann
 ends the process: nothing in memory outlives a transaction that failed.
 """
 
+import gc
 import os
 import select
 import signal
@@ -39,6 +40,7 @@ REST_AFTER_WORK_S = 0.010
 REST_IDLE_MIN_S = 0.005
 REST_IDLE_MAX_S = 0.020
 DRAIN_S = 2.0
+GC_THRESHOLDS = (100_000, 20, 100)
 # touches are kept this long beyond the longest attribution window
 KEPT_BEYOND_WINDOW_DAYS = 30
 WINDOW_MIN_DAYS = 30
@@ -231,8 +233,15 @@ class Processor:
         self.touches.drop_before(now - kept)
 
 
+def collect_rarely() -> None:
+    """For a process that keeps books: what a batch allocates goes with it, by its counts of references. Looking for
+    cycles among so many objects as often as Python does by itself costs a fifth of the time, and finds none."""
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
     """Runs the processor until it is told to stop: see `control`."""
+    collect_rarely()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
