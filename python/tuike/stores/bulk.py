@@ -65,7 +65,8 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = connection.connection.cursor()
     cursor.execute(str(compiled))
-    return iter(cursor)
+    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    return rows
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:

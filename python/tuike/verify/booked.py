@@ -215,7 +215,7 @@ class Records:
         row = self._connection.execute(select(*of, columns.evidence).where(columns.number == look.number)).one_or_none()
         if row is None:
             raise Found(f"conversion of number {look.number}", "its row is missing")
-        place = f"conversion {row.id} at number {look.released}"
+        place = f"conversion {row.id} at its second look"
         second = msgspec.convert(look.second_look, SecondLook)
         steps = msgspec.json.decode(row.evidence, type=Arithmetic).split
         lines = lines_of(Evidence(split=msgspec.convert(steps, list[Step])), "approved", None, 0)
@@ -228,7 +228,6 @@ class Records:
             raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
         stand = [(line[0], amount) for line, amount in zip(lines, look.amounts, strict=False)]
         self._check_brought(place, look.number, stand)
-        self.left.released[look.number] = look.released
         self.left.looks[look.number] = f',"second_look":{msgspec.json.encode(look.second_look).decode()}}}'
 
     def _rule(self, place: str, product: str, number: int, currency: str) -> _core.Rule:
