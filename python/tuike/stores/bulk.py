@@ -51,7 +51,7 @@ class Lookup:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        rows: list[Row] = cursor.fetchall()
+        rows: list[Row] = list(cursor.fetchall())
         cursor.close()
         return rows
 

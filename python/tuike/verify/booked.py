@@ -260,7 +260,7 @@ class Records:
         return sum & MASK
 
     def _check_brought(self, place: str, number: int, lines: Sequence[tuple[str, int]]) -> None:
-        """What an order's lines stand at is, promoter by promoter, what its transfers brought. Sums of all promoters are
+        """What an order's lines stand at is, promoter by promoter, what its transfers brought. All promoters' sums are
         compared as one number: others than equal ones come to the same with a chance of 2^-60."""
         stands = sum([amount * _factor(promoter) for promoter, amount in lines]) & MASK
         if stands != self._brought[number]:
@@ -327,7 +327,8 @@ def lines_of(evidence: Evidence, status: str, amount: int | None, refunded: int)
 
 
 # `created` stays what the first record says, `released` is also told by itself
-IN_HASH = [name not in ("created", "released", "evidence") for name in Conversion.__struct_fields__]
+NOT_IN_HASH = ("created", "released", "evidence")
+IN_HASH = [name not in NOT_IN_HASH for name in Conversion.__struct_fields__]
 
 
 def _zeros(upto: int) -> "array[int]":
