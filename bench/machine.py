@@ -122,6 +122,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": model or platform.machine(),
         "cores": os.cpu_count(),
+        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("tuike", "aiohttp", "uvloop")},
