@@ -101,6 +101,14 @@ def test_an_older_status_changes_nothing() -> None:
     assert order(its, status="rejected", stamp=5) == ""
 
 
+def test_a_whole_refund_is_a_status_with_its_ts() -> None:
+    its = books()
+    order(its, stamp=1)
+    assert order(its, status="refunded", amount=None, currency="USD", stamp=5) == ""  # it names no amount
+    assert order(its, status="approved", stamp=4) == "older_status"
+    assert order(its, status="approved", stamp=5) == "final_status"
+
+
 def test_what_has_no_ts_is_never_older() -> None:
     its = books()
     order(its, status="pending")
@@ -132,15 +140,18 @@ def test_a_refund_is_in_the_orders_currency() -> None:
         (100, [(None, ""), (1, "b")], 100, "refunded", "over_refund"),
         (0, [(1, "a")], 0, "approved", "over_refund"),
         (0, [(None, "")], 0, "refunded", ""),
+        (None, [(1, "a")], 0, "approved", "over_refund"),
+        (None, [(None, "")], 0, "refunded", ""),
     ],
 )
 def test_refunds_add_up_to_the_amount_at_most(
-    amount: int, refunds: list[tuple[int | None, str]], refunded: int, status: str, code: str
+    amount: int | None, refunds: list[tuple[int | None, str]], refunded: int, status: str, code: str
 ) -> None:
-    its = books()
+    its = books({"type": "fixed", "value": "8"})
     order(its, amount=amount)
     codes = [its.refund(KEY, received=START, amount=part, refund_id=id) for part, id in refunds]
     assert (only(its).refunded, only(its).status, codes[-1]) == (refunded, status, code)
+    assert (status == "refunded") <= (balances(its) == {})
 
 
 @pytest.mark.parametrize(("late", "status"), [(7 * DAY, "refunded"), (7 * DAY + 1, "approved")])
