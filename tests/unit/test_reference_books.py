@@ -82,6 +82,14 @@ def test_statuses_move_as_section_2_says(first: str, then: str, status: str, cod
     assert bool(balances(its)) == (status in ("pending", "approved"))
 
 
+def test_a_repeated_approval_does_not_move_the_hold() -> None:
+    its = books(product={"hold_days": 1})
+    order(its)
+    assert order(its, received=START + DAY) == ""
+    assert its.approve(KEY, received=START + DAY) == ""
+    assert only(its).approved_at == START
+
+
 def test_a_pending_order_may_change_its_amount_and_a_later_one_not() -> None:
     its = books()
     order(its, status="pending")
@@ -161,6 +169,14 @@ def test_a_refund_waits_seven_days_for_its_order(late: int, status: str) -> None
     order(its, received=START + late)
     assert only(its).status == status
     assert len(its.dead_letters(START + late)) == (status == "approved")
+
+
+def test_a_refund_waits_for_its_own_order() -> None:
+    its = books()
+    order(its, "o2", status="refunded", amount=None)
+    order(its)
+    assert only(its).status == "approved"
+    assert [len(its.dead_letters(START + 7 * DAY + late)) for late in (0, 1)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -248,6 +264,27 @@ def test_an_own_purchase_credits_nobody_unless_the_product_says_so_and_pays_its_
     its.signed_in("A", "v")
     order(its, "o3", visitor="v")
     assert only(its, "o3").shares == [("P", 2, "A", 300)]
+
+
+def test_a_coupon_credits_its_promoter_at_its_merchant() -> None:
+    its = books(TEN)
+    its.merchant("kiosk")
+    assert its.coupon("SALE", merchant="shop", promoter="A") == ""
+    assert its.coupon("SALE", merchant="shop", promoter="P") == "exists"
+    assert its.coupon("SALE", merchant="kiosk", promoter="P") == ""
+    assert its.coupon("SALE", merchant="other", promoter="P") == "unknown_merchant"
+    assert its.coupon("SALE", merchant="shop", promoter="nobody") == "unknown_promoter"
+    order(its, aff="", coupon="SALE")
+    assert list(only(its).credits) == ["A"]
+
+
+def test_confirmed_fraud_counts_no_more_and_what_is_booked_stays() -> None:
+    its = books(TEN)
+    click(its, 1, START - 1)
+    order(its, "o1", aff="", visitor="v")
+    assert (its.confirm_fraud(1), its.confirm_fraud(2)) == ("", "unknown_touch")
+    order(its, "o2", aff="", visitor="v")
+    assert [only(its, oid).reason for oid in ("o1", "o2")] == ["", "no_touch"]
 
 
 def test_the_chain_and_the_rule_are_those_of_the_orders_instant() -> None:
