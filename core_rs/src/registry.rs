@@ -79,7 +79,7 @@ pub struct Link<'a> {
     /// Milliseconds.
     pub expires: Option<u64>,
     pub status: Status,
-    /// The promoter's status, where the snapshot has both.
+    /// The promoter's status as of the snapshot, where it is of that.
     standing: Option<Status>,
 }
 
@@ -174,7 +174,7 @@ impl Registry {
             }
             Entry::Link(link) => {
                 let mut record = Vec::new();
-                record::write_link(&link, Written::Whole, |_, _| Written::Whole, &mut record).map_err(malformed)?;
+                record::write_link(&link, None, |_, _| Written::Whole, &mut record).map_err(malformed)?;
                 self.links.put(&self.hash_key, &record);
             }
             Entry::Key { day, key } => {

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! promoter   key, status (1 byte)
-//! link       key, head (2 bytes: status in the 2 lowest bits, above them what is present),
-//!            expires (8 bytes, if present), promoter, product, and those of `PARTS` that are present
+//! link       key, head (2 bytes: status in the 2 lowest bits, the promoter's status in the next 2, above
+//!            them what is present), expires (8 bytes, if present), promoter, product, and those of `PARTS`
+//!            that are present
 //! text       length (2 bytes), then the bytes; with the highest bit of the length set, 5 bytes that say
 //!            where in the heap they stand
 //! ```
 //!
-//! Numbers are little-endian; keys are as `table` has them. In the file a link's promoter refers to the bytes of the
-//! promoter's own key, so the status stands behind them.
+//! Numbers are little-endian; keys are as `table` has them. A link in the file has its promoter's status with it, as
+//! of the snapshot, so that a click looks at one record only.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,11 @@ use super::table::{MAX_KEY, key_at};
 use super::{Link, Status};
 
 const STATUS_BITS: u32 = 2;
-const EXPIRES: u16 = 1 << STATUS_BITS;
+const STATUS: u16 = (1 << STATUS_BITS) - 1;
+/// In place of the promoter's status: it is not told here.
+const UNTOLD: u16 = STATUS;
+const EXPIRES_BIT: u32 = 2 * STATUS_BITS;
+const EXPIRES: u16 = 1 << EXPIRES_BIT;
 const REFERENCE: u16 = 1 << 15;
 const PLACE_BYTES: usize = 5;
 /// Texts that may be absent: target, channel, five labels, coupon.
@@ -86,25 +91,28 @@ pub fn write_promoter(promoter: &PromoterEntry<'_>, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Appends a link's record to `out`; `promoter` is how its promoter is written, `text` says it of any other text,
-/// given where in `out` its bytes would begin.
+/// Appends a link's record to `out`. `standing` is its promoter's status, `text` how a text is written whose bytes
+/// would begin at this place in `out`.
 pub fn write_link(
     link: &LinkEntry<'_>,
-    promoter: Written,
+    standing: Option<Status>,
     mut text: impl FnMut(&str, usize) -> Written,
     out: &mut Vec<u8>,
 ) -> Result<(), TooLong> {
     write_key(&link.code, out)?;
     let parts = link.parts();
-    let mut head = link.status as u16 | if link.expires.is_some() { EXPIRES } else { 0 };
+    let mut head = link.status as u16 | standing.map_or(UNTOLD, |status| status as u16) << STATUS_BITS;
+    if link.expires.is_some() {
+        head |= EXPIRES;
+    }
     for (bit, part) in parts.iter().enumerate() {
-        head |= u16::from(!part.is_empty()) << (STATUS_BITS + 1 + bit as u32);
+        head |= u16::from(!part.is_empty()) << (EXPIRES_BIT + 1 + bit as u32);
     }
     out.extend_from_slice(&head.to_le_bytes());
     if let Some(expires) = link.expires {
         out.extend_from_slice(&expires.to_le_bytes());
     }
-    write_text(&link.promoter, promoter, out)?;
+    write_text(&link.promoter, Written::Whole, out)?;
     let present = parts.into_iter().filter(|part| !part.is_empty());
     for part in std::iter::once(&*link.product).chain(present) {
         let written = text(part, out.len() + size_of::<u16>());
@@ -147,15 +155,15 @@ pub fn read_link(heap: &[u8], place: usize) -> Link<'_> {
     let mut at = Reading { heap, at: place + 1 + key_at(heap, place).len() };
     let head = u16::from_le_bytes(at.take());
     let expires = (head & EXPIRES != 0).then(|| u64::from_le_bytes(at.take()));
-    let (promoter, behind) = at.text();
-    let (product, _) = at.text();
+    let (promoter, product) = (at.text(), at.text());
     let mut parts = [""; PARTS];
     for (bit, part) in parts.iter_mut().enumerate() {
-        if head >> (STATUS_BITS + 1 + bit as u32) & 1 != 0 {
-            *part = at.text().0;
+        if head >> (EXPIRES_BIT + 1 + bit as u32) & 1 != 0 {
+            *part = at.text();
         }
     }
     let [url, channel, sub1, sub2, sub3, sub4, sub5, coupon] = parts;
+    let standing = head >> STATUS_BITS & STATUS;
     Link {
         promoter,
         product,
@@ -164,8 +172,8 @@ pub fn read_link(heap: &[u8], place: usize) -> Link<'_> {
         sub: [sub1, sub2, sub3, sub4, sub5],
         coupon,
         expires,
-        status: Status::from_byte((head & (EXPIRES - 1)) as u8),
-        standing: behind.map(|place| Status::from_byte(heap[place])),
+        status: Status::from_byte((head & STATUS) as u8),
+        standing: (standing != UNTOLD).then(|| Status::from_byte(standing as u8)),
     }
 }
 
@@ -182,21 +190,17 @@ impl<'a> Reading<'a> {
         bytes
     }
 
-    /// A text and, where it is referred to, what place is behind its bytes.
-    fn text(&mut self) -> (&'a str, Option<usize>) {
+    fn text(&mut self) -> &'a str {
         let head = u16::from_le_bytes(self.take());
         let length = usize::from(head & !REFERENCE);
-        let (place, behind) = if head & REFERENCE == 0 {
-            let place = self.at;
+        let place = if head & REFERENCE == 0 {
             self.at += length;
-            (place, None)
+            self.at - length
         } else {
             let mut place = [0; 8];
             place[..PLACE_BYTES].copy_from_slice(&self.take::<PLACE_BYTES>());
-            let place = u64::from_le_bytes(place) as usize;
-            (place, Some(place + length))
+            u64::from_le_bytes(place) as usize
         };
-        let bytes = &self.heap[place..][..length];
-        (std::str::from_utf8(bytes).expect("it was written as text"), behind)
+        std::str::from_utf8(&self.heap[place..][..length]).expect("it was written as text")
     }
 }

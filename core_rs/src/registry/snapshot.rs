@@ -221,9 +221,10 @@ impl Builder {
     fn write_link(&mut self, link: &LinkEntry<'_>) -> Result<(), Error> {
         let (file, slots) = self.promoters.as_ref().expect("they have ended");
         let id = link.promoter.as_bytes();
-        let promoter = table::find(&file[slots.clone()], file, self.hash_key.hash(id), id).ok_or_else(|| {
-            Error::Row(format!("link {} is of promoter {}, who is not there", link.code, link.promoter))
-        })?;
+        let Some(promoter) = table::find(&file[slots.clone()], file, self.hash_key.hash(id), id) else {
+            return Err(Error::Row(format!("link {} is of promoter {}, who is not there", link.code, link.promoter)));
+        };
+        let standing = record::read_promoter(file, promoter);
         let begins = self.out.place();
         let (texts, room) = (&mut self.texts, &mut self.texts_room);
         let refer = |text: &str, at: usize| {
@@ -240,7 +241,7 @@ impl Builder {
             Written::Whole
         };
         self.record.clear();
-        record::write_link(link, Written::At(promoter + 1), refer, &mut self.record).map_err(too_long)
+        record::write_link(link, Some(standing), refer, &mut self.record).map_err(too_long)
     }
 
     /// Adds the record that is written, under its key.
