@@ -1,9 +1,11 @@
 """The machine: its cores, what processes use of it, how long its disk takes."""
 
+import ctypes
 import os
 import platform
 import re
 import resource
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +13,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+# Linux: prctl(2); no module of Python's has it
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 
 BLOCK = 4096
 SYNCS = 200
@@ -53,8 +59,13 @@ class Memory:
 
 
 def pin(*cores: int) -> Callable[[], None]:
-    """For `preexec_fn`: the process and its children stay on these cores."""
-    return lambda: os.sched_setaffinity(0, cores)
+    """For `preexec_fn`: the process and its children stay on these cores, and it ends when we do, however that is."""
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, cores)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare
 
 
 def pin_running(process: int, core: int) -> None:
@@ -122,6 +133,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": model or platform.machine(),
         "cores": os.cpu_count(),
+        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("tuike", "aiohttp", "uvloop")},

@@ -61,7 +61,7 @@ def measure(bench: Bench) -> Result:
     result.figures = list(_figures(result.rounds, tuike, peers))
     result.details["servers"] = [
         _row(result.rounds, request, server)
-        for request, server in [("pixel", tuike), *(("pixel", server) for server, _ in peers), ("redirect", tuike)]
+        for request, server in [("pixel", tuike), ("redirect", tuike), *(("pixel", server) for server, _ in peers)]
     ]
     return result
 

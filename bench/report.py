@@ -38,8 +38,8 @@ def _where(result: Json) -> str:
     return (
         f"{settings['rounds']} alternating rounds of {settings['seconds']:g} s, {settings['connections']} connections "
         f"where nothing else is said; one core for the server, another for the load; medians (least to most). "
-        f"{at['processor']}, {at['cores']} cores, {at['kernel']}, fdatasync {at['sync_ms']:.2f} ms, "
-        f"Python {at['python']}, aiohttp {at['aiohttp']}, uvloop {at['uvloop']}."
+        f"{at['processor']}, {at['cores']} cores, {at['kernel']}, TCP {at['congestion_control']}, "
+        f"fdatasync {at['sync_ms']:.2f} ms, Python {at['python']}, aiohttp {at['aiohttp']}, uvloop {at['uvloop']}."
     )
 
 

@@ -1,5 +1,7 @@
-"""Two workers on two cores against one on one. There is no third core for the load, so each core has a generator of
-its own beside its worker: what is compared is twice the same share of a core."""
+"""Two workers on two cores against one, both with load from both cores.
+
+There is no third core for the load: the generators take from the workers what they need, and more beside two than
+beside one. So what is judged is the workers' own processor time: how many hits two cores of it are worth."""
 
 import servers
 import visitors
@@ -12,30 +14,42 @@ AT_LEAST = 1.8
 
 def measure(bench: Bench) -> Result:
     result = Result()
-    one = servers.start_tuike(bench, "one worker")
-    two = servers.start_tuike(bench, "two workers", workers=2)
+    cores = (bench.cores.server, bench.cores.load)
+    one = servers.start_tuike(bench, "1 worker")
+    two = servers.start_tuike(bench, "2 workers", workers=2)
     with servers.stopping(one, two):
-        cores = (bench.cores.server, bench.cores.load)
         for worker, core in zip(two.workers, cores, strict=True):
             pin_running(worker, core)
         requests = visitors.pixels(bench, visitors.returning(one))
         for number in range(bench.settings.rounds):
-            for server, loaded in ((one, cores[:1]), (two, cores)):
-                loads = [Load(bench, server, requests, core=core) for core in loaded]
+            for server in (one, two):
+                loads = [Load(bench, server, requests, core=core) for core in cores]
                 result.rounds.append({"round": number, **_together([load.finish() for load in loads])})
     for server in (one, two):
         result.count(f"pixels, {server.name}", server.answered, server.recorded())
         result.faults += server.faults
-    singles, doubles = result.rounds[::2], result.rounds[1::2]
-    values = ratios([row["requests_per_second"] for row in doubles], [row["requests_per_second"] for row in singles])
-    shares = [f"{100 * sum(row['generator'] for row in rows) / len(rows):.0f} %" for rows in (singles, doubles)]
-    note = f"generators had {shares[0]} of one core, {shares[1]} of two, the workers the rest"
-    result.figures = [Figure("2 workers on 2 cores against 1 on 1", "times", values, AT_LEAST, note=note)]
+    result.figures = _figures(result.rounds[::2], result.rounds[1::2])
     return result
+
+
+def _figures(ones: list[Json], twos: list[Json]) -> list[Figure]:
+    each = [[1 / row["server_cpu_us"] for row in rows] for rows in (ones, twos)]
+    worth = tuple(2 * ratio for ratio in ratios(each[1], each[0]))
+    rates = [[row["requests_per_second"] for row in rows] for rows in (ones, twos)]
+    shares = [
+        [100 * sum(row[name] for row in rows) / len(rows) for name in ("generator", "server_share")]
+        for rows in (ones, twos)
+    ]
+    said = [f"{workers:.0f} % of a core for the workers, {load:.0f} % for the load" for load, workers in shares]
+    return [
+        Figure("2 workers against 1, by their CPU", "times", worth, AT_LEAST, note=f"1: {said[0]}; 2: {said[1]}"),
+        Figure("2 workers against 1, the load taking its part", "times", ratios(rates[1], rates[0])),
+    ]
 
 
 def _together(loads: list[Json]) -> Json:
     """What generators measured at the same time."""
     sums = {name: sum(load[name] for load in loads) for name in ("requests_per_second", "sent", "generator")}
-    shares = {"server_share": max(load["server_share"] for load in loads)}
-    return {"server": loads[0]["server"], **sums, **shares, "p99_us": max(load["p99_us"] for load in loads)}
+    share = max(load["server_share"] for load in loads)
+    cpu = sum(load["server_cpu_us"] * load["sent"] for load in loads) / len(loads) / sums["sent"]
+    return {"server": loads[0]["server"], **sums, "server_share": share, "server_cpu_us": cpu}

@@ -118,7 +118,7 @@ def _body(
         .where(entries.c.account.in_(list(own)), entries.c.transfer < first)
         .group_by(entries.c.account)
     )
-    opening: dict[int, int] = {account: amount for account, amount in connection.execute(before)}
+    opening: dict[int, int] = {row[0]: row[1] for row in connection.execute(before)}
     closing = dict(opening)
     for line in lines:
         closing[line.account] = closing.get(line.account, 0) + line.amount

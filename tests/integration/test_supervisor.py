@@ -205,6 +205,15 @@ def connected_from_elsewhere(port: int) -> socket.socket:
     return client
 
 
+async def test_listeners_on_any_port_share_one_that_nobody_has() -> None:
+    listeners = open_listeners(HOST, 0, 3)
+    (port,) = {listener.getsockname()[1] for listener in listeners}
+    with pytest.raises(OSError, match="in use"):
+        open_listeners(HOST, port, 1)
+    for listener in listeners:
+        listener.close()
+
+
 async def test_very_many_idle_connections_are_held_and_each_is_still_answered(data: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(MOST_IDLE, hard - 300)

@@ -256,7 +256,8 @@ def bound(
 
 def credit(touches: Sequence[Touch], order: Journey, settings: Settings, judges: Judges) -> Credit:
     """Whom the order credits."""
-    found_by, found = candidates(touches, order, settings)
+    unspent = [t for t in touches if judges.spent is None or t.at > judges.spent]
+    found_by, found = candidates(unspent, order, settings)
     why = judge(found, judges, settings)
     counting = [touch for touch, reason in why if not reason]
     if settings.binding != "none" and not (settings.binding_fallback and counting):

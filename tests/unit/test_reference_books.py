@@ -82,6 +82,14 @@ def test_statuses_move_as_section_2_says(first: str, then: str, status: str, cod
     assert bool(balances(its)) == (status in ("pending", "approved"))
 
 
+def test_a_repeated_approval_does_not_move_the_hold() -> None:
+    its = books(product={"hold_days": 1})
+    order(its)
+    assert order(its, received=START + DAY) == ""
+    assert its.approve(KEY, received=START + DAY) == ""
+    assert only(its).approved_at == START
+
+
 def test_a_pending_order_may_change_its_amount_and_a_later_one_not() -> None:
     its = books()
     order(its, status="pending")
@@ -101,6 +109,14 @@ def test_an_older_status_changes_nothing() -> None:
     assert order(its, status="rejected", stamp=4) == "older_status"
     assert order(its, status="refunded", amount=10, refund_id="r", stamp=1) == ""  # a part is no status
     assert order(its, status="rejected", stamp=5) == ""
+
+
+def test_a_whole_refund_is_a_status_with_its_ts() -> None:
+    its = books()
+    order(its, stamp=1)
+    assert order(its, status="refunded", amount=None, currency="USD", stamp=5) == ""  # it names no amount
+    assert order(its, status="approved", stamp=4) == "older_status"
+    assert order(its, status="approved", stamp=5) == "final_status"
 
 
 def test_what_has_no_ts_is_never_older() -> None:
@@ -134,15 +150,18 @@ def test_a_refund_is_in_the_orders_currency() -> None:
         (100, [(None, ""), (1, "b")], 100, "refunded", "over_refund"),
         (0, [(1, "a")], 0, "approved", "over_refund"),
         (0, [(None, "")], 0, "refunded", ""),
+        (None, [(1, "a")], 0, "approved", "over_refund"),
+        (None, [(None, "")], 0, "refunded", ""),
     ],
 )
 def test_refunds_add_up_to_the_amount_at_most(
-    amount: int, refunds: list[tuple[int | None, str]], refunded: int, status: str, code: str
+    amount: int | None, refunds: list[tuple[int | None, str]], refunded: int, status: str, code: str
 ) -> None:
-    its = books()
+    its = books({"type": "fixed", "value": "8"})
     order(its, amount=amount)
     codes = [its.refund(KEY, received=START, amount=part, refund_id=id) for part, id in refunds]
     assert (only(its).refunded, only(its).status, codes[-1]) == (refunded, status, code)
+    assert (status == "refunded") <= (balances(its) == {})
 
 
 @pytest.mark.parametrize(("late", "status"), [(7 * DAY, "refunded"), (7 * DAY + 1, "approved")])
@@ -152,6 +171,14 @@ def test_a_refund_waits_seven_days_for_its_order(late: int, status: str) -> None
     order(its, received=START + late)
     assert only(its).status == status
     assert len(its.dead_letters(START + late)) == (status == "approved")
+
+
+def test_a_refund_waits_for_its_own_order() -> None:
+    its = books()
+    order(its, "o2", status="refunded", amount=None)
+    order(its)
+    assert only(its).status == "approved"
+    assert [len(its.dead_letters(START + 7 * DAY + late)) for late in (0, 1)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +273,27 @@ def test_an_own_purchase_credits_nobody_unless_the_product_says_so() -> None:
     its.signed_in("A", "v")
     order(its, "o3", visitor="v")
     assert only(its, "o3").reason == "no_touch"
+
+
+def test_a_coupon_credits_its_promoter_at_its_merchant() -> None:
+    its = books(TEN)
+    its.merchant("kiosk")
+    assert its.coupon("SALE", merchant="shop", promoter="A") == ""
+    assert its.coupon("SALE", merchant="shop", promoter="P") == "exists"
+    assert its.coupon("SALE", merchant="kiosk", promoter="P") == ""
+    assert its.coupon("SALE", merchant="other", promoter="P") == "unknown_merchant"
+    assert its.coupon("SALE", merchant="shop", promoter="nobody") == "unknown_promoter"
+    order(its, aff="", coupon="SALE")
+    assert list(only(its).credits) == ["A"]
+
+
+def test_confirmed_fraud_counts_no_more_and_what_is_booked_stays() -> None:
+    its = books(TEN)
+    click(its, 1, START - 1)
+    order(its, "o1", aff="", visitor="v")
+    assert (its.confirm_fraud(1), its.confirm_fraud(2)) == ("", "unknown_touch")
+    order(its, "o2", aff="", visitor="v")
+    assert [only(its, oid).reason for oid in ("o1", "o2")] == ["", "no_touch"]
 
 
 def test_the_chain_and_the_rule_are_those_of_the_orders_instant() -> None:

@@ -102,6 +102,16 @@ def test_a_claim_is_worth_what_the_product_says() -> None:
     assert order(its, amount=100_00) == "amount_conflict"
 
 
+def test_claims_that_differ_lend_nothing_to_their_own_approval() -> None:
+    its = books()
+    for id, visitor in ((1, "v"), (2, "w")):
+        click(its, id, START - 1, visitor=visitor)
+        claim(its, "" if id == 2 else visitor, click=f"c{id}" if id == 2 else "")  # a click names its visitor
+    assert only(its).reason == "claim_conflict"
+    its.approve(KEY, received=START)
+    assert only(its).reason == "no_touch"
+
+
 def test_a_claim_alone_can_be_approved() -> None:
     its = books()
     click(its, 1, START - 1)

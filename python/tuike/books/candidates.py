@@ -59,10 +59,11 @@ def _look(search: "Search", judge: Judge) -> tuple[Found, list[Candidate], Seque
     What the order itself names (coupon, `aff`) is no part of its visitor's path: an earlier order does not spend it."""
     seen: dict[tuple[str, str], Candidate] = {}
     for asked, hits in search.paths():
-        whys = [judge.never(hit) for hit in hits] if asked in ("coupon", "aff") else judge.path(hits)
+        named = asked in ("coupon", "aff")
+        whys = [judge.never(hit) for hit in hits] if named else judge.path(hits)
         for hit, why in zip(hits, whys, strict=True):
             seen[hit["id"], hit["kind"]] = _candidate(hit, hit["kind"], why)
-        if any(judge.is_touch(hit) for hit in hits):
+        if any(named or judge.is_touch(hit) for hit in hits):
             return asked, list(seen.values()), hits
     return "", list(seen.values()), ()
 

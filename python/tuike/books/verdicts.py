@@ -23,9 +23,9 @@ class Judge:
     spent: int = NEVER
 
     def is_touch(self, hit: Hit) -> bool:
-        """Whether a hit is a touch at all, be it one that counts or not: no embedded click is, and a view only where
-        the product says so and inside its own window."""
-        if hit.get("embedded"):
+        """Whether a hit is a touch at all, be it one that counts or not: no embedded click is, none that is spent, and
+        a view only where the product says so and inside its own window."""
+        if hit.get("embedded") or hit["at"] <= self.spent:
             return False
         return hit["kind"] != "view" or (
             self.settings.view_through and hit["at"] >= self.instant - self.settings.view_window

@@ -13,8 +13,8 @@ from tuike.stores import meta
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import metadata
 
-# Not derived from the journal alone: how far folds have come in which transactions, and random keys. Tiles are made from
-# the ledger when there is time for it, and `verify` makes them again.
+# Not derived from the journal alone: how far folds have come in which transactions, and random keys. Tiles are
+# made of the ledger when there is time for it, and `verify` makes them again.
 NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles")
 # When damage was found is no event; sketches of the same visitors may differ in their bytes.
 PASSED_OVER = {"damage": ("found",)}

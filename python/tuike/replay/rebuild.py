@@ -36,6 +36,9 @@ class NoTouches:
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return []
 
+    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return []
+
 
 @contextmanager
 def fresh(data: Data) -> Iterator[tuple[Path, Engine]]:

@@ -51,7 +51,7 @@ class Lookup:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        rows: list[Row] = cursor.fetchall()
+        rows: list[Row] = list(cursor.fetchall())
         cursor.close()
         return rows
 
@@ -65,7 +65,8 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = connection.connection.cursor()
     cursor.execute(str(compiled))
-    return iter(cursor)
+    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    return rows
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:
