@@ -69,6 +69,7 @@ def test_a_decision_is_not_held_again() -> None:
     assert only(its).reason == "claim_conflict"
     its.approve(KEY, received=START)
     assert (only(its).status, only(its).reason) == ("approved", "no_touch")
+    order(its, "o1b")
     order(its, "o2")
     assert only(its, "o2").reason == "budget"
     its.approve(("shop", "o2", "tea"), received=START)
