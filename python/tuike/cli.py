@@ -268,7 +268,7 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
 @with_books
 @option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
 def settle(data: Path, as_of: int | None, **books: Any) -> None:
-    """Release what is due: what promoters have earned becomes available to them.
+    """Release what is due.
 
     It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
     gone on with.
@@ -283,15 +283,38 @@ def settle(data: Path, as_of: int | None, **books: Any) -> None:
 
 @program.command()
 @with_data
-def verify(data: Path) -> None:
+@option("--statement", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Check a promoter's alone.")
+@option("--key", help="The public key (hex) that has to have signed the statement.", show_default="the one it names")
+def verify(data: Path, statement: Path | None, key: str | None) -> None:
     """Prove that the books are whole and add up.
 
-    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken; otherwise the first
-    fault is named, and the exit code is 1.
+    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund is
+    what its rule says; otherwise the first fault is named, and the exit code is 1. A signed statement is checked by
+    itself: nothing of the instance is needed.
     """
     from tuike.verify import verify
+    from tuike.verify.statement import NotAStatement, verify_file
 
-    report = verify(Data.open(data))
+    try:
+        report = verify(Data.open(data)) if statement is None else verify_file(statement, key)
+    except NotAStatement as error:
+        stop(f"{statement}: {error}")
+    click.echo(report.text())
+    sys.exit(FAULT if report.fault else 0)
+
+
+@program.command()
+@with_data
+@with_books
+def replay(data: Path, max_levels: int, **_: Any) -> None:
+    """Rebuild all that is derived from the journal, and compare.
+
+    It is built in a fresh database beside the books, which may be in use; the first difference is named, and the exit
+    code is 1.
+    """
+    from tuike.replay import replay
+
+    report = replay(Data.open(data), max_levels)
     click.echo(report.text())
     sys.exit(FAULT if report.fault else 0)
 

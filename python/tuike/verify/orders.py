@@ -5,15 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
-from tuike.stores.schema import conversions, sales, shares
+from tuike.stores.schema import conversions, releases, sales, shares
 from tuike.verify.booked import NOT_IN_HASH, Evidence, Left, lines_of, row_hash
 
-CONVERSIONS = select(conversions).order_by(conversions.c.number)
+CONVERSIONS = (
+    select(conversions, func.coalesce(releases.c.number, 0).label("released"))
+    .outerjoin(releases, releases.c.conversion == conversions.c.number)
+    .order_by(conversions.c.number)
+)
 SHARES = select(shares).order_by(shares.c.conversion, shares.c.position)
 # rows of an order that counts no more stand at 0
 SALES = (
@@ -29,7 +33,7 @@ SALES = (
     .where(sales.c.net != 0)
     .order_by(sales.c.conversion, sales.c.promoter)
 )
-PLACES = {column.name: place for place, column in enumerate(conversions.columns)}
+PLACES = {column.name: place for place, column in enumerate(CONVERSIONS.selected_columns)}
 KEPT = [name for name in PLACES if name not in NOT_IN_HASH]
 
 Key = tuple[str, str, str]

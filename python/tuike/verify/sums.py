@@ -1,6 +1,6 @@
 """Tables that sum orders up: budgets, funding, what is due, the reports."""
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, not_, or_, select
 
 from tuike.faults import Found
 from tuike.stores.bulk import stream
@@ -12,6 +12,7 @@ from tuike.stores.schema import (
     entries,
     funding,
     order_rollups,
+    releases,
     shares,
     transfers,
     waiting,
@@ -59,10 +60,11 @@ def _paid_in(connection: Connection) -> list[tuple[tuple[str, str], int]]:
 def check_dues(connection: Connection) -> str:
     """What is due is what is approved, not released and still pays; rows of other orders are looked at in vain."""
     pays = select(shares.c.conversion).where(shares.c.conversion == conversions.c.number, shares.c.amount > 0).exists()
+    released = select(releases.c.conversion).where(releases.c.conversion == conversions.c.number).exists()
     lacking = (
         select(conversions.c.id)
         .outerjoin(dues, and_(dues.c.conversion == conversions.c.number, dues.c.due == conversions.c.due))
-        .where(conversions.c.due != 0, conversions.c.released == 0, conversions.c.status == "approved", pays)
+        .where(conversions.c.due != 0, not_(released), conversions.c.status == "approved", pays)
         .where(dues.c.due.is_(None))
         .limit(1)
     )
@@ -71,7 +73,7 @@ def check_dues(connection: Connection) -> str:
     stray = (
         select(dues.c.conversion)
         .outerjoin(conversions, conversions.c.number == dues.c.conversion)
-        .where(or_(conversions.c.number.is_(None), conversions.c.due != dues.c.due, conversions.c.released != 0))
+        .where(or_(conversions.c.number.is_(None), conversions.c.due != dues.c.due, released))
         .limit(1)
     )
     if (number := connection.scalar(stray)) is not None:
