@@ -161,7 +161,7 @@ class Booking(Registry, Ledger):
     # --- whom it credits ---
 
     def visitor_of(self, order: Order) -> str:
-        """Its own, else its click's; where it has no identifier at all, that of its claims, if they agree (section 2)."""
+        """Its own, else its click's; where it has no identifier at all, that of its claims, if they agree."""
         own = order.visitor or self.click_visitor(order.click)
         lent = not order.identified and len(order.claimed_by) == 1
         return own or (next(iter(order.claimed_by)) if lent else "")
