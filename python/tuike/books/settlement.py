@@ -107,6 +107,8 @@ class Settlements:
         as_of = place.received if data.get("as_of") is None else data["as_of"]
         if as_of > place.received:
             raise Refusal("as_of_in_future", "a settlement releases what is due by now, at the latest")
+        if as_of < 0:
+            raise Refusal("bad_time", "nothing was due before 1970")
         run = Settlement(event, place.number, as_of, "running", 0, 0, 0, place.received)
         return Decision(Outcome.waits(result=view(run)), (Effect(settlement=run),), f"settlement:{event}")
 
