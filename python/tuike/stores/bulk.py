@@ -1,6 +1,6 @@
 """Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,16 @@ class Lookup:
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
         return sql, list(range(len(self.names))) if order is None else order
+
+
+def batches(connection: Connection, statement: ClauseElement, size: int) -> Iterator[list[Any]]:
+    """The values of a query of one column without parameters, so many at a time, from the driver's own cursor."""
+    sql, _ = _compiled(statement, (), connection.dialect)
+    cursor = connection.connection.cursor()
+    cursor.execute(sql)
+    while rows := cursor.fetchmany(size):
+        yield [value for (value,) in rows]
+    cursor.close()
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:
