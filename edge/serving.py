@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from tuike import demo
+from tuike import config, demo
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
@@ -25,8 +26,16 @@ SAID = (1, 2)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the processor and whoever shows chains must agree in."""
+
+    max_levels: int
+    payout_minimum: Mapping[str, int]
+
+
 async def everything(
-    data: Path, settings: EdgeSettings, admin_port: int, public_url: str | None, max_levels: int, *, with_demo: bool
+    data: Path, settings: EdgeSettings, admin_port: int, public_url: str | None, books: Books, *, with_demo: bool
 ) -> int:
     """Edge workers, processor and admin API until told to stop; the exit code.
 
@@ -37,8 +46,9 @@ async def everything(
     listeners = _listen(settings)
     port: int = listeners[0].getsockname()[1]
     where = ["--data", str(data)]
-    levels = ["--max-levels", str(max_levels)]
-    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels])
+    levels = ["--max-levels", str(books.max_levels)]
+    least = ["--payout-minimum", config.minimums_text(books.payout_minimum)]
+    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels, *least])
     address = ["--host", host, "--admin-port", str(admin_port)]
     links = ["--public-url", public_url or f"http://{host}:{port}"]
     admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])

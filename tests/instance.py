@@ -6,37 +6,26 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-START_LIMIT = 60.0
-ANSWER_LIMIT = 10.0
+from ports import free_port
+from waiting import PATIENCE, until
+
+COMMAND_LIMIT = 600.0
+"""Seconds for a whole import or verification."""
+SAID = 4_000
+"""Characters of a log's end that a failure shows."""
 
 Json = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def until(true: Callable[[], bool], what: str, limit: float = 30.0) -> None:
-    """Waits for a condition."""
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end, f"waited {limit:.0f} s for {what}"
-        time.sleep(0.01)
 
 
 def signed(secret: str, **pairs: str) -> str:
@@ -49,7 +38,7 @@ def signed(secret: str, **pairs: str) -> str:
 def tuike(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs the program; with `check`, it has to succeed."""
     command = [sys.executable, "-m", "tuike", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT)
     assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -63,22 +52,30 @@ class Instance:
         self.edge = f"http://127.0.0.1:{self.edge_port}"
         self.admin = f"http://127.0.0.1:{self.admin_port}"
         self.options = options
+        self.log = data.parent / f"{data.name}.log"
         self.secrets: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def launch(self) -> None:
         command = [sys.executable, "-m", "tuike", "serve", "--data", str(self.data)]
         command += ["--edge-port", str(self.edge_port), "--admin-port", str(self.admin_port), "--segment-mib", "4"]
-        log = (self.data.parent / f"{self.data.name}.log").open("ab")
-        with log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen([*command, *self.options], start_new_session=True, stdout=log, stderr=log)
-        until(self.ready, f"the instance to be ready; see {log.name}", START_LIMIT)
+
+    def start(self) -> None:
+        """Launches it and waits until it is ready."""
+        self.launch()
+        try:
+            until(self.ready, "the instance to be ready")
+        except AssertionError as error:
+            error.add_note(f"{self.log} ends with:\n{self.log.read_text()[-SAID:]}")
+            raise
 
     def ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"tuike serve ended with {self._process.returncode}"
         try:
-            return urllib.request.urlopen(f"{self.admin}/readyz", timeout=ANSWER_LIMIT).status == 200
+            return bool(urllib.request.urlopen(f"{self.admin}/readyz", timeout=PATIENCE).status == 200)
         except OSError:
             return False
 
@@ -86,28 +83,35 @@ class Instance:
         """SIGTERM; the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
+        return self._process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """SIGKILL to every process of it at once."""
+        """SIGKILL to every process of it at once; returns when all are gone, and what they held with them."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        until(lambda: not self._family(), "the killed processes to end")
 
     def children(self, name: str) -> list[int]:
         """Process ids of one part: `edge`, `process` or `admin`."""
         assert self._process is not None
         wanted = {"edge": "tuike.edge.worker", "process": "process", "admin": "admin"}[name]
-        found = []
+        parent = self._process.pid
+        return sorted(pid for pid, (above, command) in self._family().items() if above == parent and wanted in command)
+
+    def _family(self) -> dict[int, tuple[int, list[str]]]:
+        """The processes of the instance's group that have not ended: their parents and commands."""
+        assert self._process is not None
+        found = {}
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
-                parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+                state, parent, group = status.read_text().rpartition(")")[2].split()[:3]
                 command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            except OSError:
+            except OSError:  # it has ended meanwhile
                 continue
-            if parent == self._process.pid and wanted in command:
-                found.append(int(status.parent.name))
-        return sorted(found)
+            if int(group) == self._process.pid and state not in "ZX":
+                found[int(status.parent.name)] = (int(parent), command)
+        return found
 
     # --- talking to it ---------------------------------------------------------------------------
 
@@ -120,7 +124,7 @@ class Instance:
             data = json.dumps(body).encode()
         request = urllib.request.Request(f"{self.admin}/v1/{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_LIMIT) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -132,12 +136,20 @@ class Instance:
         return document
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=ANSWER_LIMIT) as answer:
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=PATIENCE) as answer:
             text: str = answer.read().decode()
             return text
 
     def post(self, path: str, **body: Any) -> Json:
+        """A write and its outcome; one that a loaded machine answers with a 202 is waited for."""
         status, document = self.call("POST", path, body)
+        if status == 202:
+            event = f"events/{document['event_id']}"
+            until(lambda: self.get(event)["status"] != "waiting", f"the outcome of POST {path}")
+            outcome = self.get(event)
+            assert outcome["status"] == "applied", (path, outcome)
+            document |= outcome["result"]
+            return document
         assert status in (200, 201), (path, status, document)
         return document
 
@@ -157,7 +169,7 @@ class Instance:
     def postback(self, merchant: str = "shop", **pairs: str) -> tuple[int, Json]:
         query = signed(self.secrets[merchant], merchant=merchant, ts=str(int(time.time())), **pairs)
         try:
-            with urllib.request.urlopen(f"{self.edge}/postback?{query}", timeout=ANSWER_LIMIT) as answer:
+            with urllib.request.urlopen(f"{self.edge}/postback?{query}", timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -168,7 +180,7 @@ class Instance:
         opener = urllib.request.build_opener(_Stay)
         request = urllib.request.Request(self.edge + target, headers=headers)
         try:
-            answer = opener.open(request, timeout=ANSWER_LIMIT)
+            answer = opener.open(request, timeout=PATIENCE)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -189,8 +201,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def running(data: Path, *options: str) -> Iterator[Instance]:
     """An instance that is started and, in the end, killed if it still runs."""
     instance = Instance(data, *options)
-    instance.start()
     try:
+        instance.start()
         yield instance
     finally:
         if instance._process is not None and instance._process.poll() is None:

@@ -291,6 +291,10 @@ event! {
     40 body: &'a [u8],
     /// Line of an imported file, from 1.
     41 line: u64,
+    /// Of a claim: the fingerprint under yesterday's key, so that it finds a click from before midnight.
+    42 fingerprint_before: Option<Id>,
+    /// A click that may bind its customer to the promoter, whatever else the product does with clicks.
+    43 binds: bool,
 }
 
 impl<'a> Event<'a> {

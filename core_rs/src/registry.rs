@@ -64,6 +64,8 @@ pub struct Product {
     pub fallback: Box<str>,
     pub allowed_hosts: Box<[Box<str>]>,
     pub cookie_days: u32,
+    /// Its clicks bind customers.
+    pub binds: bool,
     pub status: Status,
 }
 
@@ -102,6 +104,8 @@ enum Entry<'a> {
         fallback_url: String,
         allowed_hosts: Box<[Box<str>]>,
         cookie_days: u32,
+        #[serde(default)]
+        binds: bool,
         status: Status,
     },
     #[serde(borrow)]
@@ -164,9 +168,10 @@ impl Registry {
                 let plain = identity::unseal(secret, "merchant", &sealed).ok_or(EntryError::OtherSecret)?;
                 self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
             }
-            Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, status } => {
+            Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
                 let [target, fallback] = [&url, &fallback_url].map(|url| target::visible(url).into());
-                self.products.insert(id, Product { merchant, target, fallback, allowed_hosts, cookie_days, status });
+                let product = Product { merchant, target, fallback, allowed_hosts, cookie_days, binds, status };
+                self.products.insert(id, product);
             }
             Entry::Promoter(promoter) => {
                 let mut record = Vec::new();
@@ -236,6 +241,11 @@ impl Registry {
     /// The key for pseudonyms of this instant's UTC day.
     pub fn key(&self, now_ms: u64) -> Option<&DayKey> {
         self.keys.get(&(now_ms / DAY_MS))
+    }
+
+    /// The key of the day before.
+    pub fn key_before(&self, now_ms: u64) -> Option<&DayKey> {
+        self.keys.get(&(now_ms / DAY_MS).checked_sub(1)?)
     }
 }
 

@@ -15,6 +15,9 @@
 //! Numbers are big-endian (lengths 2 bytes, `at` 8), so a path is one range, ordered by time then id.
 //! Keys and values follow from the event alone: putting one again changes nothing.
 //!
+//! Clicks that bind their customer count for good, so they stand a second time, in a keyspace of their
+//! own that no day takes with it: under visitor and customer as above, each with its record.
+//!
 //! A click is looked for in the slice of its id's own time first, where every click of an edge is but
 //! for those at midnight. An imported click has its own `at` and an id of another time, so the other
 //! slices are asked after that: their filters make a miss there about a microsecond each.
@@ -47,8 +50,12 @@ const WORKERS: usize = 1;
 const MAX_KEY: usize = 1024;
 /// A path longer than this is cut to its newest touches.
 pub const MAX_PATH: usize = 2_000;
+/// Of more clicks that bind one customer, the first and the newest half are looked at.
+pub const MAX_BINDINGS: usize = 1_000;
 
 const DAY_MS: u64 = 86_400_000;
+/// The keyspace of clicks that bind; the others are named by their days.
+const BINDINGS: &str = "bindings";
 const RECORD: u8 = 0;
 const ID: usize = size_of::<Id>();
 
@@ -146,6 +153,7 @@ pub struct TouchStore {
     db: Database,
     /// By day since 1970-01-01 UTC.
     slices: BTreeMap<u64, Keyspace>,
+    bindings: Keyspace,
 }
 
 impl TouchStore {
@@ -158,11 +166,12 @@ impl TouchStore {
             .worker_threads(WORKERS)
             .open()?;
         let mut slices = BTreeMap::new();
-        for name in db.list_keyspace_names() {
+        for name in db.list_keyspace_names().iter().filter(|name| &***name != BINDINGS) {
             let day = name.parse().map_err(|_| Error::Slice(name.to_string()))?;
-            slices.insert(day, db.keyspace(&name, slice_options)?);
+            slices.insert(day, db.keyspace(name, slice_options)?);
         }
-        Ok(TouchStore { db, slices })
+        let bindings = db.keyspace(BINDINGS, slice_options)?;
+        Ok(TouchStore { db, slices, bindings })
     }
 
     /// Adds hits, all those of a day at once; one that is there already changes nothing. Hits without
@@ -180,6 +189,9 @@ impl TouchStore {
                 Entry::Vacant(new) => new.insert((self.slice(day)?, self.db.batch())),
             };
             write(&hit, &id, slice, batch);
+            if hit.binds && hit.counted && !hit.embedded && hit.kind == Kind::Click {
+                write_binding(&hit, &id, &self.bindings, batch);
+            }
         }
         for (_, batch) in writes.into_values() {
             batch.commit()?;
@@ -228,6 +240,28 @@ impl TouchStore {
         Ok(path)
     }
 
+    /// The clicks that bind a visitor or customer to a promoter of the merchant's, up to `until`, by time then
+    /// event id; of more than [`MAX_BINDINGS`] the first and the newest. They count, as far as the edge could say.
+    pub fn bindings(&self, key: Key<'_>, merchant: &str, until: u64) -> Result<Vec<Touch>, Error> {
+        let Some(prefix) = key.prefix(merchant) else { return Ok(Vec::new()) };
+        let mut from = bound(&prefix, 0, &[0; ID]);
+        let end = bound(&prefix, until, &[0xff; ID]);
+        let mut clicks = Vec::new();
+        for entry in self.bindings.range(&from[..]..=&end[..]).take(MAX_BINDINGS / 2) {
+            let (key, record) = entry.into_inner()?;
+            from.clear();
+            from.extend_from_slice(&key);
+            from.push(0); // the next of all keys
+            clicks.push(Touch(record));
+        }
+        let oldest = clicks.len();
+        for entry in self.bindings.range(&from[..]..=&end[..]).rev().take(MAX_BINDINGS - oldest) {
+            clicks.push(Touch(entry.value()?));
+        }
+        clicks[oldest..].reverse();
+        Ok(clicks)
+    }
+
     /// Drops the slices of the days that ended at or before `instant`; how many there were.
     pub fn drop_before(&mut self, instant: u64) -> Result<usize, Error> {
         let mut dropped = 0;
@@ -254,8 +288,8 @@ impl TouchStore {
         if self.db.write_buffer_size() <= BUFFERS {
             return Ok(());
         }
-        for slice in self.slices.values() {
-            slice.rotate_memtable()?;
+        for keyspace in self.slices.values().chain([&self.bindings]) {
+            keyspace.rotate_memtable()?;
         }
         while self.db.write_buffer_size() > BUFFERS / 2 {
             self.persist(false)?; // an error when the flushing thread met one: it will free nothing more
@@ -291,6 +325,15 @@ fn write(hit: &Event<'_>, id: &Id, slice: &Keyspace, batch: &mut OwnedWriteBatch
     ];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
         batch.insert(slice, bound(&prefix, hit.at, id), []);
+    }
+}
+
+fn write_binding(click: &Event<'_>, id: &Id, bindings: &Keyspace, batch: &mut OwnedWriteBatch) {
+    let mut record = Vec::with_capacity(256);
+    touch(click).encode(&mut record);
+    let keys = [click.visitor.map(Key::Visitor), (!click.cust.is_empty()).then_some(Key::Customer(click.cust))];
+    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(click.merchant)) {
+        batch.insert(bindings, bound(&prefix, click.at, id), &record[..]);
     }
 }
 

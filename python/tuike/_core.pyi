@@ -32,6 +32,7 @@ __all__ = [
     "exponent",
     "format_amount",
     "incarnations",
+    "ledger_leaves",
     "live_marks",
     "look_agent",
     "merge_sketches",
@@ -189,6 +190,9 @@ class TouchStore:
     ) -> list[dict[str, Any]]:
         """Touches of a merchant in [since, until], ordered by time then event id; of more than 2,000 the newest.
         The event's fields without address, prefix, agent, fingerprint and referrer."""
+    def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        """Clicks up to `until` that bind the customer (the event's `binds`; counted, not embedded), however old,
+        as `path` has them; of more than 1,000 the first and the newest 500."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""
     def close(self) -> None:
@@ -329,6 +333,13 @@ class Edge:
         """How many events are on the disk, as far as `durability` promises at least."""
     def close(self, now: int) -> None:
         """Closes the front's connections and ends the incarnation."""
+
+# --- leaves ------------------------------------------------------------------------------------
+
+def ledger_leaves(secret: str, entries: Sequence[tuple[int, int, str, str, int, str, int, str]]) -> list[bytes]:
+    """The leaves of entries in a day's Merkle tree, from transfer, position, account, currency, amount, kind,
+    instant and id of the transfer: these in text, then a salt in hex, with tabs between. The salt follows from the
+    instance's secret (64 hex digits) and the entry's place."""
 
 # --- money -------------------------------------------------------------------------------------
 

@@ -117,9 +117,14 @@ def with_admin(command: Command) -> Command:
     return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
 
 
-def with_books(command: Command) -> Command:
+def with_levels(command: Command) -> Command:
     levels = click.IntRange(1, 3)
     return option("--max-levels", type=levels, default=3, help="Where a promoter's chain is cut.")(command)
+
+
+def with_books(command: Command) -> Command:
+    text = "The least payout of a currency, as USD=50; CNY=100 stands by default."
+    return option("--payout-minimum", multiple=True, callback=config.minimums, help=text)(with_levels(command))
 
 
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
@@ -148,7 +153,15 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--database", callback=config.refused, expose_value=False, help="Not in this version: SQLite, in DATA.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
-def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_levels: int, **options: Any) -> None:
+def serve(
+    data: Path,
+    demo: bool,
+    admin_port: int,
+    public_url: str | None,
+    max_levels: int,
+    payout_minimum: dict[str, int],
+    **options: Any,
+) -> None:
     """Run everything on one machine, supervised.
 
     That is: edge workers, processor, admin API and dashboard. No other server is needed. The first start writes
@@ -157,8 +170,9 @@ def serve(data: Path, demo: bool, admin_port: int, public_url: str | None, max_l
     from tuike.edge import serving
 
     edge = edge_settings(options)
+    books = serving.Books(max_levels, payout_minimum)
     with Data.open(data, create=True).lock("lock"):
-        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, max_levels, with_demo=demo)))
+        sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
 
 @program.command()
@@ -176,18 +190,18 @@ def edge(data: Path, **options: Any) -> None:
 @program.command()
 @with_data
 @with_books
-def process(data: Path, max_levels: int) -> None:
+def process(data: Path, max_levels: int, payout_minimum: dict[str, int]) -> None:
     """Run the processor alone: it folds hits and keeps the books."""
     from tuike.process import run_processor
 
-    run_processor(Data.open(data, create=True), max_levels=max_levels)
+    run_processor(Data.open(data, create=True), max_levels=max_levels, payout_minimum=payout_minimum)
 
 
 @program.command()
 @with_data
 @with_host
 @with_admin
-@with_books
+@with_levels
 def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_levels: int) -> None:
     """Run the admin API alone."""
     from tuike.admin.app import run_admin
@@ -221,7 +235,7 @@ def demo(data: Path, edge_port: int, admin_port: int) -> None:
 @with_data
 @with_books
 @option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
-def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) -> None:
+def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> None:
     """Bring in what another tracker exported.
 
     FILE is CSV with a header, or NDJSON, also gzip. Its columns:
@@ -240,7 +254,7 @@ def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) ->
     from tuike.rows import FileError
 
     try:
-        result = run(Data.open(data, create=True), kind, file, strict=strict, max_levels=max_levels)
+        result = run(Data.open(data, create=True), kind, file, strict=strict, **books)
     except FileError as error:
         stop(str(error))
     for bad in result.bad:
@@ -251,15 +265,56 @@ def import_(kind: str, file: Path, data: Path, strict: bool, max_levels: int) ->
 
 @program.command()
 @with_data
-def verify(data: Path) -> None:
+@with_books
+@option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
+def settle(data: Path, as_of: int | None, **books: Any) -> None:
+    """Release what is due.
+
+    It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
+    gone on with.
+    """
+    from tuike import settling
+
+    try:
+        click.echo(settling.text(settling.run(Data.open(data), as_of, **books)))
+    except settling.Refused as refused:
+        stop(str(refused))
+
+
+@program.command()
+@with_data
+@option("--statement", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Check a promoter's alone.")
+@option("--key", help="The public key (hex) that has to have signed the statement.", show_default="the one it names")
+def verify(data: Path, statement: Path | None, key: str | None) -> None:
     """Prove that the books are whole and add up.
 
-    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken; otherwise the first
-    fault is named, and the exit code is 1.
+    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund is
+    what its rule says; otherwise the first fault is named, and the exit code is 1. A signed statement is checked by
+    itself: nothing of the instance is needed.
     """
     from tuike.verify import verify
+    from tuike.verify.statement import NotAStatement, verify_file
 
-    report = verify(Data.open(data))
+    try:
+        report = verify(Data.open(data)) if statement is None else verify_file(statement, key)
+    except NotAStatement as error:
+        stop(f"{statement}: {error}")
+    click.echo(report.text())
+    sys.exit(FAULT if report.fault else 0)
+
+
+@program.command()
+@with_data
+@with_books
+def replay(data: Path, max_levels: int, **_: Any) -> None:
+    """Rebuild all that is derived from the journal, and compare.
+
+    It is built in a fresh database beside the books, which may be in use; the first difference is named, and the exit
+    code is 1.
+    """
+    from tuike.replay import replay
+
+    report = replay(Data.open(data), max_levels)
     click.echo(report.text())
     sys.exit(FAULT if report.fault else 0)
 

@@ -10,7 +10,11 @@ from typing import Any, Literal
 
 import click
 
+from tuike import _core, instants
+
 CONFIG_FILE = "tuike.toml"
+PAYOUT_MINIMUM: Mapping[str, int] = {"CNY": 10_000}
+"""The least payout of each currency where nothing else is set, in minor units; in others nothing is paid out."""
 
 Durability = Literal["process", "interval", "always"]
 
@@ -54,6 +58,31 @@ def networks(_context: click.Context, _option: click.Parameter, value: tuple[str
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is no network such as 10.0.0.0/8") from error
     return tuple(texts)
+
+
+def instant(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Checks a time; in milliseconds."""
+    try:
+        return None if value is None else instants.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def minimums(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
+    """Checks least payouts like USD=50, beside those that stand by default; one text may hold several, by commas."""
+    found = dict(PAYOUT_MINIMUM)
+    for text in [text.strip() for part in value for text in part.split(",") if text.strip()]:
+        currency, _, amount = text.partition("=")
+        try:
+            found[currency] = _core.parse_amount(amount, currency)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is no least payout such as USD=50") from error
+    return found
+
+
+def minimums_text(minimum: Mapping[str, int]) -> str:
+    """What `minimums` reads."""
+    return ",".join(f"{currency}={_core.format_amount(least, currency)}" for currency, least in minimum.items())
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -13,14 +13,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from tuike import _core, rows
+from tuike import _core, instants, rows
 from tuike.admin.inputs import LinkBody, PromoterBody
 from tuike.data import Data, DataError, DataInUse
 from tuike.rows import Row
@@ -98,8 +97,9 @@ class RowError(ValueError):
     """Why a row cannot go in. Raised and caught in this module only."""
 
 
-def run(data: Data, kind: str, file: Path, *, strict: bool = False, max_levels: int = 3) -> Result:
-    """Imports a file and returns when all of it is applied, whether the instance is running or not.
+def run(data: Data, kind: str, file: Path, *, strict: bool = False, **books: Any) -> Result:
+    """Imports a file and returns when all of it is applied, whether the instance is running or not; `books` are the
+    processor's settings, for where none runs.
 
     Raises FileError where the file as a whole is no such file."""
     try:
@@ -110,7 +110,7 @@ def run(data: Data, kind: str, file: Path, *, strict: bool = False, max_levels: 
         rows.check(file)
         with file.open("rb") as binary:
             digest = hashlib.file_digest(binary, "sha256").hexdigest()
-        with Submission(data, f"import-{digest[:16]}", max_levels) as submission:
+        with Submission(data, f"import-{digest[:16]}", **books) as submission:
             return _run(submission, MAKERS[kind](data, digest), kind, file, strict)
 
 
@@ -210,7 +210,10 @@ class Maker(ABC):
         """A row's event, but for its line and id. Raises RowError."""
 
     def instant(self, text: str) -> int:
-        at = parse_instant(text)
+        try:
+            at = instants.parse(text)
+        except ValueError as error:
+            raise RowError(str(error)) from error
         if at > self.now:
             raise RowError(f"time {text!r} is in the future")
         if at < OLDEST:
@@ -256,6 +259,7 @@ class Hits(Maker):
         event |= identities(row)
         event |= {name: limited(row, name) for name in ("channel", *(f"sub{n}" for n in range(1, 6))) if name in row}
         event |= self.asker(row)
+        event["binds"] = self.codes.binds(pid)
         event["counted"] = not event.get("bot", False)
         if not event["counted"]:
             event["reason"] = "bot"
@@ -330,16 +334,3 @@ def visitor_id(text: str) -> str:
     if len(text.encode()) > LONGEST_VISITOR:
         raise RowError(f"visitor is longer than {LONGEST_VISITOR} bytes")
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"tuike visitor").hexdigest()
-
-
-def parse_instant(text: str) -> int:
-    """RFC 3339 or Unix seconds, in milliseconds. RowError for anything else."""
-    try:
-        if re.fullmatch(r"\d{1,12}", text):
-            return int(text) * 1000
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RowError(f"time {text!r} is neither RFC 3339 nor Unix seconds") from error
-    if instant.tzinfo is None:
-        raise RowError(f"time {text!r} names no time zone")
-    return round(instant.timestamp() * 1000)

@@ -6,12 +6,13 @@ step that is killed anywhere is done once, by whoever starts next. Whatever cann
 ends the process: nothing in memory outlives a transaction that failed.
 """
 
+import gc
 import os
 import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 import msgspec
@@ -19,9 +20,10 @@ import msgspec
 from tuike import _core, control
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.candidates import DAY_MS
 from tuike.books.edge_registry import EdgeRegistry, Random
 from tuike.books.records import Booked
+from tuike.books.settings import DAY_MS
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
 from tuike.touch_server import TouchServer
@@ -37,6 +39,7 @@ REST_AFTER_WORK_S = 0.010
 REST_IDLE_MIN_S = 0.005
 REST_IDLE_MAX_S = 0.020
 DRAIN_S = 2.0
+GC_THRESHOLDS = (100_000, 20, 100)
 # touches are kept this long beyond the longest attribution window
 KEPT_BEYOND_WINDOW_DAYS = 30
 WINDOW_MIN_DAYS = 30
@@ -52,7 +55,15 @@ def clock() -> int:
 class Processor:
     """The one processor of a data directory; it holds `processor.lock`."""
 
-    def __init__(self, data: Data, *, max_levels: int = 3, now: Clock = clock, random: Random = os.urandom) -> None:
+    def __init__(
+        self,
+        data: Data,
+        *,
+        max_levels: int = 3,
+        payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        now: Clock = clock,
+        random: Random = os.urandom,
+    ) -> None:
         self._now = now
         self._lock = data.lock("processor.lock")
         self._engine = engine.writer(data.books)
@@ -66,13 +77,16 @@ class Processor:
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
             self._read = dict(self._hits.upto)
-            self._bookkeeper = Bookkeeper(connection, self.touches, self._journal_booked, max_levels)
-            self._bookkeeper.recover(connection, self._catch_up(), self._backlog)
+            self._bookkeeper = Bookkeeper(
+                connection, self.touches, self._journal_booked, max_levels, payout_minimum, data.secret
+            )
+            self._bookkeeper.recover(connection, self._catch_up(), self._backlog, now())
         self._edges.begin(self._bookkeeper.number, now())
         self._edges.wait(now())
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
         self._incarnation = int.from_bytes(random(8))
+        self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
         self.more = False
         self.watermark = 0
@@ -152,7 +166,7 @@ class Processor:
         if not registry and not orders and not steps:
             return 0
         with self._engine.begin() as connection:
-            changed = self._bookkeeper.apply(connection, registry, orders)
+            changed = self._bookkeeper.apply(connection, registry, orders, now)
             if steps:
                 self._bookkeeper.step(connection, now)
             self._backlog.applied([*registry, *orders])
@@ -167,7 +181,7 @@ class Processor:
         now = self._now()
         payloads: list[bytes] = []
         size = 0
-        for record in booked:
+        for record in self._having_seen(booked):
             body = msgspec.json.encode(record)
             payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
             size += len(body)
@@ -176,6 +190,12 @@ class Processor:
                 payloads, size = [], 0
         if payloads:
             self._write_booked(payloads)
+
+    def _having_seen(self, booked: Sequence[Booked]) -> Sequence[Booked]:
+        """With the first of them saying what was folded since the records before."""
+        news = {f"{number:016x}": seq for number, seq in self._read.items() if self._said.get(number) != seq}
+        self._said = dict(self._read)
+        return [msgspec.structs.replace(booked[0], seen=news), *booked[1:]]
 
     def _write_booked(self, payloads: Sequence[bytes]) -> None:
         if self._booked is None:
@@ -209,19 +229,26 @@ class Processor:
 
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
-        windows = [product.attribution["window_days"] for product in self._bookkeeper.registry.products.values()]
-        kept = max([WINDOW_MIN_DAYS, *windows]) + KEPT_BEYOND_WINDOW_DAYS
-        self.touches.drop_before(now - int(kept * DAY_MS))
+        windows = [product.attribution.window for product in self._bookkeeper.registry.products.values()]
+        kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
+        self.touches.drop_before(now - kept)
 
 
-def run_processor(data: Data, *, max_levels: int = 3) -> None:
+def collect_rarely() -> None:
+    """For a process that keeps books: what a batch allocates goes with it, by its counts of references. Looking for
+    cycles among so many objects as often as Python does by itself costs a fifth of the time, and finds none."""
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
     """Runs the processor until it is told to stop: see `control`."""
+    collect_rarely()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
     with (
         data.needing_room("make room, and what waits is processed"),
-        closing(Processor(data, max_levels=max_levels)) as processor,
+        closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
         TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
     ):
         control.say_ready()

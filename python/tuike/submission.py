@@ -20,8 +20,9 @@ from sqlalchemy.exc import OperationalError
 from tuike import _core
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError, DataInUse
-from tuike.process import Processor
+from tuike.process import Processor, collect_rarely
 from tuike.stores import engine, position, schema
 
 POLL = 0.02
@@ -40,11 +41,13 @@ Event = dict[str, Any]
 class Submission:
     """One run of one producer. Use it as a context: its journal is closed at the end."""
 
-    def __init__(self, data: Data, producer: str, max_levels: int = 3) -> None:
-        """`max_levels` is for where no processor runs, and this one books."""
+    def __init__(
+        self, data: Data, producer: str, max_levels: int = 3, payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM
+    ) -> None:
+        """`max_levels` and `payout_minimum` are for where no processor runs, and this one books."""
         self._data = data
         self._producer = producer
-        self._max_levels = max_levels
+        self._settings: dict[str, Any] = {"max_levels": max_levels, "payout_minimum": payout_minimum}
         self._ids: dict[str, int] = {}
         self._writer: _core.Writer | None = None
         self._appended = 0
@@ -94,6 +97,17 @@ class Submission:
             if done == self.total:
                 return
 
+    def follow(self, reached: Callable[[Connection], bool]) -> None:
+        """Goes on after `wait` until the books have come as far as is wanted: asks again and again."""
+        books = engine.reader(self._data.books)
+        try:
+            for _ in self._progress():
+                with books.connect() as connection:
+                    if reached(connection):
+                        return
+        finally:
+            books.dispose()
+
     def _end(self) -> None:
         if self._writer is not None:
             self._writer.sync()
@@ -131,8 +145,11 @@ class Submission:
 
     def _take_over(self) -> Processor | None:
         """The processor's part, where nobody else has it, nor an instance that would start its own again."""
+        if not self._is_alone():
+            return None
+        collect_rarely()
         try:
-            return Processor(self._data, max_levels=self._max_levels) if self._is_alone() else None
+            return Processor(self._data, **self._settings)
         except DataInUse:
             return None
 
@@ -163,7 +180,7 @@ class Submission:
             books = engine.copy(self._data.books, Path(directory) / "books.sqlite")
             try:
                 with books.begin() as connection:
-                    keeper = Bookkeeper(connection, _NoTouches(), lambda booked: None, self._max_levels)
+                    keeper = Bookkeeper(connection, _NoTouches(), lambda booked: None, **self._settings)
                     while len(backlog):
                         registry, orders = backlog.take_registry(LOOKUP), backlog.take_orders(received + 1, LOOKUP)
                         keeper.apply(connection, registry, orders)
@@ -193,6 +210,9 @@ class _NoTouches:
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return []
 
+    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return []
+
 
 def _set_aside(connection: Connection, lines: Mapping[str, int]) -> list[tuple[int, str]]:
     """Of the events whose lines are given by their ids, those that the books set aside, with the reason."""
@@ -214,6 +234,7 @@ class Codes:
         self._data = data
         self._engine = engine.reader(data.books)
         self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
+        self.binds = lru_cache(KNOWN_CODES)(self._binds)
         self.promoter = lru_cache(KNOWN_CODES)(self._promoter)
         self.currency = lru_cache(KNOWN_CODES)(self._currency)
         self.day_key = lru_cache(1)(self._day_key)
@@ -225,6 +246,10 @@ class Codes:
     def _merchant(self, product: str) -> str | None:
         found: str | None = self._one(schema.products.c.merchant, schema.products.c.id == product)
         return found
+
+    def _binds(self, product: str) -> bool:
+        settings = self._one(schema.products.c.attribution, schema.products.c.id == product)
+        return bool(json.loads(settings)["binding"] != "none")
 
     def _promoter(self, promoter: str) -> bool:
         return self._one(schema.promoters.c.id, schema.promoters.c.id == promoter) is not None

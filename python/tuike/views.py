@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tuike import _core
@@ -11,12 +11,30 @@ Row = Mapping[Any, Any]
 Body = dict[str, Any]
 
 WEIGHT_UNIT = 1_000_000_000
+EPOCH = date(1970, 1, 1)
 
 
 def instant(ms: int) -> str:
     """RFC 3339 in UTC; milliseconds only where there are any."""
     moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000, tzinfo=None)
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds") + "Z"
+
+
+def day(number: int) -> str:
+    """The date of a day since 1970-01-01."""
+    return (EPOCH + timedelta(days=number)).isoformat()
+
+
+def day_number(of: date) -> int:
+    """Days since 1970-01-01."""
+    return (of - EPOCH).days
+
+
+def days_of_month(month: str) -> tuple[int, int]:
+    """The first day of a month (YYYY-MM), and the first after it."""
+    first = date.fromisoformat(f"{month}-01")
+    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return day_number(first), day_number(following)
 
 
 def merchant(row: Row) -> Body:
@@ -87,13 +105,47 @@ def token(row: Row) -> Body:
 
 
 def settlement(row: Row) -> Body:
+    """`released` are orders, `amounts` what promoters got of them."""
+    amounts = row["amounts"] if isinstance(row["amounts"], dict) else json.loads(row["amounts"])
     return {
         "id": row["id"],
         "as_of": instant(row["as_of"]),
         "status": row["status"],
         "released": row["released"],
+        "amounts": [
+            {"currency": currency, "amount": _core.format_amount(amount, currency)}
+            for currency, amount in sorted(amounts.items())
+        ],
+        "note": row["note"],
         "created": instant(row["created"]),
     }
+
+
+def payout(row: Row) -> Body:
+    """`basis` is the arithmetic of the tax."""
+    currency = row["currency"]
+    detail = row["detail"] if isinstance(row["detail"], dict) else json.loads(row["detail"])
+    money = ("income", "due", "withheld")
+    basis = {name: _core.format_amount(value, currency) if name in money else value for name, value in detail.items()}
+    return {
+        "id": row["id"],
+        "promoter": row["promoter"],
+        "currency": currency,
+        **{name: _core.format_amount(row[name], currency) for name in ("amount", "tax", "net")},
+        "status": row["status"],
+        "date": day(row["day"]),
+        "scheme": row["scheme"],
+        "person": row["person"],
+        "basis": basis,
+        "note": row["note"],
+        "created": instant(row["created"]),
+    }
+
+
+def moved(step: str, kind: str, currency: str, at: int, lines: Iterable[tuple[str, int]]) -> Body:
+    """A transfer as it was decided; debits are negative."""
+    entries = [{"account": name, "amount": _core.format_amount(amount, currency)} for name, amount in lines]
+    return {"id": step, "kind": kind, "currency": currency, "entries": entries, "at": instant(at)}
 
 
 def conversion(row: Row, shares: Iterable[Row]) -> Body:

@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from books import books, differences, outcomes
-from instance import Instance, running, signed, tuike, until
+from instance import Instance, running, signed, tuike
 from tuike.data import Data
 from tuike.process import Processor
+from waiting import PATIENCE, until
 
 CLIENTS = 4
 AHEAD = 8
-CATCH_UP = 120.0
+BREATH = 0.01
+"""Seconds between them: each hit has a label of its own, so a row in the books, and all are proven."""
+CATCH_UP = 300.0
 """Seconds that a busy machine may take to fold what was left behind."""
 ENDED_INCARNATIONS = 100
 """More than a run leaves behind."""
@@ -64,8 +67,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                with socket.create_connection(("127.0.0.1", self.instance.edge_port), timeout=5) as connection:
-                    connection.settimeout(5)
+                with socket.create_connection(("127.0.0.1", self.instance.edge_port), timeout=PATIENCE) as connection:
                     self._talk(connection)
             except OSError:
                 time.sleep(0.005)  # the edge is down: no condition to wait for but that it answers again
@@ -87,6 +89,7 @@ class Load(threading.Thread):
                     self.hits.append(label)
                 if headers.get("connection") == "close":
                     return
+            time.sleep(BREATH)
 
     def _next(self) -> str:
         self.sent += 1

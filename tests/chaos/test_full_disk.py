@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from instance import Instance, tuike, until
+from instance import Instance, tuike
 from load import acknowledged, begin, finish, prove, shop
+from waiting import PATIENCE, until
 
 SIZE = "80m"
 PADDING = 500
@@ -52,7 +53,7 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, str, dict[str, str]]:
     """Status, body and headers."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"} if body else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=10)
+        answer = urllib.request.urlopen(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:
         answer = error
     with answer:

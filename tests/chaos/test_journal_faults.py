@@ -7,7 +7,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,22 @@ import pytest
 from journal_child import payload
 
 from tuike import _core
+from waiting import PATIENCE, until
 
 HERE = Path(__file__).parent
-PATIENCE = 30.0
 DURABILITIES = ("process", "interval", "always")
 
 
 class Child:
     """A process with a writer, and the faults of its disk."""
 
-    def __init__(self, base: Path, durability: str, shim: Path | None = None, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, base: Path, durability: str, disk: Path | None = None, prefix: tuple[str, ...] = ()) -> None:
         self.root, self.faults = base / "journal", base / "faults"
         self.faults.mkdir(exist_ok=True)
         self._arguments = [*prefix, sys.executable, str(HERE / "journal_child.py"), str(self.root), durability]
         self._environ = os.environ | {"TUIKE_FAULTS": str(self.faults)}
-        if shim:
-            self._environ["LD_PRELOAD"] = str(shim)
+        if disk:
+            self._environ["LD_PRELOAD"] = str(disk)
 
     def start(self, incarnation: int = 1) -> "Child":
         pipe = subprocess.PIPE
@@ -89,12 +88,12 @@ class Child:
 
 
 @pytest.fixture
-def child(tmp_path: Path, shim: Path) -> Iterator[Callable[..., Child]]:
+def child(tmp_path: Path, failing_disk: Path) -> Iterator[Callable[..., Child]]:
     """Starts a child with the failing disk, the given faults present from the start."""
     children: list[Child] = []
 
     def make(durability: str, *faults: str) -> Child:
-        made = Child(tmp_path, durability, shim)
+        made = Child(tmp_path, durability, failing_disk)
         for fault in faults:
             made.spoil(fault)
         children.append(made.start())
@@ -104,13 +103,6 @@ def child(tmp_path: Path, shim: Path) -> Iterator[Callable[..., Child]]:
     for made in children:
         if made.process.returncode is None:
             made.kill()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def events(stop: int) -> list[bytes]:
@@ -141,7 +133,12 @@ def test_a_reader_at_work_sees_the_same_as_one_afterwards(tmp_path: Path) -> Non
     reader = _core.JournalReader(path)
     child.tell("flood")
     seen: list[bytes] = []
-    until(lambda: seen.extend(payload for _, payload in reader) or len(seen) > 20_000)  # type: ignore[func-returns-value]
+
+    def reads_on() -> bool:
+        seen.extend(payload for _, payload in reader)
+        return len(seen) > 20_000
+
+    until(reads_on, "twenty thousand events")
     child.kill()
     seen += [payload for _, payload in reader]
     assert seen == child.recorded() == events(len(seen))
@@ -178,7 +175,7 @@ def test_a_file_whose_sync_failed_is_never_synced_again(child: Callable[..., Chi
     writer.spoil("fdatasync")
     writer.ask("append", 0, 10)
     writer.ask("sync")
-    until(lambda: writer.ask("problem") == "disk_failed")
+    until(lambda: writer.ask("problem") == "disk_failed", "the failure to be seen")
     assert writer.ask("append", 10, 11) == {"error": "JournalFull", "reason": "disk_failed"}
     assert not writer.ask("wait_synced", 10, 0)
     writer.mend("fdatasync")
@@ -196,10 +193,11 @@ def test_always_answers_for_what_it_synced_and_nothing_else(child: Callable[...,
     writer.spoil("fdatasync.once")
     assert writer.ask("append", 5, 9) == writer.ask("synced") == 9
     writer.spoil("fdatasync")
-    until(lambda: writer.ask("append", 100, 101) == {"error": "JournalFull", "reason": "disk_failed"})
+    refused = {"error": "JournalFull", "reason": "disk_failed"}
+    until(lambda: writer.ask("append", 100, 101) == refused, "the failure to be seen")
     assert writer.ask("synced") == 9
     writer.mend("fdatasync")
-    until(lambda: writer.ask("problem") is None)
+    until(lambda: writer.ask("problem") is None, "the disk to be well again")
     assert writer.ask("append", 9, 12) == 12
     assert writer.ask("close", 1) is None
     assert writer.recorded() == events(12)
@@ -227,7 +225,7 @@ def test_what_waits_for_a_slow_disk_is_bounded(child: Callable[..., Child]) -> N
     assert sum(len(payload(n)) + 20 for n in range(stop)) > 64 << 20
     writer.mend("slow")
     assert writer.ask("wait_synced", stop, PATIENCE)
-    until(lambda: writer.ask("problem") is None)
+    until(lambda: writer.ask("problem") is None, "the disk to be well again")
     assert writer.ask("append", stop, stop + 10) == stop + 10
     assert writer.ask("close", 1) is None
     assert writer.recorded() == events(stop + 10)
@@ -246,7 +244,7 @@ def test_a_full_disk_refuses_whole_batches_and_passes_by_itself(child: Callable[
     assert writer.ask("problem") == "disk_full"
     assert writer.ask("append", 0, 1) == answer, "not even what would fit"
     writer.mend("full")
-    until(lambda: writer.ask("problem") is None)
+    until(lambda: writer.ask("problem") is None, "the disk to be well again")
     assert writer.ask("append", stop, stop + 2000) == stop + 2000
     assert writer.ask("close", 1) is None
     assert writer.recorded() == events(stop + 2000)
@@ -258,7 +256,7 @@ def test_a_start_on_a_full_disk_records_as_soon_as_there_is_room(child: Callable
     assert writer.ask("append", 0, 1) == {"error": "JournalFull", "reason": "disk_full"}
     assert writer.incarnations() == []
     writer.mend("full")
-    until(lambda: writer.ask("problem") is None)
+    until(lambda: writer.ask("problem") is None, "the disk to be well again")
     assert writer.ask("append", 0, 4) == 4
     assert writer.ask("close", 1) is None
     assert writer.recorded() == events(4)
@@ -321,7 +319,7 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
     subprocess.run(
         ["nsenter", "-t", str(writer.process.pid), "-m", "mount", "-o", "remount,size=64m", space], check=True
     )
-    until(lambda: writer.ask("problem") is None)
+    until(lambda: writer.ask("problem") is None, "the disk to be well again")
     assert writer.ask("append", stop, stop + 2000) == stop + 2000
     assert writer.ask("wait_synced", stop + 2000, PATIENCE)
     [(_, _, path)] = _core.incarnations(str(outside / "journal"))

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from instance import Instance, running, until
+from instance import Instance, running
+from waiting import PATIENCE, until
 
 CHROMIUM = (
     os.environ.get("TUIKE_CHROMIUM")
@@ -17,6 +18,7 @@ CHROMIUM = (
     or shutil.which("chromium-browser")
     or shutil.which("google-chrome")
 )
+PATIENT_MS = PATIENCE * 1000
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -72,47 +74,56 @@ def instance(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[In
         yield instance
 
 
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor's first visit."""
+    with browser.new_context() as context:
+        context.set_default_timeout(PATIENT_MS)
+        yield context
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET), timeout=PATIENT_MS)
         yield chromium
         chromium.close()
 
 
 def test_a_visitor_follows_a_link_buys_and_the_promoter_is_credited(
-    instance: Instance, browser: Browser, shop: str
+    instance: Instance, context: BrowserContext, shop: str
 ) -> None:
-    page = browser.new_page()
+    page = context.new_page()
     page.goto(f"{instance.edge}/c/L")
     assert page.url.startswith(f"{shop}/tea?aff=ann&click_id=")
-    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+    cookies = {cookie["name"]: cookie for cookie in context.cookies()}
     assert {"tk_vid", "tk_aff"} <= cookies.keys() and cookies["tk_vid"]["httpOnly"]
     with page.expect_response(lambda answer: answer.url.endswith("/e")) as answered:
         page.click("button")
     assert answered.value.status == 204
     until(lambda: instance.balance("ann")["pending"] == "20.00", "the order in the books")
-    summary = instance.get("reports/summary")
-    assert (summary["clicks"], summary["impressions"], summary["conversions"]) == (1, 1, 1)
-    page.context.close()
+    until(lambda: _counts(instance) == (1, 1, 1), "the click, the view and the order in the report")
 
 
-def test_with_gpc_no_cookie_is_set_and_the_click_still_counts(instance: Instance, browser: Browser, shop: str) -> None:
+def test_with_gpc_no_cookie_is_set_and_the_click_still_counts(instance: Instance, context: BrowserContext) -> None:
     before = instance.get("reports/summary")["clicks"]
-    context = browser.new_context(extra_http_headers={"Sec-GPC": "1"})
+    context.set_extra_http_headers({"Sec-GPC": "1"})
     page = context.new_page()
     page.goto(f"{instance.edge}/c/L")
     assert "click_id=" in page.url
     assert context.cookies() == []
-    until(lambda: bool(instance.get("reports/summary")["clicks"] == before + 1), "the click in the report")
-    context.close()
+    until(lambda: instance.get("reports/summary")["clicks"] == before + 1, "the click in the report")
 
 
-def test_a_returning_visitor_is_one_visitor(instance: Instance, browser: Browser, shop: str) -> None:
+def test_a_returning_visitor_is_one_visitor(instance: Instance, context: BrowserContext) -> None:
     before = instance.get("reports/summary")
-    page = browser.new_page()
+    page = context.new_page()
     for _ in range(3):
         page.goto(f"{instance.edge}/c/L")
-    until(lambda: bool(instance.get("reports/summary")["clicks"] == before["clicks"] + 3), "three clicks")
+    until(lambda: instance.get("reports/summary")["clicks"] == before["clicks"] + 3, "three clicks")
     assert instance.get("reports/summary")["unique_visitors"] == before["unique_visitors"] + 1
-    page.context.close()
+
+
+def _counts(instance: Instance) -> tuple[int, int, int]:
+    summary = instance.get("reports/summary")
+    return summary["clicks"], summary["impressions"], summary["conversions"]

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from books import books, differences
-from instance import Instance, running, tuike, until
+from instance import Instance, running, tuike
+from waiting import until
 
 CLICKS = 100_000
 INSTALLS = 227
@@ -38,7 +39,7 @@ def over_http(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iter
     with _prepared(rows, tmp_path_factory.mktemp("http")) as instance:
         clicks = asyncio.run(_send_clicks(instance, rows))
         _send_installs(instance, rows, clicks)
-        until(lambda: _whole(instance), "clicks and installs in the report", 60)
+        until(lambda: _whole(instance), "clicks and installs in the report")
         yield instance
 
 

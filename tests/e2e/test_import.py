@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from books import books, differences
-from instance import Instance, running, tuike, until
+from instance import COMMAND_LIMIT, running, tuike
 from tuike.data import Data
+from waiting import until
 
 KILLS = 3
 ROWS = 5_000
@@ -236,19 +237,17 @@ def test_only_one_import_runs_at_a_time(data: Path) -> None:
 def test_an_import_whose_instance_stops_meanwhile_applies_the_rest_itself(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "clicks.ndjson"
     file.write_text("".join(json.dumps({"time": 1760000000 + n, "aff": "ann", "pid": "tea"}) + "\n" for n in range(50)))
-    instance = Instance(data, "--workers", "1")
-    instance.start()
-    [processor] = instance.children("process")
-    # stopped, it applies nothing: the import has to wait for it
-    stopped = subprocess.Popen(
-        [sys.executable, "-m", "tuike", "import", "clicks", str(file), "--data", str(data)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    os.kill(processor, signal.SIGSTOP)
-    until(lambda: bool(list(data.glob("journal/import-*/*/mark"))), "the rows in the journal")
-    instance.kill()
-    said, _ = stopped.communicate(timeout=60)
+    with running(data, "--workers", "1") as instance:
+        [processor] = instance.children("process")
+        os.kill(processor, signal.SIGSTOP)  # it applies nothing: the import has to wait for it
+        importing = subprocess.Popen(
+            [sys.executable, "-m", "tuike", "import", "clicks", str(file), "--data", str(data)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: list(data.glob("journal/import-*/*/mark")), "the rows in the journal")
+        instance.kill()
+    said, _ = importing.communicate(timeout=COMMAND_LIMIT)
     assert said == "50 rows in, 0 were in before, 0 bad\n"
     tuike("verify", "--data", data)
     assert sum(row[-3] for row in books(data)["hits"] if row[4] == 0) == 50

@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import msgspec
 from aiohttp import ClientSession, web
 
 from tuike import _core
-from tuike.admin import answers
+from tuike.admin import answers, tables
 from tuike.admin import app as admin_app
 from tuike.admin.routes import Service
 from tuike.data import Data
 from tuike.process import Processor
 from tuike.touch_server import TouchServer
+from waiting import eventually
 
 FIRST_TOKEN = "first-token-of-the-tests"  # noqa: S105
 PUBLIC_URL = "https://go.example"
@@ -29,7 +30,6 @@ LEVELS = {
     "value": "10.0",
     "levels": [{"level": 1, "value": "5.0"}, {"level": 2, "value": "3.0"}],
 }
-WAIT_SECONDS = 10.0
 
 Json = dict[str, Any]
 
@@ -89,6 +89,8 @@ class Admin:
         sent = raw if raw is not None else (None if body is None else msgspec.json.encode(body))
         async with self._session.request(method, path, data=sent, headers=headers) as answer:
             document = await answer.read()
+            if answer.content_type == tables.MEDIA:
+                return answer.status, {"csv": document.decode()}
             check(method, answer.url.path, answer.status, document)
             return answer.status, msgspec.json.decode(document)
 
@@ -121,14 +123,6 @@ class Admin:
         """Journals events as an edge that has ended since."""
         await asyncio.to_thread(record, self.data, events)
 
-    async def until(self, reached: Callable[[], Awaitable[bool]], what: str) -> None:
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                while not await reached():
-                    await asyncio.sleep(0.01)
-        except TimeoutError as error:
-            raise AssertionError(f"waited {WAIT_SECONDS:.0f} s for {what}") from error
-
     async def order(self, **fields: Any) -> str:
         """Journals an order and waits for the books; its conversion id."""
         await self.record([fields := order(**fields)])
@@ -137,7 +131,7 @@ class Admin:
         async def applied() -> bool:
             return bool((await self.get(path))["status"] != "waiting")
 
-        await self.until(applied, "the order's outcome")
+        await eventually(applied, "the order's outcome")
         document = await self.get(path)
         assert document["status"] == "applied", document
         conversion: str = document["result"]["conversion"]

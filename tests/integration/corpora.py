@@ -1,4 +1,4 @@
-"""Public test corpora of HTTP, where they are: beside the clone, never in the repository."""
+"""Public test corpora of HTTP in the folder of real data (the fixture `shared_data`)."""
 
 import base64
 import json
@@ -7,17 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "http"
-
-
-def load(name: str) -> Any:
-    """A corpus; skips the test, loudly, where it is not there."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(f"{path} is missing: this corpus was NOT tested")
-    return json.loads(path.read_text())
+def load(data: Path, name: str) -> Any:
+    return json.loads((data / "http" / name).read_text())
 
 
 def at_a_link(request: bytes) -> bytes:
@@ -26,31 +18,33 @@ def at_a_link(request: bytes) -> bytes:
     return re.sub(rb"\A([A-Za-z-]+ +)/[!-~]*(?= )", rb"\g<1>/c/1", request)
 
 
-def llhttp() -> list[tuple[str, bytes, dict[str, Any]]]:
+def llhttp(data: Path) -> list[tuple[str, bytes, dict[str, Any]]]:
     """llhttp's own cases for strict parsing: name, bytes, the case."""
-    cases = [case for case in load("llhttp_cases.json")["tests"] if case["kind"] == "http"]
+    cases = [case for case in load(data, "llhttp_cases.json")["tests"] if case["kind"] == "http"]
     return [(case["name"], base64.b64decode(case["input_b64"]), case) for case in cases]
 
 
-def probe_cases() -> list[tuple[dict[str, Any], bytes]]:
+def probe_cases(data: Path) -> list[tuple[dict[str, Any], bytes]]:
     """Http11Probe's single requests: the case, its bytes."""
-    cases = [
-        case for case in load("http11probe_some.json")["tests"] if case["kind"] == "single" and case["payload_b64"]
+    cases = load(data, "http11probe_some.json")["tests"]
+    return [
+        (case, base64.b64decode(case["payload_b64"]).replace(b"{HOST}", b"t.example"))
+        for case in cases
+        if case["kind"] == "single" and case["payload_b64"]
     ]
-    return [(case, base64.b64decode(case["payload_b64"]).replace(b"{HOST}", b"t.example")) for case in cases]
 
 
-def probes() -> list[tuple[str, bytes]]:
+def probes(data: Path) -> list[tuple[str, bytes]]:
     """The same: name, bytes."""
-    return [(case["id"], request) for case, request in probe_cases()]
+    return [(case["id"], request) for case, request in probe_cases(data)]
 
 
-def queries() -> list[bytes]:
+def queries(data: Path) -> list[bytes]:
     """web-platform-tests' query strings, as they are and percent-encoded."""
-    texts = [case["input"] for case in load("wpt_urlencoded-parser-data.json")]
+    texts = [case["input"] for case in load(data, "wpt_urlencoded-parser-data.json")]
     return [query for text in texts for query in (text.encode(), quote(text, safe="&=+%").encode())]
 
 
-def urls() -> list[str]:
+def urls(data: Path) -> list[str]:
     """web-platform-tests' URL inputs."""
-    return [case["input"] for case in load("urltestdata.json") if isinstance(case, dict)]
+    return [case["input"] for case in load(data, "urltestdata.json") if isinstance(case, dict)]

@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,11 +19,10 @@ from aiohttp import web
 from tuike._core import Edge, Writer, decode_event, encode_event, seal
 from tuike.edge.app import Limits, Service, wall_clock
 from tuike.edge.routes import Clock
+from waiting import PATIENCE
 
 SECRET = "5a" * 32
 SEGMENT_HEADER = 64
-PATIENCE = 15.0
-"""Seconds after which what a test waits for is taken not to happen."""
 MERCHANT_KEY = "merchant-key"
 HOST = b"Host: t.example\r\n"
 PROBLEM = re.compile(rb'"code":"(\w+)"')
@@ -184,10 +183,3 @@ def _name(answer: bytes) -> str:
     if b"Content-Type: text/plain" in head and head.startswith(b"HTTP/1.1 200"):
         return body.decode()
     return head.split(b" ", 2)[1].decode()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for something to become true."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -7,6 +7,7 @@ import pytest
 from admin_support import LEVELS, Admin, click, order, product, serving
 
 from tuike.admin.app import RESOURCES
+from waiting import eventually
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ async def test_an_events_outcome_is_shown_to_whom_it_concerns(admin: Admin) -> N
     async def settled() -> bool:
         return bool((await admin.get(path))["status"] != "waiting")
 
-    await admin.until(settled, "the order's outcome")
+    await eventually(settled, "the order's outcome")
     found = await admin.get(path)
     assert (found["status"], found["code"], found["kind"]) == ("set_aside", "unknown_product", "order")
     assert await admin.get(path, token=await admin.token("merchant:shop")) == found

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from admin_support import LEVELS, Admin, click, order, product, serving
 
+from waiting import eventually
+
 
 @pytest.fixture
 async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
@@ -137,7 +139,7 @@ async def test_a_click_tells_whether_it_counts(admin: Admin) -> None:
     async def known() -> bool:
         return bool((await admin.call("GET", f"/v1/clicks/{bot['id']}"))[0] == 200)
 
-    await admin.until(known, "the click")
+    await eventually(known, "the click")
     found = await admin.get(f"/v1/clicks/{good['id'].upper()}")
     assert (found["click_id"], found["counted"], found["reason"], found["promoter"]) == (good["id"], True, "", "ann")
     found = await admin.get(f"/v1/clicks/{bot['id']}")
@@ -154,7 +156,7 @@ async def test_an_order_without_a_touch_pays_nobody(admin: Admin) -> None:
     async def settled() -> bool:
         return bool((await admin.get(f"/v1/events/{sent['id']}"))["status"] != "waiting")
 
-    await admin.until(settled, "the repeat")
+    await eventually(settled, "the repeat")
     assert (await admin.get(f"/v1/events/{sent['id']}"))["code"] == "amount_conflict"
 
 

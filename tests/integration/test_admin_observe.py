@@ -17,6 +17,7 @@ from tuike import _core
 from tuike.admin.app import RESOURCES, first_token
 from tuike.data import Data
 from tuike.edge.app import Service
+from waiting import eventually
 
 SAMPLE = re.compile(r'[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? (-?[0-9.e+-]+|\+Inf|NaN)')
 
@@ -75,7 +76,7 @@ async def test_an_instance_is_ready_while_an_edge_can_record(admin: Admin) -> No
         async def ready() -> bool:
             return bool((await admin.text("/readyz"))[0] == 200)
 
-        await admin.until(ready, "the edge's sign of life")
+        await eventually(ready, "the edge's sign of life")
         _, text = await admin.text("/metrics")
         assert 'affiliate_edge_up{producer="edge-0"} 1' in text
         admin.service.draining = True

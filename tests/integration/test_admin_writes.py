@@ -8,6 +8,8 @@ import pytest
 from admin_support import Admin, event_id, keeping_books, now_ms, order, serving
 
 from tuike import _core
+from tuike.admin.routes import Service
+from waiting import eventually
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
 EDGE = 0x0E
@@ -82,7 +84,7 @@ async def test_without_a_processor_a_write_is_accepted_and_applied_later(
             async def applied() -> bool:
                 return bool((await admin.get(event))["status"] == "applied")
 
-            await admin.until(applied, "the write")
+            await eventually(applied, "the write")
         assert (await admin.get(event))["result"]["id"] == "shop"
         await admin.get("/v1/merchants/shop")
 
@@ -106,7 +108,7 @@ async def test_a_registry_write_is_answered_when_every_live_edge_has_it(admin: A
 
     tick()
     write = asyncio.create_task(admin.call("POST", "/v1/merchants", MERCHANT))
-    await admin.until(lambda: _has(admin, "shop"), "the merchant in the books")
+    await eventually(lambda: _has(admin, "shop"), "the merchant in the books")
     versions[0] = 1
     tick()
     await asyncio.sleep(0.1)
@@ -141,15 +143,44 @@ async def test_an_event_waits_until_the_watermark_has_passed_it(admin: Admin) ->
     async def applied() -> bool:
         return bool((await admin.get(path))["status"] == "applied")
 
-    await admin.until(applied, "the order")
+    await eventually(applied, "the order")
     edge.close(now_ms())
+
+
+async def test_an_event_that_is_booked_while_it_is_asked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a long stop: the watermark passes the event in one leap, between the looks at the books and at it."""
+    asked = Service.watermark
+    at = now_ms() - 15_000
+    sent = order(oid="1", amount=100, at=at, received=at, id=event_id(at))
+
+    async def leaps(service: Service) -> int:
+        edge.tick(now_ms(), 100)
+
+        async def passed() -> bool:
+            return await asked(service) > at + 10_000
+
+        await eventually(passed, "the watermark")
+        return await asked(service)
+
+    async with serving(tmp_path / "data", books=False) as admin:
+        edge = _core.Writer(str(admin.data.journal), "edge-0", EDGE)
+        edge.tick(at - 1, 100)
+        async with keeping_books(admin.data):
+            await admin.shop()
+            await admin.record([sent])
+            assert (await admin.get(f"/v1/events/{sent['id']}"))["status"] == "waiting"
+            monkeypatch.setattr(Service, "watermark", leaps)
+            assert (await admin.get(f"/v1/events/{sent['id']}"))["status"] == "applied"
+        edge.close(now_ms())
 
 
 async def test_an_id_of_another_time_never_was(admin: Admin) -> None:
     async def running() -> bool:
         return await admin.service.watermark() > 0
 
-    await admin.until(running, "a watermark")
+    await eventually(running, "a watermark")
     for at in (now_ms() - 60_000, now_ms() + 60_000, 0):
         assert (await admin.call("GET", f"/v1/events/{event_id(at)}"))[0] == 404
 

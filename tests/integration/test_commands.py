@@ -18,9 +18,10 @@ from typing import Any
 import click
 import pytest
 
-from instance import Instance, running, tuike, until
+from instance import Instance, running, tuike
 from tuike import cli, journal
 from tuike.data import Data
+from waiting import PATIENCE, until
 
 CONTRACT = {
     "serve": {"data", "edge_port", "admin_port", "host", "workers", "redis", "database", "durability", "demo"},
@@ -257,7 +258,7 @@ def test_a_first_start_says_where_the_token_is_and_a_stop_is_no_fault(tmp_path: 
 
 def test_health_and_metrics_need_no_token(served: Instance) -> None:
     def get(url: str) -> tuple[int, str]:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
 
     assert get(f"{served.edge}/healthz") == (200, "ok\n")

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from tuike._core import JournalReader, decode_event
 from tuike.edge import routes
 from tuike.edge.app import Limits, Service, wall_clock
+from waiting import PATIENCE
 
 REQUESTS = 20_000
 """How many generated requests a run compares, at least."""
@@ -60,7 +61,7 @@ class Door:
             rest = requests[len(answers) :]
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.write(b"".join(rest) + LAST)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 got = split(await reader.read())
             writer.close()
             answers += got[: len(rest)] or [b""]
@@ -351,9 +352,7 @@ def test_generated_requests_are_the_same_to_both_doors(runner: asyncio.Runner, p
         for request in odd:
             await pair.compare_bytes(request)
 
-    @settings(
-        max_examples=REQUESTS // PER_EXAMPLE, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=REQUESTS // PER_EXAMPLE, database=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(well_framed, min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
         st.lists(malformed, max_size=2),
@@ -371,25 +370,30 @@ def test_generated_requests_are_the_same_to_both_doors(runner: asyncio.Runner, p
 # --- the corpora
 
 
-def test_llhttps_cases_are_the_same_to_both_doors_and_no_error_is_an_event(runner: asyncio.Runner, pair: Pair) -> None:
-    for name, request, case in corpora.llhttp():
+def test_llhttps_cases_are_the_same_to_both_doors_and_no_error_is_an_event(
+    runner: asyncio.Runner, pair: Pair, shared_data: Path
+) -> None:
+    for name, request, case in corpora.llhttp(shared_data):
         runner.run(pair.compare_bytes(request))
         made = runner.run(pair.compare_bytes(corpora.at_a_link(request)))
         if case["verdict"] == "error" and case["messages_complete"] == 0 and case["meta"]["type"] == "request":
             assert made == [], name
 
 
-def test_http11probes_requests_are_the_same_to_both_doors(runner: asyncio.Runner, pair: Pair) -> None:
-    for _, request in corpora.probes():
+def test_http11probes_requests_are_the_same_to_both_doors(
+    runner: asyncio.Runner, pair: Pair, shared_data: Path
+) -> None:
+    for _, request in corpora.probes(shared_data):
         runner.run(pair.compare_bytes(request))
         runner.run(pair.compare_bytes(corpora.at_a_link(request)))
 
 
 def test_queries_and_urls_of_the_web_platform_tests_are_the_same_to_both_doors(
-    runner: asyncio.Runner, pair: Pair
+    runner: asyncio.Runner, pair: Pair, shared_data: Path
 ) -> None:
-    hits = [b"/p.gif?aff=a&pid=p&" + query for query in corpora.queries()]
-    hits += [f"/r?aff=a&pid=p&url={quote(url, safe='', errors='replace')}".encode() for url in corpora.urls()]
+    hits = [b"/p.gif?aff=a&pid=p&" + query for query in corpora.queries(shared_data)]
+    urls = (quote(url, safe="", errors="replace") for url in corpora.urls(shared_data))
+    hits += [f"/r?aff=a&pid=p&url={url}".encode() for url in urls]
     for hit in hits:
         if any(byte in hit for byte in b" \r\n\0"):
             runner.run(pair.compare_bytes(get(hit)))

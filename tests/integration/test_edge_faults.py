@@ -4,7 +4,6 @@ import asyncio
 import json
 import secrets
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,15 +20,15 @@ from edge_support import (
     serving,
     signed,
     talk,
-    until,
 )
 
+from ports import HOST, free_port
 from tuike._core import Edge, Writer, edge_states, encode_event, render_metrics
 from tuike.edge import worker
 from tuike.edge.app import wall_clock
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
+from waiting import eventually
 
-FAULTS = Path(__file__).parents[1] / "chaos" / "faults.c"
 FORM = b"Content-Type: application/x-www-form-urlencoded"
 
 
@@ -41,16 +40,6 @@ def data(tmp_path: Path) -> Path:
 # --- a full disk
 
 
-@pytest.fixture(scope="session")
-def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("disk") / "faults.so"
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler for the failing disk")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, FAULTS], check=True)
-    return library
-
-
 @pytest.mark.parametrize("front", [True, False], ids=["front", "front off"])
 async def test_on_a_full_disk_hits_are_answered_as_unrecorded_and_orders_are_refused(
     data: Path, failing_disk: Path, front: bool
@@ -59,8 +48,8 @@ async def test_on_a_full_disk_hits_are_answered_as_unrecorded_and_orders_are_ref
     faults.mkdir()
     full = faults / "full"
     full.touch()
-    (listener,) = open_listeners("127.0.0.1", 0, 1)
-    port = listener.getsockname()[1]
+    port = free_port()
+    (listener,) = open_listeners(HOST, port, 1)
     (part,) = worker_parts([listener], worker.Config(str(data), front=front, drain_grace=0.1))
     disk = {"LD_PRELOAD": str(failing_disk), "TUIKE_FAULTS": str(faults)}
     part = replace(part, environment={**part.environment, **disk})
@@ -76,7 +65,7 @@ async def test_on_a_full_disk_hits_are_answered_as_unrecorded_and_orders_are_ref
         assert problem(data) == "disk_full"
         assert 'outcome="unrecorded"} 1\n' in render_metrics(str(data / "metrics"))
         full.unlink()
-        await until(lambda: problem(data) == "")
+        await eventually(lambda: problem(data) == "", "the disk to have room again")
         answers = await talk(port, [b"".join(hits)], 3)
         assert all(b"Tuike-Recorded" not in answer for answer in answers)
         assert names(await talk(port, [order], 1)) == ["202"]
@@ -152,11 +141,12 @@ def test_an_edge_with_another_secret_does_not_start(data: Path) -> None:
 
 async def test_a_worker_waits_for_the_registry_and_its_clients_with_it(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
-    (listener,) = open_listeners("127.0.0.1", 0, 1)
+    port = free_port()
+    (listener,) = open_listeners(HOST, port, 1)
     supervisor = Supervisor([worker_parts([listener], worker.Config(str(tmp_path), drain_grace=0.1))], [listener])
     starting = asyncio.create_task(supervisor.start())
-    asking = asyncio.create_task(talk(listener.getsockname()[1], [get(b"/c/1")], 1))
-    await until(lambda: (tmp_path / "journal" / "edge-0").exists())
+    asking = asyncio.create_task(talk(port, [get(b"/c/1")], 1))
+    await eventually(lambda: (tmp_path / "journal" / "edge-0").exists(), "the worker to have begun")
     assert not starting.done()
     make_data(tmp_path)
     await starting
@@ -164,10 +154,12 @@ async def test_a_worker_waits_for_the_registry_and_its_clients_with_it(tmp_path:
     await supervisor.stop()
 
 
-async def test_a_new_link_works_at_once(data: Path) -> None:
+async def test_a_new_link_works_at_a_running_edge(data: Path) -> None:
     async with serving(data) as (_, port):
         log = Log(data, [*registry_entries(wall_clock()), link("fresh")])
-        async with asyncio.timeout(2):
-            while names(await talk(port, [get(b"/c/fresh")], 1)) != ["p"]:
-                pass
+
+        async def works() -> bool:
+            return names(await talk(port, [get(b"/c/fresh")], 1)) == ["p"]
+
+        await eventually(works, "the link")
         log.writer.close(0)

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from edge_support import events, get, make_data, names, post, read_all, serving, signed, talk, until
+from edge_support import events, get, make_data, names, post, read_all, serving, signed, talk
 
 from tuike._core import render_metrics
 from tuike.edge import routes
 from tuike.edge.app import Service, wall_clock
+from waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ async def test_a_beacon_counts_even_if_its_page_is_gone(edge: tuple[Service, int
     for count in range(1, 20):
         with socket.create_connection(("127.0.0.1", edge[1])) as client:
             client.sendall(post(b"/e", b'{"t":"view","aff":"a","pid":"p"}'))
-        await until(lambda count=count: len(events(data)) == count)
+        await eventually(lambda count=count: len(events(data)) == count, "the beacon's event")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ async def test_the_responder_decides_about_paths_and_methods(
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge[1])
     writer.write(request_)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
     assert status(head) == expected
     assert head.count(b"\r\nServer: tuike\r\n") == head.count(b"\r\nDate: ") == 1
@@ -167,4 +168,4 @@ async def test_a_peer_that_resets_during_its_arrival_is_forgotten(data: Path) ->
             client.sendall(post(b"/e", b"[]"))
             client.close()
         assert names(await talk(port, [get(b"/nowhere")], 1)) == ["not_found"]
-        await until(lambda: service.connections == 0)
+        await eventually(lambda: service.connections == 0, "the connections to end")

@@ -62,12 +62,12 @@ async def bare() -> AsyncIterator[int]:
     await runner.cleanup()
 
 
-async def test_the_edge_is_no_worse_than_bare_aiohttp_case_by_case(tmp_path: Path) -> None:
+async def test_the_edge_is_no_worse_than_bare_aiohttp_case_by_case(tmp_path: Path, shared_data: Path) -> None:
     own = [web.route("*", "/{path:$|echo|cookie|path}", echo)]
     gate = asyncio.Semaphore(AT_ONCE)
     cases = [
         (case, payload)
-        for case, as_sent in corpora.probe_cases()
+        for case, as_sent in corpora.probe_cases(shared_data)
         # at the front's own door, too
         for payload in dict.fromkeys((as_sent, re.sub(rb"\A(GET|HEAD) /(?= HTTP)", rb"\1 /healthz", as_sent)))
     ]

@@ -13,12 +13,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from edge_support import events, get, make_data, names, read_all, talk, until
+from edge_support import events, get, make_data, names, read_all, talk
 
+from ports import HOST, free_port
 from tuike.edge import worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor, open_listeners, worker_parts
+from waiting import PATIENCE, eventually
 
 MOST_IDLE = 20_000
+ELSEWHERE = "127.0.0.2"
+"""An address of this host whose ports nobody else needs."""
+# Linux: ip(7); the socket module names it from Python 3.12 on
+IP_BIND_ADDRESS_NO_PORT = 24
 
 
 @pytest.fixture
@@ -28,8 +34,8 @@ def data(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def supervised(data: Path, workers: int = 2, front: bool = True) -> AsyncIterator[tuple[Supervisor, int]]:
-    listeners = open_listeners("127.0.0.1", 0, workers)
-    port = listeners[0].getsockname()[1]
+    port = free_port()
+    listeners = open_listeners(HOST, port, workers)
     config = worker.Config(str(data), front=front, drain_grace=0.3)
     supervisor = Supervisor([worker_parts(listeners, config)], listeners)
     await supervisor.start()
@@ -82,7 +88,7 @@ class Load:
         if self.stopping:
             return False
         writer.write(get(b"/c/7"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 302")
         self.answered += 1
@@ -117,7 +123,7 @@ async def test_a_stop_under_load_loses_and_resets_nothing(data: Path, front: boo
     async with supervised(data, front=front) as (supervisor, port):
         load = Load(port)
         load.start(16)
-        await until(lambda: load.answered > 500)
+        await eventually(lambda: load.answered > 500, "the load to run")
         await supervisor.stop()
         await load.stop()
     assert load.faults == []
@@ -134,11 +140,11 @@ async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path, front
             old = supervisor.process(name)
             assert old is not None
             seen = load.answered
-            await until(lambda seen=seen: load.answered > seen + 200)
+            await eventually(lambda seen=seen: load.answered > seen + 200, "the load to run on")
             os.kill(old, signal.SIGTERM)
-            await until(lambda name=name, old=old: supervisor.process(name) not in (None, old))
+            await eventually(lambda name=name, old=old: supervisor.process(name) not in (None, old), f"a new {name}")
         seen = load.answered
-        await until(lambda: load.answered > seen + 200)
+        await eventually(lambda: load.answered > seen + 200, "the load to run on")
         await load.stop()
     assert load.faults == [] and load.refused == 0
     assert load.answered == len(events(data))
@@ -150,7 +156,7 @@ import asyncio
 from tuike.edge import worker
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 async def main():
-    listeners = open_listeners("127.0.0.1", 0, 2)
+    listeners = open_listeners({HOST!r}, {free_port()}, 2)
     supervisor = Supervisor([worker_parts(listeners, worker.Config({str(data)!r}, drain_grace=0.1))], listeners)
     await supervisor.start()
     print(*(supervisor.process(name) for name in ("edge-0", "edge-1")), flush=True)
@@ -163,21 +169,21 @@ asyncio.run(main())
     assert len(workers) == 2 and all(map(is_running, workers))
     process.kill()
     await process.wait()
-    await until(lambda: not any(map(is_running, workers)))
+    await eventually(lambda: not any(map(is_running, workers)), "the workers to end")
 
 
 def is_running(pid: int) -> bool:
     """Alive, and no zombie that nobody has reaped."""
     try:
         return re.search(r"^State:\s+Z", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is None
-    except FileNotFoundError:
+    except OSError:  # it is not there, or has gone while it was read
         return False
 
 
 async def test_a_part_that_cannot_start_stops_everything() -> None:
     bad = Part("bad", [sys.executable, "-c", "raise SystemExit(2)"])
-    wait = "import os, time; os.write(int(os.environ['TUIKE_CONTROL']), b'ready\\n'); time.sleep(60)"
-    good = Part("good", [sys.executable, "-c", wait])
+    serve = "import os; line = int(os.environ['TUIKE_CONTROL']); os.write(line, b'ready\\n'); os.read(line, 1)"
+    good = Part("good", [sys.executable, "-c", serve])
     supervisor = Supervisor([[good], [bad]])
     with pytest.raises(PartFailed, match=r"bad could not start \(exit code 2\)"):
         await supervisor.start()
@@ -185,9 +191,27 @@ async def test_a_part_that_cannot_start_stops_everything() -> None:
 
 
 async def test_a_port_in_use_is_refused_even_where_it_could_be_shared() -> None:
-    (first,) = open_listeners("127.0.0.1", 0, 1)
+    port = free_port()
+    (first,) = open_listeners(HOST, port, 1)
     with first, pytest.raises(OSError, match="in use"):
-        open_listeners("127.0.0.1", first.getsockname()[1], 1)
+        open_listeners(HOST, port, 1)
+
+
+def connected_from_elsewhere(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)  # else the bind searches for a port, slowly
+    client.bind((ELSEWHERE, 0))
+    client.connect((HOST, port))
+    return client
+
+
+async def test_listeners_on_any_port_share_one_that_nobody_has() -> None:
+    listeners = open_listeners(HOST, 0, 3)
+    (port,) = {listener.getsockname()[1] for listener in listeners}
+    with pytest.raises(OSError, match="in use"):
+        open_listeners(HOST, port, 1)
+    for listener in listeners:
+        listener.close()
 
 
 async def test_very_many_idle_connections_are_held_and_each_is_still_answered(data: Path) -> None:
@@ -198,7 +222,7 @@ async def test_very_many_idle_connections_are_held_and_each_is_still_answered(da
     try:
         async with supervised(data) as (_, port):
             for _ in range(count):
-                clients.append(socket.create_connection(("127.0.0.1", port)))
+                clients.append(connected_from_elsewhere(port))
             for client in clients:
                 client.sendall(get(b"/c/1"))
             for client in clients:

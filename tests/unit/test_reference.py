@@ -14,6 +14,7 @@ from reference import Credited, Situation
 LEVELS = [{"level": 1, "value": "5"}, {"level": 2, "value": "3"}]
 TEN = {"type": "percentage", "value": "10"}
 CARD = TEN | {"levels": LEVELS}
+EIGHT = {"type": "fixed", "value": "8"}
 TIERS = [{"from": "0", "value": "5"}, {"from": "10000", "value": "8"}]
 SLAB = {"type": "tiered", "tiers": TIERS}
 MARGINAL = SLAB | {"mode": "marginal"}
@@ -25,6 +26,20 @@ JANUARY, FEBRUARY = (reference.parse(f"2026-0{month}-01T00:00:00Z") for month in
 
 def season(multiplier: str, **times: str) -> dict[str, Any]:
     return {"season": {"multiplier": multiplier, **times}}
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "parts"),
+    [
+        (100, [1, 1, 1], [34, 33, 33]),
+        (101, [1, 1, 1], [34, 34, 33]),
+        (5, [3, 7], [2, 3]),  # 1.5 and 3.5: the earlier of equal fractions
+        (10, [1, 2, 4], [1, 3, 6]),  # 1.43, 2.86, 5.71: the units over to .86 and .71
+        (0, [0, 0], [0, 0]),
+    ],
+)
+def test_units_over_go_to_the_largest_fractions(total: int, weights: list[int], parts: list[int]) -> None:
+    assert reference.largest_remainder(total, weights) == parts
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -70,7 +85,17 @@ def season(multiplier: str, **times: str) -> dict[str, Any]:
         (TEN, None, {}, None),
         (SLAB, None, {}, None),
         (HYBRID, None, {}, None),
-        ({"type": "fixed", "value": "8"} | POINTS, None, {}, None),
+        ({"type": "fixed", "value": "8"} | POINTS, None, {}, 800),
+        ({"type": "hybrid", "base": EIGHT, "bonus": [{"type": "fixed", "value": "1"}]}, None, {}, 900),
+        ({"type": "hybrid", "base": EIGHT, "bonus": [TEN]}, None, {}, None),
+        (
+            {"type": "hybrid", "base": EIGHT, "bonus": [{"type": "fixed", "value": "1", "min_amount": "1"}]},
+            None,
+            {},
+            800,
+        ),
+        ({"type": "hybrid", "base": EIGHT} | POINTS, None, {}, 800),
+        ({"type": "hybrid", "base": TEN}, None, {}, None),
     ],
 )
 def test_a_pool_is_that_of_the_table(rule: Any, amount: int | None, more: Any, pool: int | None) -> None:
@@ -125,6 +150,8 @@ def test_units_of_missing_levels_go_by_weight_and_never_to_a_level_without() -> 
     rule = {"type": "fixed", "value": "1", "levels": levels, "missing_level": "redistribute"}
     # 100: 0, 40, 20, platform 40; level 2 missing: its 40 go to level 3 alone
     assert reference.split(rule, 1_000, [True, False, True], 2) == (100, [0, 0, 60], 40)
+    # only level 1 is there, without a weight: nobody inherits
+    assert reference.split(rule, 1_000, [True, False, False], 2) == (100, [0, 0, 0], 100)
 
 
 OVERRIDES = [
@@ -163,6 +190,11 @@ def test_several_promoters_share_the_pool_each_through_his_own_chain() -> None:
     shares, platform = reference.price([credited(half, CARD, "AP"), credited(half, override, "B")])
     assert shares == {("A", 1, "A"): 250, ("P", 2, "A"): 150, ("B", 1, "B"): 125}
     assert platform == 100 + 125
+
+
+def test_a_share_of_nothing_is_no_share() -> None:
+    # 10 % of 0.05 is half a 分, to even: nothing
+    assert reference.price([credited(reference.WHOLE, CARD, "AP", 5)]) == ({}, 0)
 
 
 def test_units_over_go_to_the_earlier_touch() -> None:
@@ -210,6 +242,41 @@ def test_a_part_of_several_is_cut_into_main_and_tier_part_in_proportion() -> Non
         ({"type": "fixed", "value": "1", "levels": [{"level": 1, "value": "1.01"}]}, "levels_above_pool"),
         (CARD | {"tiers": TIERS}, "unknown_key"),
         (HYBRID | {"levels": [{"level": 1, "share": "60"}], "overrides": [{"kind": "kol", "value": "5"}]}, None),
+        ([], "bad_rule"),
+        ({}, "bad_rule"),
+        ({"type": "lottery", "value": "1"}, "unknown_type"),
+        (TEN | {"value": 10}, "bad_value"),
+        (TEN | {"value": "1e1"}, "bad_value"),
+        (TEN | {"value": "0.00001"}, "too_many_decimals"),
+        (TEN | {"value": "50"}, None),
+        (TEN | {"value": "50.0001"}, "above_ceiling"),
+        (TEN | {"missing_level": "keep"}, "bad_rule"),
+        (TEN | {"season": []}, "bad_rule"),
+        (TEN | {"season": {"multiplier": "1", "name": "spring"}}, "bad_rule"),
+        ({"type": "fixed", "value": "9999999999999.99"}, None),
+        ({"type": "fixed", "value": "99999999999999.99"}, "bad_value"),
+        ({"type": "fixed", "value": "80"}, None),  # a fixed base is cut by the ceiling, not refused
+        ({"type": "fixed", "value": "0.001"}, "too_many_decimals"),
+        ({"type": "fixed", "value": "1", "levels": [{"level": 1, "value": "0.001"}]}, "too_many_decimals"),
+        (TEN | {"levels": [{"level": 1, "value": "0.001"}]}, None),
+        (TEN | {"levels": [{"level": 1, "value": "6"}, {"level": 2, "share": "40"}]}, None),  # 6 + 4
+        (TEN | {"levels": [{"level": 1, "value": "6"}, {"level": 2, "share": "40.0001"}]}, "levels_above_pool"),
+        (TEN | {"levels": []}, "bad_level"),
+        (TEN | {"levels": {"level": 1, "value": "1"}}, "bad_level"),
+        (TEN | {"levels": [{"level": 1}]}, "bad_level"),
+        (TEN | {"levels": [{"level": 1, "value": "1", "share": "1"}]}, "bad_level"),
+        (TEN | {"levels": [{"level": 0, "value": "1"}]}, "bad_level"),
+        (TEN | {"levels": [{"level": True, "value": "1"}]}, "bad_level"),
+        (TEN | {"levels": [{"level": n, "value": "1"} for n in (1, 2, 3)]}, None),
+        (SLAB | {"tiers": TIERS[0]}, "bad_rule"),
+        (SLAB | {"tiers": [TIERS[0] | {"until": "5"}]}, "bad_rule"),
+        (SLAB | {"tiers": [{"from": "0", "value": "-5"}]}, "negative_value"),
+        ({"type": "hybrid", "bonus": []}, "bad_rule"),
+        ({"type": "hybrid", "base": TEN, "bonus": [{"type": "fixed", "value": "0.001"}]}, "too_many_decimals"),
+        ({"type": "hybrid", "base": TEN, "bonus": [{"type": "percentage", "value": "0.001"}]}, None),
+        (TEN | {"overrides": [{"kind": "kol", "value": "5"}] * 2}, "bad_override"),
+        (TEN | {"overrides": [{"kind": "kol"}]}, "bad_override"),
+        (TEN | {"overrides": [{"kind": "kol", "promoter": "ann", "value": "5"}]}, "bad_override"),
     ],
 )
 def test_a_bad_rule_is_refused_by_the_oracle(rule: Any, code: str | None) -> None:
@@ -311,6 +378,8 @@ def test_the_cumulative_method_runs_over_months_with_income(incomes: Any, gap: s
 def test_a_year_starts_a_run_anew() -> None:
     # both alone: 22.80 each
     assert cumulative({(2025, 12): 7_200_00, (2026, 1): 7_200_00}) == [22_80, 22_80]
+    assert cumulative({(2025, 2): 7_200_00, (2026, 3): 7_200_00}) == [22_80, 22_80]
+    assert cumulative({(2025, 2): 7_200_00, (2026, 3): 7_200_00}, "continue") == [22_80, 22_80]
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,23 @@ impl TouchStore {
         path.iter().map(|touch| touch_fields(py, touch)).collect()
     }
 
+    fn bindings<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        merchant: &str,
+        key: &str,
+        until: u64,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let key = match kind {
+            "visitor" => Key::Visitor(parse_id(key)?),
+            "cust" => Key::Customer(key),
+            _ => return Err(PyValueError::new_err(format!("{kind:?} is bound to nobody"))),
+        };
+        let clicks = self.with(py, |store| store.bindings(key, merchant, until))?;
+        clicks.iter().map(|click| touch_fields(py, click)).collect()
+    }
+
     fn drop_before(&self, py: Python<'_>, instant: u64) -> PyResult<usize> {
         self.with(py, |store| store.drop_before(instant))
     }

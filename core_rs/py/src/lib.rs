@@ -3,6 +3,7 @@ mod edge;
 mod fold;
 mod identity;
 mod journal;
+mod leaves;
 mod metrics;
 mod money;
 mod proofs;
@@ -23,6 +24,8 @@ mod _core {
     use super::journal::{
         JournalFull, JournalReader, Writer, check_journal, decode_event, encode_event, incarnations, live_marks,
     };
+    #[pymodule_export]
+    use super::leaves::ledger_leaves;
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]

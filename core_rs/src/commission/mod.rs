@@ -99,7 +99,7 @@ enum Worth {
 enum Mode {
     /// All of the order at the rate where the total stands before it.
     Slab,
-    /// The order cut at the boundaries, each part at its own rate.
+    /// The order cut at the boundaries, each part at its own rate; their sum is rounded once.
     Marginal,
 }
 

@@ -19,7 +19,7 @@ const COMMON_KEYS: [&str; 9] = [
     "min_amount",
     "max_per_order",
     "daily_budget",
-    "multiplier",
+    "season",
     "promoter_tier_bonus",
     "overrides",
 ];
@@ -133,6 +133,9 @@ impl Reader {
     }
 
     fn bonuses(self, rule: &Object) -> Read<Vec<Bonus>> {
+        if !rule.contains_key("bonus") {
+            return Ok(Vec::new());
+        }
         let Some(values) = list(rule, "bonus").filter(|bonuses| bonuses.len() <= MAX_BONUSES) else {
             return refuse("bad_bonus", format!("`bonus` is a list of at most {MAX_BONUSES}"));
         };
@@ -215,8 +218,8 @@ fn check_fixed_parts(rule: &Rule) -> Read<()> {
 }
 
 fn seasons(rule: &Object) -> Read<Vec<Season>> {
-    const SHAPE: &str = "`multiplier` is {\"value\", \"from\", \"until\"} or a list of them";
-    let values = match rule.get("multiplier") {
+    const SHAPE: &str = "`season` is {\"multiplier\", \"from\", \"until\"} or a list of them";
+    let values = match rule.get("season") {
         None => &[],
         Some(season @ Value::Object(_)) => std::slice::from_ref(season),
         Some(Value::Array(seasons)) if !seasons.is_empty() => &seasons[..],
@@ -225,8 +228,8 @@ fn seasons(rule: &Object) -> Read<Vec<Season>> {
     let mut seasons = Vec::with_capacity(values.len());
     for value in values {
         let Some(season) = value.as_object() else { return refuse("bad_season", SHAPE) };
-        known_keys(season, &[&["value", "from", "until"]])?;
-        let multiplier = needed(season, "value", MULTIPLIER_DECIMALS)?;
+        known_keys(season, &[&["multiplier", "from", "until"]])?;
+        let multiplier = needed(season, "multiplier", MULTIPLIER_DECIMALS)?;
         if multiplier > MAX_MULTIPLIER {
             return refuse("too_large", format!("a multiplier is at most {}", MAX_MULTIPLIER / WHOLE_MULTIPLIER));
         }

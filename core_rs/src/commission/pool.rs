@@ -63,11 +63,15 @@ impl Worth {
         })
     }
 
-    /// Minor units; without an amount no rate has any.
+    /// Minor units, rounded half to even once; without an amount no rate has any.
     fn of(&self, amount: Option<u64>, total: u64) -> u64 {
         match self {
             Worth::Fixed(value) => *value,
-            Worth::Rates(..) => self.slices(amount.unwrap_or(0), total).map(|(part, rate)| at_rate(part, rate)).sum(),
+            Worth::Rates(..) => {
+                let slices = self.slices(amount.unwrap_or(0), total);
+                let exact = slices.map(|(part, rate)| u128::from(part) * u128::from(rate)).sum();
+                money::round_half_even(exact, u128::from(WHOLE_RATE)) as u64
+            }
         }
     }
 

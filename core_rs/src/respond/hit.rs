@@ -141,6 +141,7 @@ impl Responder {
         (event.aff, event.pid, event.merchant, event.referrer) = (way.aff, way.pid, &way.product.merchant, &referrer);
         let dest = ask.request.headers.dest;
         event.embedded = !dest.is_empty() && dest != b"document";
+        event.binds = way.product.binds;
         if let Some((code, link)) = way.link {
             event.link = code;
             link_labels(&mut event, link);

@@ -19,8 +19,8 @@ mod visit;
 use std::net::IpAddr;
 
 use crate::agents::Agents;
-use crate::event::Event;
-use crate::identity::{self, Entropy, Keys};
+use crate::event::{Event, Id};
+use crate::identity::{self, DayKey, Entropy, Keys};
 use crate::journal::Batch;
 use crate::metrics::{HitKind, Metrics, Outcome};
 use crate::params::{Name, ParamError, Params};
@@ -182,13 +182,12 @@ impl Responder {
 /// An event with what is known of the asker.
 fn event_of<'a>(turn: &Turn, registry: &Registry, visit: &Visit<'_>, prefix: &'a str) -> Event<'a> {
     let key = registry.key(turn.now);
-    let fingerprint = key.filter(|_| !visit.private);
     Event {
         at: turn.now,
         received: turn.now,
         registry: registry.version,
         address: key.map(|key| key.address(visit.address)),
-        fingerprint: fingerprint.map(|key| key.fingerprint(visit.address, visit.agent.hash, visit.language)),
+        fingerprint: key.and_then(|key| fingerprint(key, visit)),
         prefix,
         agent: visit.agent.hash,
         bot: visit.agent.bot,
@@ -196,6 +195,11 @@ fn event_of<'a>(turn: &Turn, registry: &Registry, visit: &Visit<'_>, prefix: &'a
         private: visit.private,
         ..Event::default()
     }
+}
+
+/// Whom nothing else tells apart, under a day's key; of who asked not to be known, none.
+fn fingerprint(key: &DayKey, visit: &Visit<'_>) -> Option<Id> {
+    (!visit.private).then(|| key.fingerprint(visit.address, visit.agent.hash, visit.language))
 }
 
 /// Copies what the request says of itself into an event. A private hit stays anonymous: what a page says

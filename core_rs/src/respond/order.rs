@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use sha2::Sha256;
 
 use super::answer::{self, Answer, Refusal, bad_request};
-use super::{Answered, Ask, HitKind, MAX_FORM, Outcome, Responder, Sink, event_of, labels, param_outcome, prefix_of};
+use super::{
+    Answered, Ask, HitKind, MAX_FORM, Outcome, Responder, Sink, event_of, fingerprint, labels, param_outcome, prefix_of,
+};
 use crate::event::{self, Event, Kind};
 use crate::identity::constant_time_eq;
 use crate::params::{self, Name, Pair, ParamError, Params};
@@ -78,6 +80,7 @@ impl Responder {
         event.merchant = product.map_or("", |p| &p.merchant);
         (event.amount, event.currency) = worth;
         event.visitor = visit.visitor;
+        event.fingerprint_before = registry.key_before(self.turn.now).and_then(|key| fingerprint(key, &visit));
         event.click = event::unhex(params.get(Name::Click).as_bytes());
         // a page may name any promoter; only the one in our own cookie is known to have brought somebody
         if let Some((click, promoter)) = visit.click {

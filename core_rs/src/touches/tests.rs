@@ -125,6 +125,50 @@ fn the_buffers_of_many_days_are_flushed_before_they_add_up() {
     assert_eq!(path.len(), 40);
 }
 
+#[test]
+fn clicks_that_bind_outlive_their_days_under_visitor_and_customer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let binds = |number, at| Event { binds: true, counted: true, cust: "c", aff: "ann", ..click(number, at, 1) };
+    store
+        .put([
+            binds(3, 2 * DAY_MS),
+            binds(1, 5),
+            binds(2, 5),
+            Event { binds: false, ..binds(4, 6) },
+            Event { counted: false, ..binds(5, 6) },
+            Event { embedded: true, ..binds(6, 6) },
+            Event { kind: Kind::View, ..binds(7, 6) },
+            Event { merchant: "other", ..binds(8, 6) },
+        ])
+        .unwrap();
+    store.put([binds(1, 5)]).unwrap();
+    assert_eq!(store.drop_before(3 * DAY_MS).unwrap(), 2);
+    drop(store);
+    let store = TouchStore::open(dir.path()).unwrap();
+    for key in [Key::Visitor(id(1)), Key::Customer("c")] {
+        let clicks = store.bindings(key, "m", 2 * DAY_MS).unwrap();
+        assert_eq!(ids(&clicks), [(5, id(1)), (5, id(2)), (2 * DAY_MS, id(3))]);
+        assert_eq!(clicks[0].event().unwrap().aff, "ann");
+        assert_eq!(ids(&store.bindings(key, "m", 2 * DAY_MS - 1).unwrap()).len(), 2);
+    }
+    assert!(store.bindings(Key::Visitor(id(2)), "m", u64::MAX).unwrap().is_empty());
+}
+
+#[test]
+fn of_too_many_clicks_that_bind_the_first_and_the_newest_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let half = MAX_BINDINGS as u64 / 2;
+    store.put((0..2 * half + 3).map(|n| Event { binds: true, counted: true, ..click(n, n, 1) })).unwrap();
+    let found = |until| ids(&store.bindings(Key::Visitor(id(1)), "m", until).unwrap());
+    let numbers = (0..half).chain(half + 3..2 * half + 3);
+    assert_eq!(found(u64::MAX), numbers.map(|n| (n, id(n))).collect::<Vec<_>>());
+    for until in [half - 1, half, 2 * half - 1] {
+        assert_eq!(found(until), (0..=until).map(|n| (n, id(n))).collect::<Vec<_>>());
+    }
+}
+
 /// One step against the store and a model of it: sets of what was put.
 #[derive(Clone, Debug)]
 enum Step {

@@ -25,19 +25,26 @@ from tuike.admin import (
     merchants,
     observe,
     openapi,
+    payouts,
+    preview,
     problems,
     products,
     promoters,
     queries,
     reporting,
+    settlements,
+    statements,
     tokens,
     traces,
+    treasury,
+    withholding,
 )
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
 from tuike.data import Data, write_private
+from tuike.statements import Signer
 from tuike.stores import engine
 
 PRODUCER = "admin"
@@ -50,6 +57,8 @@ SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
 USAGE = 2
 
 SERVICE = web.AppKey("service", Service)
+# what an empty body says
+NO_MEMBERS = b"{}"
 FIRST_ACTOR = Actor("admin", "admin")
 ANYONE = Actor("anyone", "none")
 
@@ -61,7 +70,13 @@ RESOURCES: tuple[Route, ...] = (
     *conversions.ROUTES,
     *traces.ROUTES,
     *reporting.ROUTES,
+    *withholding.ROUTES,
+    *settlements.ROUTES,
+    *payouts.ROUTES,
+    *preview.ROUTES,
     *ledger.ROUTES,
+    *statements.ROUTES,
+    *treasury.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
 )
@@ -131,6 +146,7 @@ def _service(settings: Settings) -> Service:
         ),
         metrics=data.metrics,
         secret=data.secret,
+        signer=Signer(data.secret, data.statement_key()),
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,
@@ -147,7 +163,7 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
             actor = await _authenticate(service, request)
             auth.check_role(actor, route.roles)
         raw = await request.read()
-        body = None if route.body is None else inputs.read(raw, route.body)
+        body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
         query = None if route.query is None else queries.read(request.query, route.query)
         answer = await route.handler(Call(service, actor, request, raw, body, query))
         if isinstance(answer, web.Response):

@@ -163,7 +163,7 @@ class ProductBody(Input):
     fraud: Fraud = field(default_factory=Fraud)
 
     def __post_init__(self) -> None:
-        _check_depth(self.commission)
+        check_depth(self.commission)
 
 
 class ProductPatch(Input):
@@ -187,15 +187,20 @@ class ProductPatch(Input):
         if self.effective_from is not UNSET and self.commission is UNSET:
             raise ValueError("`effective_from` says when a new `commission` begins, and there is none")
         if self.commission is not UNSET:
-            _check_depth(self.commission)
+            check_depth(self.commission)
 
 
 class Tax(Input):
+    """`person` joins several accounts of one; `gap` says what a month without income is to `cn_platform`."""
+
     scheme: Literal["none", "flat", "cn_labour", "cn_platform"] = "none"
     percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?(?!\n)$")] | UnsetType = UNSET
     person: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
+    gap: Literal["restart", "continue"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
+        if self.gap is not UNSET and self.scheme != "cn_platform":
+            raise ValueError("`gap` is given with the scheme `cn_platform`, and only there")
         if (self.scheme == "flat") != (self.percent is not UNSET):
             raise ValueError("`percent` is given with the scheme `flat`, and only there")
         if self.percent is not UNSET and Decimal(self.percent) > 100:
@@ -311,12 +316,12 @@ def check_timezone(name: str) -> ZoneInfo:
         raise ValueError(f"`{name}` is no time zone of the IANA database") from error
 
 
-def _check_depth(rule: Any, depth: int = 1) -> None:
+def check_depth(rule: Any, depth: int = 1) -> None:
     """The rule is the books' to judge, and they write it as JSON: what they could not write must not get there."""
     if depth > MAX_RULE_DEPTH:
-        raise ValueError(f"`commission` is nested more than {MAX_RULE_DEPTH} deep")
+        raise ValueError(f"the rule is nested more than {MAX_RULE_DEPTH} deep")
     for inner in rule.values() if isinstance(rule, dict) else rule if isinstance(rule, list) else ():
-        _check_depth(inner, depth + 1)
+        check_depth(inner, depth + 1)
 
 
 def _check_currency(code: str) -> None:

@@ -112,9 +112,9 @@ def _book_metrics(connection: Connection, now: int) -> str:
 
 def _conversions(connection: Connection) -> list[Sample]:
     level = func.coalesce(shares.c.level, 0)
-    joined = conversions.outerjoin(shares, (shares.c.conversion == conversions.c.id) & (shares.c.promoter != ""))
+    joined = conversions.outerjoin(shares, (shares.c.conversion == conversions.c.number) & (shares.c.promoter != ""))
     counts = connection.execute(
-        select(level, conversions.c.product, func.count(conversions.c.id.distinct()))
+        select(level, conversions.c.product, func.count(conversions.c.number.distinct()))
         .select_from(joined)
         .group_by(level, conversions.c.product)
         .order_by(level, conversions.c.product)
@@ -136,7 +136,7 @@ def _click_through(connection: Connection, now: int) -> list[Sample]:
 def _commission(connection: Connection) -> list[Sample]:
     sums = connection.execute(
         select(conversions.c.currency, func.sum(shares.c.original), func.count())
-        .join_from(shares, conversions, conversions.c.id == shares.c.conversion)
+        .join_from(shares, conversions, conversions.c.number == shares.c.conversion)
         .where(shares.c.promoter != "")
         .group_by(conversions.c.currency)
     )

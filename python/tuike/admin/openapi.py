@@ -40,7 +40,7 @@ code { font: .9em ui-monospace, monospace } .note { color: #666 }
 
 def document(routes: Sequence[Route]) -> Body:
     documented = [route for route in routes if route.answer is not None]
-    types = {type for route in documented for type in (route.answer, route.body) if type is not None}
+    types = {type for route in documented for type in (route.answer, route.body) if type not in (None, str)}
     types |= {answers.Problem, answers.Accepted}
     _, components = msgspec.json.schema_components(
         sorted(types, key=lambda type: type.__name__), ref_template=REFERENCE
@@ -77,7 +77,7 @@ def _operation(route: Route) -> Body:
         "summary": route.summary,
         "description": f"Roles: {', '.join(_roles(route))}.",
         "responses": {
-            str(route.status): _content("Done", route.answer),
+            str(route.status): _content("Done", route.answer, route.media),
             "default": _content("Refused", answers.Problem, problems.CONTENT_TYPE),
         },
     }
@@ -95,7 +95,7 @@ def _operation(route: Route) -> Body:
 
 
 def _content(description: str, type: Any, media: str = "application/json") -> Body:
-    schema = {"$ref": REFERENCE.format(name=type.__name__)}
+    schema = {"type": "string"} if type is str else {"$ref": REFERENCE.format(name=type.__name__)}
     return {"description": description, "content": {media: {"schema": schema}}}
 
 

@@ -18,6 +18,7 @@ STATUS: Mapping[str, int] = {
     "bad_idempotency_key": 400,
     "bad_range": 400,
     "too_many_groups": 400,
+    "too_many_rows": 400,
     "unauthorized": 401,
     "token_expired": 401,
     "token_revoked": 401,

@@ -103,7 +103,10 @@ def _balance(connection: Connection, id: str) -> Body:
     sums: dict[str, dict[str, int]] = {}
     found = select(accounts).where(accounts.c.name.in_(names)).order_by(accounts.c.currency)
     for row in connection.execute(found).mappings():
-        sums.setdefault(row["currency"], dict.fromkeys(BALANCES, 0))[names[row["name"]]] = row["balance"]
+        kind = names[row["name"]]
+        # a debt is below 0 in the ledger
+        balance = -row["balance"] if kind == "owed" else row["balance"]
+        sums.setdefault(row["currency"], dict.fromkeys(BALANCES, 0))[kind] = balance
     return {
         "items": [
             {"currency": currency} | {kind: _core.format_amount(amount, currency) for kind, amount in kinds.items()}

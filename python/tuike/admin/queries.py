@@ -1,12 +1,14 @@
 """Query strings of the API, by name. A name that is not known is refused: a mistyped filter must not pass for none."""
 
 from collections.abc import Mapping
+from datetime import date as Day
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from multidict import MultiMapping
 
+from tuike.admin.money_inputs import Month
 from tuike.admin.problems import Problem
 
 T = TypeVar("T")
@@ -23,9 +25,13 @@ class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
 
 
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[str, Meta(description="`next` of the page before")]
+
+
 class Page(Query):
-    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Annotated[str, Meta(description="`next` of the page before")] = ""
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = ""
 
 
 class Products(Page):
@@ -57,6 +63,31 @@ class Transfers(Page):
 
     account: Annotated[str, Meta(description="with an entry on it, e.g. `promoter:alice:pending`")] = ""
     conversion: str = ""
+
+
+class Payouts(Query):
+    promoter: str = ""
+    status: Literal["", "reserved", "paid", "failed", "bounced"] = ""
+    currency: str = ""
+    date: Annotated[Day, Meta(description="accounting date, YYYY-MM-DD")] | None = None
+
+
+class PayoutPage(Payouts):
+    """The newest first."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = ""
+
+
+class Withheld(Query):
+    """This month (UTC) by default."""
+
+    month: Month = ""
+    format: Literal["json", "csv"] = "json"
+
+
+class Statements(Page):
+    month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
 
 
 class Audit(Page):

@@ -61,8 +61,11 @@ def _click(id: str, touch: dict[str, Any]) -> Body:
 
 async def event(call: Call) -> Body:
     id = _id(call.path("event_id"), "event")
-    found = await call.read(_event, id, call.actor)
-    return _not_yet(id, await call.service.watermark(), call.service.clock()) if found is None else found
+    if found := await call.read(_event, id, call.actor):
+        return found
+    watermark = await call.service.watermark()
+    # a second look: what has been booked since the first is behind this watermark, and would seem never to have been
+    return await call.read(_event, id, call.actor) or _not_yet(id, watermark, call.service.clock())
 
 
 def _event(connection: Connection, id: str, actor: Actor) -> Body | None:

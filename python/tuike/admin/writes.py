@@ -27,6 +27,7 @@ EDGES_SECONDS = 2.0
 IDS_PER_SELECT = 500
 EDGE_PREFIX = "edge-"
 ID_RANDOM_BYTES = 10
+WAITING = "waiting"
 
 log = logging.getLogger(__name__)
 
@@ -173,10 +174,12 @@ class Writes:
             await asyncio.sleep(POLL_SECONDS)
 
     def _find(self, event_ids: list[str]) -> dict[str, Outcome]:
+        """The outcomes there are; what waits (a settlement that still runs) has none yet."""
         found = {}
+        settled = select(outcomes).where(outcomes.c.status != WAITING)
         with self._engine.connect() as connection:
             for some in _chunks(event_ids):
-                for row in connection.execute(select(outcomes).where(outcomes.c.event_id.in_(some))):
+                for row in connection.execute(settled.where(outcomes.c.event_id.in_(some))):
                     found[row.event_id] = Outcome(row.number, row.http, row.code, msgspec.json.decode(row.result))
         return found
 

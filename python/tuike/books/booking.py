@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from tuike import _core
-from tuike.books.candidates import Attribution
 from tuike.books.ledger import REVENUE, Ledger, payable, promoters
+from tuike.books.path_ends import PathEnds
 from tuike.books.periods import DAY_MS, release_instant
 from tuike.books.records import (
     Conversion,
@@ -22,6 +22,7 @@ from tuike.books.records import (
     Effect,
     Funding,
     Outcome,
+    PathEnd,
     Sale,
     Share,
     Spent,
@@ -32,6 +33,7 @@ from tuike.books.records import (
 from tuike.books.split import WEIGHT_UNIT, Credit, Split, split, split_again
 from tuike.books.state import Registry
 from tuike.books.totals import QUARTER_HOUR_MS, Totals
+from tuike.books.touches import Attribution
 
 Line = tuple[str, int]
 
@@ -44,11 +46,13 @@ class Desk:
     registry: Registry
     ledger: Ledger
     totals: Totals
+    path_ends: PathEnds
 
     def begin(self, connection: Connection) -> None:
         self.connection = connection
         self.ledger.begin(connection)
         self.totals.begin(connection)
+        self.path_ends.begin(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,8 @@ def accrue(
 
     An order that would pass the daily budget is held whole, unless it is `forced`."""
     generation = conversion.evidence.get("generation", 0) + 1
-    evidence = conversion.evidence | {
-        "generation": generation,
-        "booked": place.number,
-        "found_by": attribution.found_by,
-        "candidates": msgspec.to_builtins(attribution.candidates),
-    }
-    if attribution.bound:
-        evidence["bound"] = attribution.bound
+    evidence = conversion.evidence | {"generation": generation, "booked": place.number}
+    evidence |= msgspec.to_builtins(attribution)
     weights = attribution.credits()
     if not weights:
         return Effect(Standing(msgspec.structs.replace(conversion, reason="no_touch", evidence=evidence), ()))
@@ -88,7 +86,7 @@ def accrue(
     except ValueError as error:
         code, _, detail = str(error).partition(": ")
         return Outcome.refused(code, f"the commission rule cannot pay in {conversion.currency}: {detail}")
-    credits, tiers = _credits(desk, conversion, rule, weights)
+    credits, tiers = _credits(desk, conversion, rule, weights, attribution.own)
     parts = split(rule, conversion.amount, conversion.at, credits)
     if parts is None:
         return Outcome.refused("amount_missing", "the commission rule needs an amount and the order has none")
@@ -111,13 +109,11 @@ def accrue(
 
 
 def _credits(
-    desk: Desk, conversion: Conversion, rule: _core.Rule, weights: Sequence[tuple[str, int]]
+    desk: Desk, conversion: Conversion, rule: _core.Rule, weights: Sequence[tuple[str, int]], own: Sequence[str]
 ) -> tuple[list[Credit], tuple[Tier, ...]]:
     """What the rule asks of each promoter at the order's instant, and tiers that this order is the first to ask for."""
     registry, totals = desk.registry, desk.totals
     merchant, currency, day = conversion.merchant, conversion.currency, conversion.day
-    settings = registry.products[conversion.product].attribution
-    cust = "" if settings["self_purchase"] else conversion.evidence["identifiers"].get("cust", "")
     credits: list[Credit] = []
     fixed: list[Tier] = []
     for promoter, weight in weights:
@@ -126,7 +122,7 @@ def _credits(
         if row is not None:
             fixed.append(row)
         chain = registry.chain(promoter, conversion.at, rule.levels)
-        present = registry.present(chain, merchant, cust)
+        present = registry.present(chain, own)
         credits.append(Credit(promoter, registry.promoters[promoter].kind, weight, total, tier, chain, present))
     return credits, tuple(fixed)
 
@@ -138,6 +134,9 @@ def _accrued(
     spent: tuple[Spent, ...] = ()
     if "budget" in booked.evidence and parts.pool:
         spent = (Spent(booked.product, booked.currency, booked.day, parts.pool),)
+    path_ends: tuple[PathEnd, ...] = ()
+    if attribution.visitor:
+        path_ends = (PathEnd(booked.merchant, attribution.visitor, booked.at, booked.number),)
     effect = Effect(
         Standing(booked, parts.shares),
         transfers=_transfer(booked, "accrue", f"accrue:{booked.evidence['generation']}", lines),
@@ -145,16 +144,18 @@ def _accrued(
         sales=_sales(booked, 0, booked.amount or 0),
         tiers=tiers,
         spent=spent,
+        path_ends=path_ends,
     )
     return due(desk, effect, place) if booked.status == "approved" else effect
 
 
 def due(desk: Desk, effect: Effect, approved: Place) -> Effect:
-    """Says when an order that is approved now may be released, where there is anything to release."""
+    """Says when an order that is approved now may be released, where it is credited: what is the platform's alone
+    counts against the merchant's payments in as well."""
     standing = effect.standing
     assert standing is not None
     conversion = standing.conversion
-    if not commission(standing.shares):
+    if not standing.shares:
         return effect
     merchant = desk.registry.merchants[conversion.merchant]
     days = max(desk.registry.products[conversion.product].hold_days, merchant.refund_days)
@@ -201,10 +202,12 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
     conversion = standing.conversion
     version = desk.registry.products[conversion.product].version(conversion.rule_version)
     before = (conversion.merchant, conversion.currency, conversion.day, conversion.evidence["booked"])
-    steps = [
-        step | {"total": desk.totals.month_before(step["promoter"], *before)} for step in conversion.evidence["split"]
-    ]
-    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, steps)
+    steps = conversion.evidence["split"]
+    totals = [desk.totals.month_before(step["promoter"], *before) for step in steps]
+    if totals == [step["total"] for step in steps]:
+        return None
+    again = [step | {"total": total} for step, total in zip(steps, totals, strict=True)]
+    parts = split_again(version.rule(conversion.currency), conversion.amount, conversion.at, again)
     assert parts is not None
     if parts.pool >= conversion.evidence["pool"]:
         return None
@@ -214,7 +217,8 @@ def second_look(desk: Desk, standing: Standing) -> Effect | None:
         msgspec.structs.replace(share, original=original, amount=original * left // amount if left else 0)
         for share, original in zip(standing.shares, originals, strict=True)
     )
-    look = {"pool": parts.pool, "split": parts.steps}
+    # no more of the arithmetic: the evidence of an order with many touches fills an event nearly alone
+    look = {"pool": parts.pool, "totals": totals, "originals": originals}
     evidence = conversion.evidence | {"second_look": look}
     return _fall(desk, standing, shares, left, "second_look", evidence=evidence)
 
@@ -250,6 +254,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
     effect = Effect(Standing(after, shares), transfers=_transfer(conversion, "reverse", step, lines))
     if not standing.shares:
         return effect
+    waited = conversion.due and not conversion.released and after.status in ("rejected", "refunded")
     stood = (conversion.amount or 0) - conversion.refunded
     fallen = sum(share.amount for share in shares) - sum(share.amount for share in standing.shares)
     return msgspec.structs.replace(
@@ -268,6 +273,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
         funding=(Funding(conversion.merchant, conversion.currency, 0, fallen),)
         if conversion.released and fallen
         else (),
+        settled=((conversion.due, conversion.number),) if waited else (),
     )
 
 
@@ -286,8 +292,7 @@ def refund_step(refund_id: str) -> str:
 
 def attribution_of(conversion: Conversion) -> Attribution:
     """What the order was credited by, from its evidence."""
-    kept = {"found_by": "", "candidates": (), "bound": ""} | conversion.evidence
-    return msgspec.convert({name: kept[name] for name in ("found_by", "candidates", "bound")}, Attribution)
+    return msgspec.convert(conversion.evidence, Attribution)
 
 
 def commission(shares: Iterable[Share]) -> int:
@@ -297,18 +302,18 @@ def commission(shares: Iterable[Share]) -> int:
 
 def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: int, paid: int) -> tuple[Delta, ...]:
     """Report lines of a credited order: one for all, one for each label that its main touch carried."""
-    top = attribution.top
+    top, labels = attribution.top, attribution.labels
     if top is None or not (count or sales or paid):
         return ()
     bucket = conversion.at // QUARTER_HOUR_MS * QUARTER_HOUR_MS // 1000
-    labels = [(0, ""), *((number, label) for number, label in enumerate(top.labels, start=1) if label)]
+    lines = [(0, ""), *((number, label) for number, label in enumerate(labels, start=1) if label)]
     return tuple(
         Delta(
             bucket,
             conversion.merchant,
             conversion.product,
             top.promoter,
-            top.channel,
+            attribution.channel,
             number,
             label,
             conversion.currency,
@@ -316,7 +321,7 @@ def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: 
             sales,
             paid,
         )
-        for number, label in labels
+        for number, label in lines
     )
 
 

@@ -1,29 +1,30 @@
 """The bookkeeper: numbers what it applies, decides it, journals the decision, then posts it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
-from tuike.books.candidates import Touches
 from tuike.books.days import Days
 from tuike.books.ledger import Ledger
 from tuike.books.orders import Orders, Target
+from tuike.books.path_ends import PathEnds
 from tuike.books.payments import Payments
 from tuike.books.posting import idempotency_key, post
-from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
+from tuike.books.records import WAITING, Booked, Effect, Message, Outcome, Request, Standing
 from tuike.books.settlement import Settlements
 from tuike.books.standings import orders_of
 from tuike.books.state import Registry
 from tuike.books.totals import Totals
+from tuike.books.touches import Touches
 from tuike.books.waiting import WaitingRefunds
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
-from tuike.stores import schema
+from tuike.stores import meta, schema
 
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
@@ -31,31 +32,51 @@ IDS_PER_SELECT = 10_000
 Journal = Callable[[Sequence[Booked]], None]
 
 
+class Answered(NamedTuple):
+    """The first request under an idempotency key."""
+
+    event: str
+    fingerprint: str
+    outcome: Outcome
+
+
 class Bookkeeper:
     """The only one that changes the registry and moves money. It lives in one thread, in the writer's transactions."""
 
-    def __init__(self, connection: Connection, touches: Touches, journal: Journal, max_levels: int) -> None:
-        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`."""
+    def __init__(
+        self,
+        connection: Connection,
+        touches: Touches,
+        journal: Journal,
+        max_levels: int,
+        payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        secret: str | None = None,
+    ) -> None:
+        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
+        is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
+        of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
-        self._desk = Desk(connection, self.registry, Ledger(connection), Totals())
-        self._orders = Orders(self._desk, touches)
+        self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)
-        self._payments = Payments(self._desk, self._settlements)
+        self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
-        self._days = Days(connection)
+        self._orders = Orders(self._desk, touches, self._waiting)
+        self._days = Days(connection, secret)
         self._journal = journal
         self._unposted: list[Booked] = []
-        kept = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == NUMBER_KEY))
-        self.number = int(kept or 0)
+        self.number = int(meta.read(connection, NUMBER_KEY) or 0)
 
-    def apply(self, connection: Connection, registry: Sequence[Item], orders: Sequence[Item]) -> list[dict[str, Any]]:
+    def apply(
+        self, connection: Connection, registry: Sequence[Item], orders: Sequence[Item], now: int = 0
+    ) -> list[dict[str, Any]]:
         """Applies registry writes, then orders, claims and decisions. Answers with what edges must hear.
 
-        What has an outcome already is passed over: it was applied, and only the position was behind.
+        `now` (ms) says on which day of the ledger this is. What has an outcome already is passed over: it was
+        applied, and only the position was behind.
         """
-        self._desk.begin(connection)
+        self._begin(connection, now)
         done = self._done(connection, [*registry, *orders])
-        answered: dict[str, tuple[str, Outcome]] = {}
+        answered: dict[str, Answered] = {}
         changed = self._apply_registry(connection, registry, done, answered)
         self._apply_orders(connection, orders, done, answered)
         self._flush(connection)
@@ -67,17 +88,24 @@ class Bookkeeper:
 
     def step(self, connection: Connection, now: int) -> None:
         """Does some of it: refunds that waited in vain, the end of a day, a part of the running settlement."""
-        self._desk.begin(connection)
+        self._begin(connection, now)
         for event, outcome in self._waiting.expired(now):
             self._book(Booked(self.number + 1, event, "expire", now, outcome, again=True))
         self._flush(connection)
-        if (closed := self._days.closed(connection, now)) is not None:
+        if self._days.due(now) and (closed := self._days.step(connection, self._desk.ledger.number)) is not None:
             self._book(Booked(self.number + 1, "", "day", now, effect=Effect(day=closed)))
             self._flush(connection)
+            self._days.resume(connection)
         if self._settlements.running:
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)
+            if ended is not None:
+                self._settlements.resume(connection)
+
+    def _begin(self, connection: Connection, now: int) -> None:
+        self._desk.begin(connection)
+        self._days.begin(now)
 
     def _book(self, record: Booked) -> None:
         self.number = record.number
@@ -89,41 +117,52 @@ class Bookkeeper:
             self._journal([record.journalled for record in self._unposted])
             self._post(connection, self._unposted)
             self._unposted = []
+            # what was fresh stands in the tables now
+            self._desk.begin(connection)
 
-    def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog) -> None:
+    def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
-        self._desk.begin(connection)
+        self._days.begin(now)
         missing = {record.number: record for record in booked if record.number > self.number}
         for number in sorted(missing):
             record = missing[number]
             if record.kind != "registry":
-                self.repeat(connection, record)
+                self.repeat(connection, [record])
                 continue
             item = backlog.registry_write(record.event)
             if item is None:
                 raise DataError(f"the journal lacks registry write {record.event}, which the books have applied")
-            self.number = number - 1
-            self._apply_registry(connection, [item], set(), {})
-            self._post(connection, self._unposted)
-            self._unposted = []
+            self.repeat_write(connection, item, number)
 
-    def repeat(self, connection: Connection, record: Booked) -> None:
-        """Posts a record of the journal as it stands there: it was decided before."""
-        self._take(record.effect)
-        if record.again:
-            self._waiting.forget(record.event)
-        self._post(connection, [record])
+    def repeat(self, connection: Connection, records: Sequence[Booked]) -> None:
+        """Posts records of the journal as they stand there: they were decided before."""
+        self._desk.begin(connection)
+        for record in records:
+            self._take(record.effect)
+            if record.again:
+                self._waiting.forget(record.event)
+        self._post(connection, records)
         self._settlements.resume(connection)
         self._days.resume(connection)
 
+    def repeat_write(self, connection: Connection, item: Item, number: int) -> None:
+        """Applies a registry write again under the number that it has in the journal."""
+        self._desk.begin(connection)
+        self.number = number - 1
+        self._apply_registry(connection, [item], set(), {})
+        self._post(connection, self._unposted)
+        self._unposted = []
+
     def _post(self, connection: Connection, booked: Sequence[Booked]) -> None:
+        posted = self._desk.ledger.number
         post(connection, self._desk.ledger, booked)
+        if self._desk.ledger.number > posted:
+            self._days.posted(connection, posted + 1)
         self.number = booked[-1].number
-        row = {"key": NUMBER_KEY, "value": str(self.number)}
-        connection.execute(insert(schema.meta).on_conflict_do_update(index_elements=["key"], set_=row), row)
+        meta.write(connection, NUMBER_KEY, str(self.number))
 
     def _apply_registry(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> list[dict[str, Any]]:
         changed: list[dict[str, Any]] = []
         for item in items:
@@ -138,7 +177,7 @@ class Bookkeeper:
                 change = writes.apply(connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
-            _remember(answered, request, outcome)
+            _remember(answered, request, message.id, outcome)
             self._book(
                 Booked(
                     self.number + 1,
@@ -153,7 +192,7 @@ class Bookkeeper:
         return changed
 
     def _apply_orders(
-        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]
     ) -> None:
         fresh: list[tuple[Message, Request | None]] = []
         for item in items:
@@ -173,7 +212,7 @@ class Bookkeeper:
             else:
                 outcome = self._decide(message, request, before or target, standings)
             if request is not None:
-                _remember(answered, request, outcome)
+                _remember(answered, request, message.id, outcome)
 
     def _target(self, message: Message, request: Request | None) -> Target | Outcome | None:
         """The order that a message is about; None for a decision about none."""
@@ -185,12 +224,17 @@ class Bookkeeper:
 
     def _pay(self, connection: Connection, message: Message, request: Request) -> Outcome:
         place = Place(self.number + 1, message.received)
-        outcome, effect, named = self._payments.decide(place, message.id, request)
-        self._take(effect)
-        self._book(Booked(place.number, message.id, "decision", message.received, outcome, effect, request, named))
+        decided = self._payments.decide(place, message.id, request)
+        *parts, last = decided.effects or (None,)
+        for part in parts:
+            self._take(part)
+            self._book(Booked(self.number + 1, message.id, "decision", message.received, effect=part))
+        self._take(last)
+        whole = (decided.outcome, last, request, decided.target)
+        self._book(Booked(self.number + 1, message.id, "decision", message.received, *whole))
         self._flush(connection)
         self._settlements.resume(connection)
-        return outcome
+        return decided.outcome
 
     def _decide(
         self,
@@ -210,7 +254,8 @@ class Bookkeeper:
         if request is not None and effect is not None and isinstance(target, Target):
             named = f"conversion:{target.conversion}"
         self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
-        if isinstance(target, Target) and target.conversion in standings:
+        standing = standings.get(target.conversion) if isinstance(target, Target) else None
+        if isinstance(target, Target) and standing is not None and not standing.claimed:
             for waits in self._waiting.pop(target.conversion):
                 self._decide(waits.message, None, target, standings, again=True)
         return outcome
@@ -220,6 +265,7 @@ class Bookkeeper:
         if effect is not None:
             self._desk.ledger.move(effect.transfers)
             self._desk.totals.take(effect)
+            self._desk.path_ends.take(effect)
             if effect.waiting is not None:
                 self._waiting.add(effect.waiting)
 
@@ -232,7 +278,7 @@ class Bookkeeper:
         return done
 
     def _answered_before(
-        self, connection: Connection, request: Request, answered: dict[str, tuple[str, Outcome]]
+        self, connection: Connection, request: Request, answered: dict[str, Answered]
     ) -> Outcome | None:
         """The outcome of the first request under the same idempotency key, where there was one."""
         if request.idem is None:
@@ -242,24 +288,27 @@ class Bookkeeper:
         if first is None:
             return None
         answered[key] = first
-        fingerprint, outcome = first
-        if fingerprint != (request.fingerprint or ""):
+        if first.fingerprint != (request.fingerprint or ""):
             return Outcome.refused("idempotency_conflict", "this Idempotency-Key was used with another request")
-        return outcome
+        if first.outcome.status == WAITING:
+            # nothing will end this one: whoever asks again is told where the first one's end can be seen
+            return Outcome.applied({"event_id": first.event}, http=202)
+        return first.outcome
 
 
-def _remember(answered: dict[str, tuple[str, Outcome]], request: Request, outcome: Outcome) -> None:
+def _remember(answered: dict[str, Answered], request: Request, event: str, outcome: Outcome) -> None:
     if request.idem is not None:
-        answered.setdefault(idempotency_key(request), (request.fingerprint or "", outcome))
+        answered.setdefault(idempotency_key(request), Answered(event, request.fingerprint or "", outcome))
 
 
-def _filed(connection: Connection, key: str) -> tuple[str, Outcome] | None:
+def _filed(connection: Connection, key: str) -> Answered | None:
     keys, outcomes = schema.idempotency, schema.outcomes
     row = connection.execute(
-        select(keys.c.fingerprint, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
+        select(keys, outcomes.c.status, outcomes.c.code, outcomes.c.http, outcomes.c.result)
         .join(outcomes, outcomes.c.event_id == keys.c.event_id)
         .where(keys.c.key == key)
     ).one_or_none()
     if row is None:
         return None
-    return row.fingerprint, Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    outcome = Outcome(row.status, row.code, row.http, msgspec.json.decode(row.result))
+    return Answered(row.event_id, row.fingerprint, outcome)

@@ -1,127 +1,181 @@
 """Which touches an order is credited to: candidates, their verdicts and their weights (money.md, section 4)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from tuike import _core
+from tuike.books.binding import binding_click
+from tuike.books.path_ends import PathEnds
 from tuike.books.records import Message
+from tuike.books.settings import DAY_MS, Settings
+from tuike.books.split import WEIGHT_UNIT
 from tuike.books.state import Product, Registry
+from tuike.books.touches import Attribution, Candidate, Found, Hit, Key, Touches
+from tuike.books.verdicts import NEVER, Judge
 
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 FINGERPRINT_MS = DAY_MS
-HALF_LIFE_MIN_MS = HOUR_MS
 # An order's evidence is one event of the journal, however long its path: so many touches count, and so many
 # others are shown with their reasons.
-MAX_TOUCHES = 320
+MAX_TOUCHES = 160
 MAX_OTHERS = 64
-
-Found = Literal["", "click", "visitor", "cust", "did", "fingerprint", "aff"]
-Hit = Mapping[str, Any]
-
-
-class Touches(Protocol):
-    """What is asked of the touch store."""
-
-    def click(self, id: str) -> dict[str, Any] | None: ...
-    def path(
-        self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
-    ) -> list[dict[str, Any]]: ...
+# What nobody knows may be named by any text; codes are no longer.
+MAX_CODE = 64
+LABELS = tuple(f"sub{n}" for n in range(1, 6))
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A touch that was looked at. It counts where `why` is empty. Of an `Attribution`, only the top one keeps its
-    channel and labels."""
-
-    id: str
-    at: int
-    kind: str
-    promoter: str
-    product: str
-    channel: str
-    labels: tuple[str, ...]
-    why: str = ""
-    weight: int = 0
-
-
-class Attribution(msgspec.Struct, frozen=True):
-    """The candidates in the order of (time, event id), and by what they were found."""
-
-    found_by: Found
-    candidates: tuple[Candidate, ...]
-    bound: str = ""
-
-    @property
-    def counted(self) -> list[Candidate]:
-        return [candidate for candidate in self.candidates if not candidate.why]
-
-    @property
-    def top(self) -> Candidate | None:
-        """The touch with the largest weight, the later of equals: the one that reports count the order on."""
-        return max(reversed(self.counted), key=lambda candidate: candidate.weight, default=None)
-
-    def credits(self) -> list[tuple[str, int]]:
-        """Promoters with what their touches weigh together, in the order of their first touch."""
-        sums: dict[str, int] = {}
-        for candidate in self.counted:
-            if candidate.weight:
-                sums[candidate.promoter] = sums.get(candidate.promoter, 0) + candidate.weight
-        return list(sums.items())
-
-
-def attribute(order: Message, product: Product, registry: Registry, touches: Touches) -> Attribution:
-    """Goes through the order's identifiers until one finds a touch that counts."""
+def attribute(order: Message, product: Product, registry: Registry, touches: Touches, ends: PathEnds) -> Attribution:
+    """Goes through the order's identifiers until one finds any touch, and asks whose customer it is."""
     merchant, settings = product.merchant, product.attribution
-    seen: dict[str, Candidate] = {}
-    for found_by, hits in _paths(order, merchant, settings, touches):
-        judged = _judge(hits, order.at, settings, registry)
-        seen.update((candidate.id, candidate) for candidate in judged)
-        if any(not candidate.why for candidate in judged):
-            return _evidence(found_by, _weighted(_limited(_in_order(seen.values())), settings))
-    return _evidence("", _in_order(seen.values()))
+    search = Search(order, product, registry, touches)
+    own = () if settings.self_purchase else search.own()
+    spent = ends.before(merchant, search.visitor, order.at) if settings.path_reset and search.visitor else None
+    judge = Judge(registry, settings, order.at, own, NEVER if spent is None else spent)
+    found_by, seen, hits = _look(search, judge)
+    binding = None
+    if not (settings.binding_fallback and any(not candidate.why for candidate in seen)):
+        binding = binding_click(order, merchant, search.visitor, judge, touches)
+    if binding is None:
+        candidates = _weighted(_limited(_in_order(seen)), settings)
+    else:
+        found_by, hits = "binding", [binding]
+        candidates = _bound(seen, binding)
+    top = Attribution(found_by, tuple(candidates)).top
+    main: Hit = {} if top is None else next(hit for hit in hits if hit["id"] == top.id)
+    return Attribution(
+        found_by,
+        _kept(candidates),
+        bound="" if binding is None else binding["aff"],
+        channel=main.get("channel", ""),
+        labels=_labels(main),
+        visitor=search.visitor if registry.resets_paths(merchant) else "",
+        own=own,
+    )
 
 
-def _paths(
-    order: Message, merchant: str, settings: Mapping[str, Any], touches: Touches
-) -> Iterator[tuple[Found, Sequence[Hit]]]:
-    since = max(0, order.at - int(settings["window_days"] * DAY_MS))
-    if order.click:
-        yield "click", _click_path(order, merchant, since, touches)
-    if order.visitor:
-        yield "visitor", touches.path("visitor", merchant, order.visitor, since, order.at)
-    if order.cust:
-        yield "cust", touches.path("cust", merchant, order.cust, since, order.at)
-    if order.did:
-        yield "did", touches.path("did", merchant, order.did, since, order.at)
-    if order.fingerprint:
-        recent = max(since, order.at - FINGERPRINT_MS)
-        yield "fingerprint", touches.path("fingerprint", merchant, order.fingerprint, recent, order.at)
-    # a browser's claim may name any promoter: only the merchant's own word is believed
-    if order.aff and order.kind == "order":
-        named = {"id": order.id, "at": order.at, "kind": "aff", "aff": order.aff, "pid": order.pid, "counted": True}
-        yield "aff", [named]
+def _look(search: "Search", judge: Judge) -> tuple[Found, list[Candidate], Sequence[Hit]]:
+    """What finds a touch, be it one that counts or not, all hits that were looked at on the way, and those it found.
+
+    What the order itself names (coupon, `aff`) is no part of its visitor's path: an earlier order does not spend it."""
+    seen: dict[tuple[str, str], Candidate] = {}
+    for asked, hits in search.paths():
+        named = asked in ("coupon", "aff")
+        whys = [judge.never(hit) for hit in hits] if named else judge.path(hits)
+        for hit, why in zip(hits, whys, strict=True):
+            seen[hit["id"], hit["kind"]] = _candidate(hit, hit["kind"], why)
+        if any(named or judge.is_touch(hit) for hit in hits):
+            return asked, list(seen.values()), hits
+    return "", list(seen.values()), ()
 
 
-def _click_path(order: Message, merchant: str, since: int, touches: Touches) -> list[Hit]:
-    """The visitor's path up to and including the click; an anonymous click is a path of one."""
-    click = touches.click(order.click)
-    if click is None or click.get("merchant") != merchant or not since <= click["at"] <= order.at:
-        return []
-    if not click.get("visitor"):
-        return [click]
-    path = touches.path("visitor", merchant, click["visitor"], since, click["at"])
-    return [*(hit for hit in path if _order_of(hit) < _order_of(click)), click]
+class Search:
+    """The hits that an order's identifiers lead to."""
+
+    def __init__(self, order: Message, product: Product, registry: Registry, touches: Touches) -> None:
+        self._order = order
+        self._product = product
+        self._registry = registry
+        self._touches = touches
+        self._click = touches.click(order.click) if order.click else None
+        if self._click is not None and self._click.get("merchant") != product.merchant:
+            self._click = None
+        self.visitor: str = order.visitor or (self._click or {}).get("visitor", "")
+        """The buyer's: the order's own, else its click's."""
+
+    def own(self) -> tuple[str, ...]:
+        """Promoters who buy here themselves: by the customer that the order names, or by one that its visitor was
+        signed in as, as far back as touches are kept."""
+        owners = self._registry.owners(self._product.merchant)
+        if not owners:
+            return ()
+        custs = {self._order.cust}
+        if self.visitor:
+            custs.update(hit.get("cust", "") for hit in self._path("visitor", self.visitor, 0))
+        return tuple(sorted({promoter for cust in custs for promoter in owners.get(cust, ())}))
+
+    def paths(self) -> Iterator[tuple[Found, Sequence[Hit]]]:
+        """By each identifier of the order in turn, what it finds: the touches of its window, ordered by (time, id)."""
+        order, settings = self._order, self._product.attribution
+        since = max(0, order.at - settings.window)
+        if settings.coupon_first:
+            yield "coupon", self._coupon()
+        if self._click is not None:
+            yield "click", self._click_path(self._click, since)
+        if not settings.coupon_first:
+            yield "coupon", self._coupon()
+        if order.visitor:
+            yield "visitor", self._path("visitor", order.visitor, since)
+        if order.cust:
+            yield "cust", self._path("cust", order.cust, since)
+        if order.did:
+            yield "did", self._path("did", order.did, since)
+        if order.fingerprint:
+            yield "fingerprint", self._fingerprint_path(max(since, order.at - FINGERPRINT_MS))
+        # a browser's claim may name any promoter: only the merchant's own word is believed
+        if order.aff and order.kind == "order":
+            yield "aff", [self._named("aff", order.aff, order.pid)]
+
+    def _path(self, kind: Key, key: str, since: int) -> list[Hit]:
+        return [*self._touches.path(kind, self._product.merchant, key, since, self._order.at)]
+
+    def _click_path(self, click: Hit, since: int) -> list[Hit]:
+        """The visitor's path up to and including the click; an anonymous click is a path of one."""
+        if not since <= click["at"] <= self._order.at:
+            return []
+        if not click.get("visitor"):
+            return [click]
+        path = self._touches.path("visitor", self._product.merchant, click["visitor"], since, click["at"])
+        return [*(hit for hit in path if _order_of(hit) < _order_of(click)), click]
+
+    def _fingerprint_path(self, since: int) -> list[Hit]:
+        """A fingerprint is keyed by the day: before midnight the same browser has another."""
+        today = self._path("fingerprint", self._order.fingerprint, since)
+        if not self._order.fingerprint_before:
+            return today
+        return sorted([*self._path("fingerprint", self._order.fingerprint_before, since), *today], key=_order_of)
+
+    def _coupon(self) -> list[Hit]:
+        order = self._order
+        if not order.coupon:
+            return []
+        coupon = self._registry.coupon(self._product.merchant, order.coupon, self._product.id, order.at)
+        if coupon is None:
+            return []
+        named = self._named("coupon", coupon.promoter, coupon.product)
+        return [named | {"channel": coupon.channel} | dict(zip(LABELS, coupon.labels, strict=True))]
+
+    def _named(self, kind: str, promoter: str, product: str) -> dict[str, object]:
+        """A touch at the order's instant, by its own word."""
+        order = self._order
+        return {"id": order.id, "at": order.at, "kind": kind, "aff": promoter, "pid": product, "counted": True}
 
 
 def _order_of(hit: Hit) -> tuple[int, str]:
     return hit["at"], hit["id"]
 
 
+def _candidate(hit: Hit, kind: str, why: str = "", weight: int = 0) -> Candidate:
+    promoter, product = hit.get("aff", "")[:MAX_CODE], hit.get("pid", "")[:MAX_CODE]
+    return Candidate(hit["id"], hit["at"], kind, promoter, product, why, weight)
+
+
+def _labels(hit: Hit) -> tuple[str, ...]:
+    labels = tuple([hit.get(name, "") for name in LABELS])
+    return labels if any(labels) else ()
+
+
 def _in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: (candidate.at, candidate.id))
+
+
+def _bound(seen: Sequence[Candidate], binding: Hit) -> list[Candidate]:
+    """The touches of a customer who is somebody's already: none of them counts, the click that bound him does."""
+    touches = [
+        candidate if candidate.why else msgspec.structs.replace(candidate, why="bound")
+        for candidate in seen
+        if (candidate.id, candidate.kind) != (binding["id"], binding["kind"])
+    ]
+    return _in_order([*touches, _candidate(binding, "binding", weight=WEIGHT_UNIT)])
 
 
 def _limited(candidates: list[Candidate]) -> list[Candidate]:
@@ -132,81 +186,17 @@ def _limited(candidates: list[Candidate]) -> list[Candidate]:
     return candidates
 
 
-def _evidence(found_by: Found, candidates: Sequence[Candidate]) -> Attribution:
-    """What is kept of the candidates: all that count, and the newest of the others."""
-    others = [place for place, candidate in enumerate(candidates) if candidate.why]
-    left_out = set(others[:-MAX_OTHERS])
-    kept = [candidate for place, candidate in enumerate(candidates) if place not in left_out]
-    top = Attribution(found_by, tuple(kept)).top
-    bare = [
-        candidate if candidate is top else msgspec.structs.replace(candidate, channel="", labels=())
-        for candidate in kept
-    ]
-    return Attribution(found_by, tuple(bare))
-
-
-def _judge(hits: Sequence[Hit], instant: int, settings: Mapping[str, Any], registry: Registry) -> list[Candidate]:
-    judged = [_candidate(hit, _verdict(hit, registry)) for hit in hits]
-    clicked = any(not candidate.why and candidate.kind != "view" for candidate in judged)
-    view_since = instant - int(settings["view_window_hours"] * HOUR_MS)
-    for place, candidate in enumerate(judged):
-        if candidate.kind != "view" or candidate.why:
-            continue
-        if not settings["view_through"]:
-            why = "view"
-        elif clicked:
-            why = "click_counts"
-        else:
-            why = "" if candidate.at >= view_since else "view_window"
-        judged[place] = msgspec.structs.replace(candidate, why=why)
-    return _collapsed(judged, int(settings["collapse_minutes"] * MINUTE_MS))
-
-
-def _verdict(hit: Hit, registry: Registry) -> str:
-    """Why a hit is no touch, or empty."""
-    if not hit.get("counted"):
-        return hit.get("reason") or "not_counted"
-    if hit.get("embedded"):
-        return "embedded"
-    promoter = hit.get("aff", "")
-    if promoter not in registry.promoters:
-        return "unknown_promoter"
-    return "blocked_promoter" if registry.blocked(promoter) else ""
-
-
-def _candidate(hit: Hit, why: str) -> Candidate:
-    return Candidate(
-        id=hit["id"],
-        at=hit["at"],
-        kind=hit["kind"],
-        promoter=hit.get("aff", ""),
-        product=hit.get("pid", ""),
-        channel=hit.get("channel", ""),
-        labels=tuple(hit.get(f"sub{n}", "") for n in range(1, 6)),
-        why=why,
-    )
-
-
-def _collapsed(judged: list[Candidate], window: int) -> list[Candidate]:
-    """One promoter's touches within the window are one: the latest stays. Touches come in order."""
-    if not window:
-        return judged
-    latest: dict[str, int] = {}
-    for place, candidate in enumerate(judged):
-        if candidate.why:
-            continue
-        before = latest.get(candidate.promoter)
-        if before is not None and candidate.at - judged[before].at <= window:
-            judged[before] = msgspec.structs.replace(judged[before], why="collapsed")
-        latest[candidate.promoter] = place
-    return judged
-
-
-def _weighted(candidates: Sequence[Candidate], settings: Mapping[str, Any]) -> list[Candidate]:
-    half_life = max(HALF_LIFE_MIN_MS, int(settings["half_life_days"] * DAY_MS))
+def _weighted(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate]:
     times = [candidate.at for candidate in candidates if not candidate.why]
-    weights = iter(_core.weights(settings["model"], times, half_life))
+    weights = iter(_core.weights(settings.model, times, settings.half_life))
     return [
         candidate if candidate.why else msgspec.structs.replace(candidate, weight=next(weights))
         for candidate in candidates
     ]
+
+
+def _kept(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """What is kept as evidence: all that count, and the newest of the others."""
+    others = [place for place, candidate in enumerate(candidates) if candidate.why]
+    left_out = set(others[:-MAX_OTHERS])
+    return tuple([candidate for place, candidate in enumerate(candidates) if place not in left_out])

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tuike import _core
 from tuike.books import entries
 from tuike.data import Data
 from tuike.stores import engine, schema
-from tuike.stores.bulk import batches
+from tuike.stores.bulk import stream
 from tuike.stores.schema import daily_keys
 
 PRODUCER = "registry"
@@ -183,9 +184,10 @@ def _write_snapshot(books: Engine, path: Path, hash_key: bytes, stopped: threadi
             (builder.add_promoters, entries.rows(schema.promoters, entries.PROMOTER)),
             (builder.add_links, entries.rows(schema.links, entries.LINK)),
         ):
-            for rows in batches(connection, query, ROWS_PER_CALL):
+            rows = stream(connection, query)
+            while some := [row for (row,) in islice(rows, ROWS_PER_CALL)]:
                 if stopped.is_set():
                     return 0
-                add(rows)
+                add(some)
     builder.finish()
     return promoters + links

@@ -33,7 +33,8 @@ def product(row: Row) -> Entry:
     entry = _entry(
         "product", row, "id", "merchant", "url", "fallback_url", "cookie_days", "pixel_conversions", "status"
     )
-    return entry | {"allowed_hosts": json.loads(row["allowed_hosts"])}
+    binds = json.loads(row["attribution"])["binding"] != "none"
+    return entry | {"allowed_hosts": json.loads(row["allowed_hosts"]), "binds": binds}
 
 
 def promoter(row: Row) -> Entry:

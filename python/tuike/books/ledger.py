@@ -33,12 +33,15 @@ class Account:
     balance: int
 
 
+PURSES = ("pending", "available", "reserved", "paid", "owed", "tax")
+
+
 def payable(merchant: str) -> str:
     return f"merchant:{merchant}:payable"
 
 
 def promoters(promoter: str, purse: str) -> str:
-    """One of a promoter's accounts: `pending`, `available`, `reserved`, `paid`, `owed` or `tax`."""
+    """One of a promoter's accounts, of PURSES."""
     return f"promoter:{promoter}:{purse}"
 
 
@@ -66,6 +69,11 @@ class Ledger:
         self._connection = connection
         if len(self._accounts) > MAX_HELD:
             self._accounts.clear()
+
+    def prepare(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Looks up together the accounts (name, currency) whose balances are about to be asked for."""
+        fresh = [key for key in dict.fromkeys(keys) if self._accounts.setdefault(key, Account(None, 0)).id is None]
+        self._look_up(fresh)
 
     def balance(self, name: str, currency: str) -> int:
         """What the account stands at after all that was moved."""

@@ -8,10 +8,12 @@ import msgspec
 from tuike import _core, views
 from tuike.books import booking
 from tuike.books.booking import Desk, Place
-from tuike.books.candidates import Touches, attribute
-from tuike.books.records import Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
+from tuike.books.candidates import attribute
+from tuike.books.records import FINAL, Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
 from tuike.books.state import Product
 from tuike.books.totals import day_of
+from tuike.books.touches import Touches
+from tuike.books.waiting import WaitingRefunds
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
 MAX_CLAIMS = 16
@@ -19,11 +21,11 @@ MAX_CLAIMS = 16
 MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
-FINAL = ("rejected", "refunded")
-IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "coupon", "aff")
+IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_before", "coupon", "aff")
 
 Verdict = Outcome | Effect
 
+NOTHING_LEFT = Outcome.refused("over_refund", "there is nothing left to refund")
 OLDER = Outcome.refused("older_status", "a later status of this order is applied already")
 
 
@@ -40,10 +42,11 @@ class Target:
 class Orders:
     """The bookkeeper's judgement. `orders` given to `decide` holds all orders that the batch is about."""
 
-    def __init__(self, desk: Desk, touches: Touches) -> None:
+    def __init__(self, desk: Desk, touches: Touches, waiting: WaitingRefunds) -> None:
         self._desk = desk
         self._registry = desk.registry
         self._touches = touches
+        self._waiting = waiting
 
     def target(self, message: Message, request: Request | None) -> Target | Outcome:
         """The order a message is about, or why it is about none."""
@@ -97,34 +100,35 @@ class Orders:
         status = message.status or "approved"
         if status not in STATUSES:
             return Outcome.refused("unknown_status", f"there is no status {status!r}")
+        if status == "refunded" and (standing is None or standing.claimed):
+            return self._unknown(place, message, target)
         if standing is None:
-            if status == "refunded":
-                return Effect(waiting=Waiting(target.conversion, place.number, message), code="unknown_order")
             conversion = self._conversion(place.number, message, target, status)
             if status == "rejected":
                 return Effect(Standing(conversion, ()))
             return self._book(place, message, conversion)
         conversion = standing.conversion
-        if status == "refunded" and conversion.status in ("approved", "refunded"):
-            if message.amount is not None and message.currency not in ("", conversion.currency):
-                return Outcome.refused(
-                    "amount_conflict", f"the refund is in {message.currency}, the order in {conversion.currency}"
-                )
-            if message.stamp < conversion.stamp and message.stamp and not message.refund_id:
-                return OLDER
-            return self._refund(standing, message.amount, message.refund_id, message.stamp)
+        if status == "refunded":
+            return self._refund(standing, message.amount, message.currency, message.refund_id, message.stamp)
         stamp = max(message.stamp, conversion.stamp)
         if message.stamp and message.stamp < stamp:
             return OLDER
         if status == conversion.status in FINAL:
             return booking.keep(standing, stamp=stamp)
-        if conversion.status in FINAL or status == "refunded":
+        if conversion.status in FINAL:
             return _illegal(conversion, status)
         if status == "rejected":
             return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
-        if conversion.reason == "pixel":
+        if standing.claimed:
             return self._book_claimed(place, message, standing, status)
         return self._status(place, message, standing, status, stamp)
+
+    def _unknown(self, place: Place, message: Message, target: Target) -> Verdict:
+        """A refund of an order that the merchant has not named yet waits for it."""
+        if self._waiting.full:
+            return Outcome.refused("unknown_order", "there is no such order, and no room to wait for it")
+        waits = msgspec.structs.replace(message, stamp=0)
+        return Effect(waiting=Waiting(target.conversion, place.number, waits), code="unknown_order")
 
     def _status(self, place: Place, message: Message, standing: Standing, status: str, stamp: int) -> Verdict:
         """`pending` or `approved` of an order that is one of them."""
@@ -149,7 +153,7 @@ class Orders:
 
     def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
         product = self._registry.products[conversion.product]
-        found = attribute(message, product, self._registry, self._touches)
+        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends)
         return booking.accrue(self._desk, conversion, found, place, forced=forced)
 
     def _book_claimed(self, place: Place, message: Message, standing: Standing, status: str) -> Verdict:
@@ -179,9 +183,10 @@ class Orders:
         if policy == "reject":
             return Outcome.refused("pixel_rejected", "the product takes no conversions from browsers")
         if standing is not None:
-            if standing.conversion.status == "pending" and standing.conversion.reason == "pixel":
+            if standing.claimed:
                 return _claimed_again(message, standing)
-            if message.amount not in (None, standing.conversion.amount):
+            # it never changes an order that is there; where it is an order itself, another amount is said
+            if policy == "accept" and message.amount not in (None, standing.conversion.amount):
                 return Outcome.refused("amount_conflict", "the order has another amount")
             return booking.keep(standing)
         if policy == "accept":
@@ -221,9 +226,8 @@ class Orders:
                         amount = _core.parse_amount(request.data["amount"], conversion.currency)
                     except ValueError as error:
                         return Outcome.refused(str(error), "the amount is not one of the conversion's currency")
-                if conversion.status not in ("approved", "refunded"):
-                    return _illegal(conversion, "refunded")
-                return self._refund(standing, amount, request.data.get("refund_id") or request.idem or "", 0)
+                refund_id = request.data.get("refund_id") or request.idem or ""
+                return self._refund(standing, amount, "", refund_id, 0)
             case _:
                 return Outcome.refused("unknown_op", f"there is no decision {request.op!r}")
 
@@ -251,33 +255,43 @@ class Orders:
 
     # --- both --------------------------------------------------------------------------------------
 
-    def _refund(self, standing: Standing, amount: int | None, refund_id: str, stamp: int) -> Verdict:
-        """Refunds all that is left, or a part that has a name; a repeat changes nothing."""
+    def _refund(self, standing: Standing, amount: int | None, currency: str, refund_id: str, stamp: int) -> Verdict:
+        """Refunds all that is left, or a part that has a name; a repeat changes nothing. All it is without an amount,
+        or with no name and at least the order's amount: then it is a status, and no older than the last."""
         conversion = standing.conversion
         refunds: dict[str, int] = conversion.evidence.get("refunds", {})
         step = booking.refund_step(refund_id)
         whole = conversion.amount or 0
-        asked = whole - conversion.refunded if amount is None else amount
-        entire = amount is None or (amount >= whole and not conversion.refunded)
-        if step in refunds or (conversion.status == "refunded" and not refund_id):
+        entire = amount is None or (not refund_id and amount >= whole and currency in ("", conversion.currency))
+        if conversion.status == "rejected":
+            return _illegal(conversion, "refunded")
+        if refund_id and step in refunds:
             return booking.keep(standing)
+        if entire and stamp and stamp < conversion.stamp:
+            return OLDER
+        if conversion.status == "refunded":
+            return booking.keep(standing) if entire else NOTHING_LEFT
+        if conversion.status == "pending":
+            return _illegal(conversion, "refunded")
         if not entire and not refund_id:
             return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id (here: an Idempotency-Key)")
+        if amount is not None and currency not in ("", conversion.currency):
+            detail = f"the refund is in {currency}, the order in {conversion.currency}"
+            return Outcome.refused("amount_conflict", detail)
+        if not entire and not whole:
+            return NOTHING_LEFT
         if not entire and len(refunds) >= MAX_REFUNDS:
             return Outcome.refused("too_many_refunds", f"after {MAX_REFUNDS} parts only the rest can be refunded")
-        room = whole - conversion.refunded
-        if conversion.status == "refunded" or (not entire and not whole):
-            return Outcome.refused("over_refund", "there is nothing left to refund")
-        taken = min(asked, room)
+        asked = whole - conversion.refunded if amount is None else amount
+        taken = min(asked, whole - conversion.refunded)
         refunded = conversion.refunded + taken
-        status = "refunded" if refunded == whole else conversion.status
         effect = booking.reverse(
             self._desk,
             standing,
             refunded,
             step,
-            status,
-            stamp=max(stamp, conversion.stamp) if status == "refunded" else conversion.stamp,
+            "refunded" if refunded == whole else conversion.status,
+            stamp=max(stamp, conversion.stamp) if entire else conversion.stamp,
             evidence=conversion.evidence | {"refunds": refunds | {step: taken}},
         )
         return msgspec.structs.replace(effect, code="over_refund") if asked > taken else effect
@@ -296,7 +310,7 @@ class Orders:
             currency=message.currency or merchant.currency,
             status=status,
             refunded=0,
-            model=product.attribution["model"],
+            model=product.attribution.model,
             reason="",
             rule_version=0,
             stamp=message.stamp,

@@ -1,38 +1,42 @@
 """Decisions about money that are about no order: settlements, payouts, and the ledger's own (money.md, section 5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuike.books.booking import Desk, Place
-from tuike.books.records import Effect, Outcome, Request
+from tuike.books.payouts import Payouts
+from tuike.books.records import Decision, Outcome, Refusal, Request
 from tuike.books.settlement import Settlements
+from tuike.books.treasury import Treasury
 
 Body = dict[str, Any]
-Decided = tuple[Outcome, Effect | None, str]
-"""The outcome, what moves, and what it concerns for the audit (empty: nothing)."""
+Operation = Callable[[Place, str, Body], Decision]
 
 
 class Payments:
     """Decides where nothing is unposted: all that was decided before can be read from the tables."""
 
-    def __init__(self, desk: Desk, settlements: Settlements) -> None:
-        self._desk = desk
-        self._settlements = settlements
-        self._operations: dict[str, Callable[[Place, str, Body], Decided]] = {"settlement.run": self._settle}
+    def __init__(self, desk: Desk, settlements: Settlements, payout_minimum: Mapping[str, int]) -> None:
+        payouts, treasury = Payouts(desk, payout_minimum), Treasury(desk)
+        self._operations: dict[str, Operation] = {
+            "settlement.run": settlements.start,
+            "settlement.note": settlements.note,
+            "payout.create": payouts.create,
+            "payout.paid": payouts.paid,
+            "payout.failed": payouts.failed,
+            "payout.note": payouts.note,
+            "ledger.fund": treasury.fund,
+            "ledger.prize": treasury.prize,
+            "ledger.adjust": treasury.adjust,
+            "ledger.write_off": treasury.write_off,
+            "ledger.remit": treasury.remit,
+        }
 
-    def decide(self, place: Place, event: str, request: Request) -> Decided:
+    def decide(self, place: Place, event: str, request: Request) -> Decision:
         operation = self._operations.get(request.op)
         if operation is None:
-            return Outcome.refused("unknown_op", f"there is no decision {request.op!r}"), None, ""
-        return operation(place, event, request.data)
-
-    def _settle(self, place: Place, event: str, data: Body) -> Decided:
-        as_of = data.get("as_of") or place.received
-        if as_of > place.received:
-            return (
-                Outcome.refused("as_of_in_future", "a settlement releases what is due by now, at the latest"),
-                None,
-                "",
-            )
-        outcome, effect = self._settlements.start(place, event, as_of)
-        return outcome, effect, f"settlement:{event}"
+            return Decision(Outcome.refused("unknown_op", f"there is no decision {request.op!r}"))
+        try:
+            return operation(place, event, request.data)
+        except Refusal as refusal:
+            return Decision(refusal.outcome)

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from tuike.books.ledger import Ledger
-from tuike.books.records import Booked, Delta, Effect, Request, Standing
+from tuike.books.records import Booked, Delta, Effect, Look, Request, Standing
 from tuike.stores import bulk, schema
 
+LOOKS_PER_SELECT = 10_000
 # What stands in an audit row of a body: never these.
 SECRETS = ("secret", "hash")
 
@@ -22,11 +23,18 @@ DELETE_SHARES = bulk.Bulk(
     ),
     ("order", "there"),
 )
-RELEASED = bulk.Bulk(
+RELEASES = bulk.inserting(schema.releases)
+LOOKED_AT = bulk.Bulk(
     update(schema.conversions)
     .where(schema.conversions.c.number == bindparam("order"))
-    .values(released=bindparam("by")),
-    ("by", "order"),
+    .values(evidence=bindparam("proof")),
+    ("proof", "order"),
+)
+STANDS = bulk.Bulk(
+    update(schema.shares)
+    .where(schema.shares.c.conversion == bindparam("order"), schema.shares.c.position == bindparam("line"))
+    .values(original=bindparam("least"), amount=bindparam("stands")),
+    ("least", "stands", "order", "line"),
 )
 DUES = bulk.missing(schema.dues)
 DELETE_DUES = bulk.Bulk(
@@ -35,11 +43,12 @@ DELETE_DUES = bulk.Bulk(
 )
 SALES = bulk.replacing(schema.sales)
 TIERS = bulk.missing(schema.tiers)
+PATH_ENDS = bulk.missing(schema.path_ends)
 BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
 ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
 OUTCOMES = bulk.inserting(schema.outcomes)
-OUTCOMES_AGAIN = bulk.replacing(schema.outcomes)
+OUTCOMES_AGAIN = bulk.replacing(schema.outcomes, keep=("kind",))
 AUDIT = bulk.inserting(schema.audit)
 KEYS = bulk.missing(schema.idempotency)
 PAYOUTS = bulk.replacing(schema.payouts)
@@ -82,13 +91,17 @@ def _outcome(record: Booked) -> bulk.Row:
 
 def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
     last: dict[int, Standing] = {}
+    looks: dict[int, Look] = {}
     released: list[bulk.Row] = []
     dues: list[bulk.Row] = []
     for effect in effects:
         if effect.standing is not None:
-            last[effect.standing.conversion.number] = effect.standing
-        last.update((standing.conversion.number, standing) for standing in effect.looked_at)
-        dues += effect.due
+            after = effect.standing.conversion
+            last[after.number] = effect.standing
+            looks.pop(after.number, None)
+            about = after.merchant, after.product, after.currency, after.rule_version
+            dues += [(*due, *about) for due in effect.due]
+        looks.update((look.number, look) for look in effect.looked_at)
         released += effect.released
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
     DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
@@ -100,13 +113,28 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
             for position, share in enumerate(standing.shares)
         ],
     )
-    RELEASED.run(connection, [(by, number) for number, by in released])
+    RELEASES.run(connection, released)
+    _post_looks(connection, list(looks.values()))
     DUES.run(connection, dues)
     DELETE_DUES.run(connection, [row for effect in effects for row in effect.settled])
 
 
+def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
+    for start in range(0, len(looks), LOOKS_PER_SELECT):
+        some = {look.number: look for look in looks[start : start + LOOKS_PER_SELECT]}
+        columns = schema.conversions.c
+        kept = connection.execute(select(columns.number, columns.evidence).where(columns.number.in_(some))).all()
+        rows = []
+        for number, evidence in kept:
+            proof = msgspec.json.decode(evidence) | {"second_look": some[number].second_look}
+            rows.append((msgspec.json.encode(proof).decode(), number))
+        LOOKED_AT.run(connection, rows)
+    stands = [(look.number, zip(look.second_look["originals"], look.amounts, strict=True)) for look in looks]
+    STANDS.run(connection, [(*pair, number, line) for number, lines in stands for line, pair in enumerate(lines)])
+
+
 def _conversion(standing: Standing) -> bulk.Row:
-    *columns, evidence = msgspec.structs.astuple(standing.conversion)
+    *columns, evidence, _released = msgspec.structs.astuple(standing.conversion)
     return *columns, msgspec.json.encode(evidence).decode()
 
 
@@ -117,6 +145,7 @@ def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
     )
     TIERS.run(connection, [msgspec.structs.astuple(tier) for effect in effects for tier in effect.tiers])
     BUDGETS.run(connection, [msgspec.structs.astuple(spent) for effect in effects for spent in effect.spent])
+    PATH_ENDS.run(connection, [msgspec.structs.astuple(end) for effect in effects for end in effect.path_ends])
     FUNDING.run(connection, [msgspec.structs.astuple(change) for effect in effects for change in effect.funding])
     ROLLUPS.run(connection, _summed(delta for effect in effects for delta in effect.deltas))
 
@@ -133,7 +162,8 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
             *columns, detail = msgspec.structs.astuple(effect.payout)
             PAYOUTS.run(connection, [(*columns, msgspec.json.encode(detail).decode())])
         if effect.settlement is not None:
-            SETTLEMENTS.run(connection, [msgspec.structs.astuple(effect.settlement)])
+            *columns, amounts = msgspec.structs.astuple(effect.settlement)
+            SETTLEMENTS.run(connection, [(*columns, msgspec.json.encode(amounts).decode())])
         if effect.closing is not None:
             CLOSINGS.run(connection, [msgspec.structs.astuple(effect.closing)])
         if effect.day is not None:

@@ -5,11 +5,14 @@ after a crash, or in a replay, asks nobody anything.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 WAITING = "waiting"
+# An order that is one of these stays it, and earns nothing.
+FINAL = ("rejected", "refunded")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -30,6 +33,7 @@ class Message(msgspec.Struct, frozen=True):
     cust: str = ""
     did: str = ""
     fingerprint: str = ""
+    fingerprint_before: str = ""
     aff: str = ""
     coupon: str = ""
     stamp: int = 0
@@ -69,6 +73,14 @@ class Outcome(msgspec.Struct, frozen=True):
         return cls(WAITING, code, 202, result or {})
 
 
+class Refusal(Exception):
+    """Ends a registry write or a decision with a refused outcome; whoever began it catches it."""
+
+    def __init__(self, code: str, detail: str, http: int = 422) -> None:
+        super().__init__(code)
+        self.outcome = Outcome.refused(code, detail, http=http)
+
+
 class Share(msgspec.Struct, frozen=True, array_like=True):
     """One line of a split. The platform's has no promoter and level 0."""
 
@@ -81,7 +93,7 @@ class Share(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Conversion(msgspec.Struct, frozen=True):
-    """A row of `conversions`."""
+    """A row of `conversions`, and of `releases` the number of the step that has `released` it; 0: none has."""
 
     id: str
     number: int
@@ -100,10 +112,10 @@ class Conversion(msgspec.Struct, frozen=True):
     day: int
     created: int
     due: int
-    released: int
     source: str
     event_id: str
     evidence: dict[str, Any]
+    released: int = 0
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -113,8 +125,9 @@ class Standing(msgspec.Struct, frozen=True):
     shares: tuple[Share, ...]
 
     @property
-    def credited(self) -> bool:
-        return any(share.promoter for share in self.shares)
+    def claimed(self) -> bool:
+        """Whether only browsers have spoken of it, and it is held for that."""
+        return self.conversion.reason == "pixel" and self.conversion.status == "pending"
 
 
 class Transfer(msgspec.Struct, frozen=True, array_like=True):
@@ -180,6 +193,15 @@ class Spent(msgspec.Struct, frozen=True, array_like=True):
     amount: int
 
 
+class PathEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Where an order that credited somebody ends its visitor's path: a row of `path_ends`."""
+
+    merchant: str
+    visitor: str
+    at: int
+    conversion: int
+
+
 class Funding(msgspec.Struct, frozen=True, array_like=True):
     """What is added to a merchant's payments in, and to what was released of its orders: a row of `funding`."""
 
@@ -190,7 +212,7 @@ class Funding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Payout(msgspec.Struct, frozen=True):
-    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01)."""
+    """A row of `payouts`. `day` is the accounting date (days since 1970-01-01), `detail` the arithmetic of the tax."""
 
     id: str
     number: int
@@ -204,11 +226,13 @@ class Payout(msgspec.Struct, frozen=True):
     scheme: str
     person: str
     created: int
+    note: str
     detail: dict[str, Any]
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion)."""
+    """A row of `settlements`: a run, and how far it has come in the order of (due, conversion).
+    `released` are orders, `amounts` what they released to promoters, per currency."""
 
     id: str
     number: int
@@ -218,6 +242,8 @@ class Settlement(msgspec.Struct, frozen=True):
     last_due: int
     last_conversion: int
     created: int
+    note: str = ""
+    amounts: dict[str, int] = {}
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -238,8 +264,18 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
     number: int
 
 
+class Look(msgspec.Struct, frozen=True, array_like=True):
+    """A second look that has changed an order: what it adds to the order's evidence, the shares' originals among it,
+    and what the shares stand at since."""
+
+    number: int
+    second_look: dict[str, Any]
+    amounts: tuple[int, ...]
+
+
 class Waiting(msgspec.Struct, frozen=True):
-    """A refund of an order that is not there yet: a row of `waiting`."""
+    """A refund of an order that is not there yet: a row of `waiting`. Its message has no `stamp`: whenever its order
+    comes, it comes after it."""
 
     conversion: str
     number: int
@@ -249,8 +285,8 @@ class Waiting(msgspec.Struct, frozen=True):
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that one message changes in the books; `code` says what of the message was set aside.
 
-    `due` are (instant, number) of orders that are to be released, `settled` those that a run is done with; `released`
-    are (number, step) of those that change in nothing else, `looked_at` those that a second look has changed."""
+    `due` are (instant, number) of the order where it is to be released, `settled` of those that no longer are;
+    `released` are (number, step) of what a settlement's step has released, `looked_at` what it has changed of it."""
 
     standing: Standing | None = None
     transfers: tuple[Transfer, ...] = ()
@@ -258,11 +294,12 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     sales: tuple[Sale, ...] = ()
     tiers: tuple[Tier, ...] = ()
     spent: tuple[Spent, ...] = ()
+    path_ends: tuple[PathEnd, ...] = ()
     funding: tuple[Funding, ...] = ()
     due: tuple[tuple[int, int], ...] = ()
     settled: tuple[tuple[int, int], ...] = ()
     released: tuple[tuple[int, int], ...] = ()
-    looked_at: tuple[Standing, ...] = ()
+    looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
     settlement: Settlement | None = None
     closing: Closing | None = None
@@ -280,16 +317,32 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
             sales=self.sales + later.sales,
             tiers=self.tiers + later.tiers,
             spent=self.spent + later.spent,
+            path_ends=self.path_ends + later.path_ends,
             funding=self.funding + later.funding,
             due=self.due + later.due,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a decision about no order came to: its outcome, what moves, in parts that are an event each, and what it
+    concerns for the audit (empty: nothing).
+
+    Killed between two parts it is decided anew: what the first ones have done must not be done again."""
+
+    outcome: Outcome
+    effects: tuple[Effect, ...] = ()
+    target: str = ""
+
+
 class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The whole effect of one message, or of a step that the bookkeeper takes by itself (`settle`, `expire`, `day`).
+    """The effect of one message (of a large decision: a part of it, the outcome with the last), or of a step that the
+    bookkeeper takes by itself (`settle`, `expire`, `day`).
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
     body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.
+    `seen` says how far hits were folded when this was decided, where that is further than the records before say:
+    incarnation (hex) to sequence number.
     """
 
     number: int
@@ -301,6 +354,7 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     request: Request | None = None
     target: str = ""
     again: bool = False
+    seen: dict[str, int] = {}
 
     @property
     def journalled(self) -> "Booked":

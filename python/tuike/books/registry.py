@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from tuike import _core, views
 from tuike.books import defaults, entries
-from tuike.books.records import Message, Outcome, Request
+from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
 
@@ -43,14 +43,6 @@ class Context:
     event: str
     number: int
     at: int
-
-
-class Refusal(Exception):
-    """Ends an op with a refused outcome. Raised and caught in this module only."""
-
-    def __init__(self, code: str, detail: str, http: int = 422) -> None:
-        super().__init__(code)
-        self.outcome = Outcome.refused(code, detail, http=http)
 
 
 def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
@@ -116,7 +108,7 @@ def product_create(context: Context, data: Body) -> Change:
         "body": body,
     }
     context.connection.execute(insert(schema.products).values(row))
-    context.registry.products[row["id"]] = Product.from_row(row, [])
+    context.registry.note_product(Product.from_row(row, []))
     _add_rule(context, row["id"], version)
     return _created(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
@@ -140,7 +132,7 @@ def product_update(context: Context, data: Body) -> Change:
     if "allowed_hosts" in data:
         row["allowed_hosts"] = json.dumps(data["allowed_hosts"])
     _store(context, schema.products, row)
-    context.registry.products[row["id"]] = Product.from_row(row, product.rules)
+    context.registry.note_product(Product.from_row(row, product.rules))
     return _changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
 
@@ -186,13 +178,14 @@ def promoter_create(context: Context, data: Body) -> Change:
         "parent": parent,
         "kind": whole["kind"],
         "tax": json.dumps(whole["tax"]),
+        "person": whole["tax"].get("person", ""),
         "customers": json.dumps(whole["customers"]),
         "status": "active",
         "created": context.at,
         "body": body,
     }
     context.connection.execute(insert(schema.promoters).values(row))
-    context.registry.promoters[row["id"]] = Promoter.from_row(row)
+    context.registry.note_promoter(row["id"], Promoter.from_row(row))
     context.registry.forest.add(row["id"], parent)
     _record_parent(context, row["id"], parent, context.at)
     return _created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
@@ -204,8 +197,9 @@ def promoter_update(context: Context, data: Body) -> Change:
     for name in ("tax", "customers"):
         if name in data:
             row[name] = json.dumps(data[name])
+    row["person"] = json.loads(row["tax"]).get("person", "")
     _store(context, schema.promoters, row)
-    context.registry.promoters[row["id"]] = Promoter.from_row(row)
+    context.registry.note_promoter(row["id"], Promoter.from_row(row))
     return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
 
 
@@ -310,9 +304,9 @@ def _check_target(url: str, product: Product) -> None:
 
 def _check_coupon(context: Context, row: Body, product: Product) -> None:
     """A coupon names one promoter of the merchant, or an order that has it could be anyone's."""
-    known = context.registry.coupons.get((product.merchant, row["coupon"]))
-    if row["coupon"] and known is not None and known.promoter != row["promoter"]:
-        raise Refusal("coupon_taken", f"the coupon {row['coupon']!r} is {known.promoter!r}'s", http=409)
+    owner = context.registry.coupon_owner(product.merchant, row["coupon"])
+    if row["coupon"] and owner not in (None, row["promoter"]):
+        raise Refusal("coupon_taken", f"the coupon {row['coupon']!r} is {owner!r}'s", http=409)
 
 
 def host_of(url: str) -> str | None:

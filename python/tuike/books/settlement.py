@@ -3,26 +3,81 @@
 Each step is booked by itself, with how far the run has come; a run that was killed is gone on with by whoever keeps
 the books next, and an order is released once whatever runs ask for it."""
 
-from collections.abc import Sequence
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, select, tuple_
 
 from tuike import views
 from tuike.books import booking
-from tuike.books.booking import Desk, Place
+from tuike.books.booking import Desk, Line, Place
 from tuike.books.ledger import promoters
-from tuike.books.records import Effect, Funding, Outcome, Settlement, Standing, Transfer
+from tuike.books.records import (
+    Decision,
+    Delta,
+    Effect,
+    Funding,
+    Look,
+    Outcome,
+    Refusal,
+    Settlement,
+    Spent,
+    Standing,
+    Transfer,
+)
 from tuike.books.standings import orders_numbered
-from tuike.stores.schema import conversions, dues, settlements, shares
+from tuike.stores.schema import dues, settlements, shares
 
 ORDERS_PER_STEP = 2_000
-# A step is one event of the journal: at most so many entries, and one order that a second look has changed.
-ENTRIES_PER_STEP = 6_000
+# A step is one event of the journal, of 1 MiB at most: its orders in all, and each one beside its transfers.
+BYTES_PER_STEP = 600_000
+BYTES_PER_ORDER = 64
 
-Sums = dict[str, int]
+Fund = tuple[str, str]
+"""A merchant and a currency."""
+
+
+@dataclass(slots=True)
+class Due:
+    """An order whose instant has come. `sums` is what its lines stand at, by promoter; the platform's under no name."""
+
+    instant: int
+    number: int
+    merchant: str
+    product: str
+    currency: str
+    version: int
+    sums: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Part:
+    """What one step comes to."""
+
+    taken: int = 0
+    size: int = 0
+    count: int = 0
+    amounts: dict[str, int] = field(default_factory=dict)
+    transfers: list[Transfer] = field(default_factory=list)
+    deltas: list[Delta] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    pools: dict[Fund, int] = field(default_factory=dict)
+    settled: list[tuple[int, int]] = field(default_factory=list)
+    released: list[tuple[int, int]] = field(default_factory=list)
+    looked_at: list[Look] = field(default_factory=list)
+
+    def effect(self, run: Settlement) -> Effect:
+        return Effect(
+            transfers=tuple(self.transfers),
+            deltas=tuple(self.deltas),
+            spent=tuple(self.spent),
+            funding=tuple(Funding(*fund, 0, pool) for fund, pool in self.pools.items()),
+            settled=tuple(self.settled),
+            released=tuple(self.released),
+            looked_at=tuple(self.looked_at),
+            settlement=run,
+        )
 
 
 class Settlements:
@@ -31,7 +86,8 @@ class Settlements:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._run: Settlement | None = None
-        self._short: dict[tuple[str, str], bool] = {}  # merchants whose payments in do not cover the next order
+        self._short: dict[Fund, bool] = {}  # whose payments in do not cover the next order
+        self._owing: set[tuple[str, str]] = set()  # promoters and currencies of the step at hand
         self.resume(desk.connection)
 
     @property
@@ -39,140 +95,171 @@ class Settlements:
         return self._run is not None
 
     def resume(self, connection: Connection) -> None:
-        """Takes up the oldest run that is not done."""
+        """Takes up the oldest run that is not done, as it stands in its row."""
         waiting = select(settlements).where(settlements.c.status == "running").order_by(settlements.c.number).limit(1)
         row = connection.execute(waiting).one_or_none()
         if row is None or self._run is None or row.id != self._run.id:
             self._short.clear()
-        self._run = None if row is None else Settlement(*row)
+        self._run = None if row is None else of_row(row)
 
-    def start(self, place: Place, event: str, as_of: int) -> tuple[Outcome, Effect]:
+    def start(self, place: Place, event: str, data: dict[str, Any]) -> Decision:
+        """Begins a run, after those that are under way. Without `as_of` it is for what is due by now."""
+        as_of = place.received if data.get("as_of") is None else data["as_of"]
+        if as_of > place.received:
+            raise Refusal("as_of_in_future", "a settlement releases what is due by now, at the latest")
+        if as_of < 0:
+            raise Refusal("bad_time", "nothing was due before 1970")
         run = Settlement(event, place.number, as_of, "running", 0, 0, 0, place.received)
-        return Outcome.waits(result=views.settlement(msgspec.structs.asdict(run))), Effect(settlement=run)
+        return Decision(Outcome.waits(result=view(run)), (Effect(settlement=run),), f"settlement:{event}")
+
+    def note(self, place: Place, event: str, data: dict[str, Any]) -> Decision:
+        row = self._desk.connection.execute(select(settlements).where(settlements.c.id == data["id"])).one_or_none()
+        if row is None:
+            raise Refusal("unknown_settlement", f"there is no settlement {data['id']!r}", http=404)
+        run = msgspec.structs.replace(of_row(row), note=data["note"])
+        return Decision(Outcome.applied(view(run)), (Effect(settlement=run),), f"settlement:{run.id}")
 
     def step(self, number: int) -> tuple[str, Effect, Outcome | None]:
         """The next part, under the books' `number`: the run's event, what moves (it is moved), at the end
         the outcome."""
         run = self._run
         assert run is not None
-        rows = self._due(run)
-        parts = _shares(self._desk.connection, [row.number for row in rows])
-        moved: list[Effect] = []
-        taken, released, entries = 0, 0, 0
-        for row in rows:
-            part = self._release(row, parts.get(row.number, {}), number)
-            taken += 1
-            if part is None:
-                continue
-            self._desk.ledger.move(part.transfers)
-            self._desk.totals.take(part)
-            moved.append(part)
-            released += len(part.released) + len(part.looked_at)
-            entries += sum([len(transfer.entries) for transfer in part.transfers])
-            if part.looked_at or entries >= ENTRIES_PER_STEP:
-                break
-        done = taken == len(rows) < ORDERS_PER_STEP
-        changes: dict[str, Any] = {"released": run.released + released, "status": "done" if done else "running"}
-        if taken:
-            changes |= {"last_due": rows[taken - 1].due, "last_conversion": rows[taken - 1].number}
-        run = msgspec.structs.replace(run, **changes)
+        orders = self._due(run)
+        part = self._part(orders, number)
+        done = part.taken == len(orders) < ORDERS_PER_STEP
+        amounts = {**run.amounts}
+        for currency, amount in part.amounts.items():
+            amounts[currency] = amounts.get(currency, 0) + amount
+        changes: dict[str, Any] = {"released": run.released + part.count, "amounts": amounts}
+        if part.taken:
+            last = orders[part.taken - 1]
+            changes |= {"last_due": last.instant, "last_conversion": last.number}
+        run = msgspec.structs.replace(run, status="done" if done else "running", **changes)
         self._run = None if done else run
-        outcome = Outcome.applied(views.settlement(msgspec.structs.asdict(run)), http=201) if done else None
-        return run.id, msgspec.structs.replace(_joined(moved), settlement=run), outcome
+        outcome = Outcome.applied(view(run), http=201) if done else None
+        return run.id, part.effect(run), outcome
 
-    def _due(self, run: Settlement) -> Sequence[Row[Any]]:
-        names = ("number", "merchant", "product", "currency", "status", "released", "rule_version")
-        return self._desk.connection.execute(
-            select(dues.c.due, *(conversions.c[name] for name in names))
-            .join(conversions, conversions.c.number == dues.c.conversion)
+    def _part(self, orders: list[Due], number: int) -> Part:
+        desk = self._desk
+        self._owing = self._owed_by({(promoter, due.currency) for due in orders for promoter in due.sums})
+        tiered = {rule: self._is_tiered(*rule) for rule in {(due.product, due.version, due.currency) for due in orders}}
+        again = [due.number for due in orders if tiered[due.product, due.version, due.currency]]
+        looks = orders_numbered(desk.connection, again)
+        part = Part()
+        for due in orders:
+            if not self._release(part, due, looks.get(due.number), number):
+                break
+            part.taken += 1
+        return part
+
+    def _due(self, run: Settlement) -> list[Due]:
+        some = (
+            select(dues)
             .where(_further(run), dues.c.due <= run.as_of)
             .order_by(dues.c.due, dues.c.conversion)
             .limit(ORDERS_PER_STEP)
-        ).all()
+            .subquery()
+        )
+        theirs = and_(shares.c.conversion == some.c.conversion, shares.c.amount > 0)
+        lines = select(some, shares.c.promoter, shares.c.amount).outerjoin_from(some, shares, theirs)
+        found: dict[int, Due] = {}
+        for line in self._desk.connection.execute(lines).all():
+            *about, promoter, amount = line
+            due = found.get(line[1])
+            if due is None:
+                due = found[line[1]] = Due(*about)
+            if amount:
+                due.sums[promoter] = due.sums.get(promoter, 0) + amount
+        return sorted(found.values(), key=lambda due: (due.instant, due.number))
 
-    def _release(self, row: Row[Any], sums: Sums, number: int) -> Effect | None:
-        """What one row comes to; None: it waits on."""
-        settled = Effect(settled=((row.due, row.number),))
-        if row.status != "approved" or row.released or not sums:
-            return settled
-        look = self._second_look(row)
-        if look is not None and look.standing is not None:
-            sums = booking.by_promoter(look.standing.shares)
+    def _release(self, part: Part, due: Due, standing: Standing | None, number: int) -> bool:
+        """Moves an approved order's money, or leaves it waiting; False: there is no room for it in this part."""
+        fallen = None if standing is None else booking.second_look(self._desk, standing)
+        sums = due.sums if fallen is None else booking.by_promoter(_after(fallen).shares)
         pool = sum(sums.values())
-        if not self._funded(row, pool):
-            return None
-        lines: list[tuple[str, int]] = []
+        fund = due.merchant, due.currency
+        if not self._funded(part, fund, pool):
+            return True
+        lines: list[Line] = []
         for promoter, amount in sums.items():
             if promoter:
                 lines.append((promoters(promoter, "pending"), -amount))
-                lines += booking.into_available(self._desk.ledger, promoter, row.currency, amount)
-        moved = (Transfer(row.number, "release", "release", row.currency, row.due, tuple(lines)),) if lines else ()
-        released = msgspec.structs.replace(
-            settled, transfers=moved, funding=(Funding(row.merchant, row.currency, 0, pool),)
-        )
-        if look is None or look.standing is None:
-            return msgspec.structs.replace(released, released=((row.number, number),))
-        conversion = msgspec.structs.replace(look.standing.conversion, released=number)
-        changed = Standing(conversion, look.standing.shares)
-        return msgspec.structs.replace(look.then(released), standing=None, looked_at=(changed,))
+                if (promoter, due.currency) in self._owing:
+                    lines += booking.into_available(self._desk.ledger, promoter, due.currency, amount)
+                else:
+                    lines.append((promoters(promoter, "available"), amount))
+        moved = () if fallen is None else fallen.transfers
+        if lines:
+            moved += (Transfer(due.number, "release", "release", due.currency, due.instant, tuple(lines)),)
+        looked = None if fallen is None else _look(_after(fallen))
+        size = BYTES_PER_ORDER + len(msgspec.json.encode((moved, looked, fallen and fallen.deltas)))
+        if part.taken and part.size + size > BYTES_PER_STEP:
+            return False
+        self._desk.ledger.move(moved)
+        part.size += size
+        part.count += 1
+        part.transfers += moved
+        part.pools[fund] = part.pools.get(fund, 0) + pool
+        part.amounts[due.currency] = part.amounts.get(due.currency, 0) + pool - sums.get("", 0)
+        part.settled.append((due.instant, due.number))
+        part.released.append((due.number, number))
+        if fallen is not None and looked is not None:
+            self._desk.totals.take(fallen)
+            part.deltas += fallen.deltas
+            part.spent += fallen.spent
+            part.looked_at.append(looked)
+        return True
 
-    def _second_look(self, row: Row[Any]) -> Effect | None:
-        """What a tiered rule takes back; None: nothing."""
-        version = self._desk.registry.products[row.product].version(row.rule_version)
-        if not version.rule(row.currency).needs_total:
-            return None
-        standing = orders_numbered(self._desk.connection, [row.number])[row.number]
-        return booking.second_look(self._desk, standing)
+    def _owed_by(self, purses: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these promoters owe something in these currencies."""
+        ledger = self._desk.ledger
+        names = {(promoters(promoter, "owed"), currency): (promoter, currency) for promoter, currency in purses}
+        ledger.prepare(names)
+        return {purse for name, purse in names.items() if ledger.balance(*name)}
 
-    def _funded(self, row: Row[Any], pool: int) -> bool:
+    def _is_tiered(self, product: str, version: int, currency: str) -> bool:
+        return self._desk.registry.products[product].version(version).rule(currency).needs_total
+
+    def _funded(self, part: Part, fund: Fund, pool: int) -> bool:
         """Whether what the merchant has paid in covers it; orders are released in turn, none before an earlier one."""
-        if self._desk.registry.merchants[row.merchant].release_when != "funded":
+        if self._desk.registry.merchants[fund[0]].release_when != "funded":
             return True
-        fund = row.merchant, row.currency
         if fund not in self._short:
-            self._short[fund] = self._passed_over(*fund)
+            self._short[fund] = self._passed_over(fund)
         if not self._short[fund]:
-            self._short[fund] = self._desk.totals.fund(*fund) < pool
+            self._short[fund] = self._desk.totals.fund(*fund) - part.pools.get(fund, 0) < pool
         return not self._short[fund]
 
-    def _passed_over(self, merchant: str, currency: str) -> bool:
+    def _passed_over(self, fund: Fund) -> bool:
         """Whether this run has left an order of the merchant where it was, before it was interrupted."""
         run = self._run
         assert run is not None
-        before = or_(
-            dues.c.due < run.last_due, and_(dues.c.due == run.last_due, dues.c.conversion <= run.last_conversion)
-        )
+        merchant, currency = fund
         found = (
-            select(dues.c.due)
-            .join(conversions, conversions.c.number == dues.c.conversion)
-            .where(before, conversions.c.merchant == merchant, conversions.c.currency == currency)
-            .limit(1)
+            select(dues.c.due).where(~_further(run), dues.c.merchant == merchant, dues.c.currency == currency).limit(1)
         )
         return self._desk.connection.execute(found).first() is not None
 
 
+def of_row(row: Any) -> Settlement:
+    """A row of `settlements`."""
+    return Settlement(**{**row._mapping, "amounts": msgspec.json.decode(row.amounts)})
+
+
+def view(run: Settlement) -> dict[str, Any]:
+    return views.settlement(msgspec.structs.asdict(run))
+
+
 def _further(run: Settlement) -> ColumnElement[bool]:
     """What the run has not come to."""
-    same = and_(dues.c.due == run.last_due, dues.c.conversion > run.last_conversion)
-    return or_(dues.c.due > run.last_due, same)
+    return tuple_(dues.c.due, dues.c.conversion) > tuple_(run.last_due, run.last_conversion)
 
 
-def _joined(parts: Sequence[Effect]) -> Effect:
-    """All that one step releases, as one."""
-    names = ("transfers", "deltas", "spent", "funding", "settled", "released", "looked_at")
-    whole: dict[str, Any] = {
-        name: tuple(chain.from_iterable([getattr(part, name) for part in parts])) for name in names
-    }
-    return Effect(**whole)
+def _after(fallen: Effect) -> Standing:
+    assert fallen.standing is not None
+    return fallen.standing
 
 
-def _shares(connection: Connection, numbers: Sequence[int]) -> dict[int, Sums]:
-    """What each order's lines stand at, by promoter; the platform's under no name."""
-    found: dict[int, Sums] = {}
-    theirs = select(shares.c.conversion, shares.c.promoter, shares.c.amount).where(
-        shares.c.conversion.in_(numbers), shares.c.amount > 0
-    )
-    for number, promoter, amount in connection.execute(theirs):
-        sums = found.setdefault(number, {})
-        sums[promoter] = sums.get(promoter, 0) + amount
-    return found
+def _look(after: Standing) -> Look:
+    amounts = tuple([share.amount for share in after.shares])
+    return Look(after.conversion.number, after.conversion.evidence["second_look"], amounts)

@@ -1,7 +1,7 @@
 """What the bookkeeper keeps in memory of the registry: all that deciding an order asks for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from tuike import _core
+from tuike.books import settings
 from tuike.stores import schema
 
 
@@ -77,18 +78,19 @@ def _promoter(status: str, kind: str, tax: str, customers: str) -> Promoter:
 
 @dataclass(frozen=True, slots=True)
 class Coupon:
-    """A coupon's promoter, and what its link says: the product, the channel, the labels."""
+    """A coupon's promoter, and what its link says: the product, the channel, the labels, when it expires (ms)."""
 
     promoter: str
     link: str
     product: str
     channel: str
     labels: tuple[str, ...]
+    expires: int | None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> "Coupon":
         labels = tuple(row[f"sub{n}"] for n in range(1, 6))
-        return cls(row["promoter"], row["code"], row["product"], row["channel"], labels)
+        return cls(row["promoter"], row["code"], row["product"], row["channel"], labels, row["expires"])
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Product:
     url: str
     allowed_hosts: list[str]
     pixel_conversions: str
-    attribution: Mapping[str, Any]
+    attribution: settings.Settings
     hold_days: int
     status: str
     rules: list[RuleVersion] = field(default_factory=list)
@@ -111,7 +113,7 @@ class Product:
             row["url"],
             json.loads(row["allowed_hosts"]),
             row["pixel_conversions"],
-            json.loads(row["attribution"]),
+            settings.read(row["attribution"]),
             row["hold_days"],
             row["status"],
             rules,
@@ -133,7 +135,9 @@ class Registry:
         self.merchants: dict[str, Merchant] = {}
         self.products: dict[str, Product] = {}
         self.promoters: dict[str, Promoter] = {}
-        self.coupons: dict[tuple[str, str], Coupon] = {}  # by merchant and coupon, of active links
+        self._coupons: dict[tuple[str, str], dict[str, Coupon]] = {}  # by merchant and coupon, then by active link
+        self._owners: dict[str, dict[str, set[str]]] = {}  # by merchant and `cust`, the promoters who are this customer
+        self._resetting: dict[str, set[str]] = {}  # products with `path_reset`, by merchant
         self.forest = _core.Forest()
         self.moved = 0  # the instant of the last change of a parent: such instants never fall
 
@@ -150,7 +154,7 @@ class Registry:
             version = RuleVersion(row["version"], row["effective_from"], row["rule"])
             rules.setdefault(row["product"], []).append(version)
         for row in connection.execute(select(schema.products)).mappings():
-            registry.products[row["id"]] = Product.from_row(row, rules[row["id"]])
+            registry.note_product(Product.from_row(row, rules[row["id"]]))
         registry._load_promoters(connection)
         for row in connection.execute(select(schema.links).where(schema.links.c.coupon != "")).mappings():
             registry.note_coupon(row)
@@ -171,7 +175,7 @@ class Registry:
         columns = schema.promoters.c
         about = select(columns.id, columns.status, columns.kind, columns.tax, columns.customers)
         for row in connection.execute(about, execution_options={"yield_per": 10_000}).mappings():
-            self.promoters[row["id"]] = Promoter.from_row(row)
+            self.note_promoter(row["id"], Promoter.from_row(row))
         index = {id: place for place, id in enumerate(first)}
         self.forest.load(list(first), [-1 if parent is None else index[parent] for parent in first.values()])
         for promoter, parent, since in later:
@@ -180,39 +184,64 @@ class Registry:
     def chain(self, promoter: str, instant: int, levels: int) -> list[str]:
         return self.forest.chain(promoter, instant, min(levels, self._max_levels))
 
+    def note_product(self, product: Product) -> None:
+        self.products[product.id] = product
+        resetting = self._resetting.setdefault(product.merchant, set())
+        (resetting.add if product.attribution.path_reset else resetting.discard)(product.id)
+
+    def resets_paths(self, merchant: str) -> bool:
+        """Whether an order of the merchant may end its visitor's path: it has a product with `path_reset`."""
+        return bool(self._resetting.get(merchant))
+
+    def note_promoter(self, id: str, promoter: Promoter) -> None:
+        before = self.promoters.get(id)
+        for merchant, cust in before.customers if before is not None else ():
+            self._owners[merchant][cust].discard(id)
+        self.promoters[id] = promoter
+        for merchant, cust in promoter.customers:
+            self._owners.setdefault(merchant, {}).setdefault(cust, set()).add(id)
+
+    def owners(self, merchant: str) -> Mapping[str, Collection[str]]:
+        """Promoters who are customers of the merchant themselves, by `cust`."""
+        return self._owners.get(merchant, {})
+
     def note_coupon(self, row: Mapping[Any, Any]) -> None:
         """Takes in a link's row: its coupon counts while the link is active."""
         if row["coupon"] and row["status"] == "active":
-            self.coupons[self.products[row["product"]].merchant, row["coupon"]] = Coupon.from_row(row)
+            key = self.products[row["product"]].merchant, row["coupon"]
+            self._coupons.setdefault(key, {})[row["code"]] = Coupon.from_row(row)
 
     def forget_coupon(self, row: Mapping[Any, Any]) -> None:
         """Takes out what `note_coupon` took in of a link."""
         key = self.products[row["product"]].merchant, row["coupon"]
-        if key in self.coupons and self.coupons[key].link == row["code"]:
-            del self.coupons[key]
+        self._coupons.get(key, {}).pop(row["code"], None)
+
+    def coupon(self, merchant: str, coupon: str, product: str, instant: int) -> Coupon | None:
+        """The coupon as it counts at an instant: of several links, one of this product, then the first by code."""
+        links = self._coupons.get((merchant, coupon), {}).values()
+        counting = [link for link in links if link.expires is None or instant < link.expires]
+        return min(counting, key=lambda link: (link.product != product, link.link), default=None)
+
+    def coupon_owner(self, merchant: str, coupon: str) -> str | None:
+        """Whose coupon it is, expired or not."""
+        links = self._coupons.get((merchant, coupon), {})
+        return next((link.promoter for link in links.values()), None)
 
     def blocked(self, promoter: str) -> bool:
         return promoter in self.promoters and self.promoters[promoter].status == "blocked"
-
-    def bought(self, promoter: str, merchant: str, cust: str) -> bool:
-        """Whether this customer of the merchant is the promoter himself."""
-        known = self.promoters.get(promoter)
-        return bool(cust) and known is not None and (merchant, cust) in known.customers
 
     def person(self, promoter: str) -> str:
         """Who is taxed for this account, and is one with the other accounts of that name."""
         known = self.promoters.get(promoter)
         return known.person if known is not None and known.person else f"promoter:{promoter}"
 
-    def present(self, chain: list[str], merchant: str, cust: str) -> list[bool]:
-        """Which levels of a chain are paid: not the blocked, not who bought himself, each person once."""
+    def present(self, chain: list[str], own: Collection[str]) -> list[bool]:
+        """Which levels of a chain are paid: not the blocked, not those who are the buyer (`own`), each person once."""
         persons: set[str] = set()
         paid = []
         for promoter in chain:
             person = self.person(promoter)
-            paid.append(
-                not self.blocked(promoter) and not self.bought(promoter, merchant, cust) and person not in persons
-            )
+            paid.append(not self.blocked(promoter) and promoter not in own and person not in persons)
             persons.add(person)
         return paid
 

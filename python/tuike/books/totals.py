@@ -2,9 +2,11 @@
 
 Sums are read from their tables when they are first asked for, and kept in step with what is decided since."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -15,6 +17,7 @@ from tuike.stores.schema import budgets, funding, sales, tiers
 
 # Sums that are held between batches.
 MAX_HELD = 200_000
+MAX_COURSE_ROWS = 1_000_000
 QUARTER_HOUR_MS = 900_000
 EPOCH = date(1970, 1, 1)
 TIER_DAYS = 365
@@ -23,6 +26,11 @@ LOWEST_TIER = "bronze"
 TIERS: Mapping[str, tuple[tuple[int, str], ...]] = {
     "CNY": ((2_000_000, "diamond"), (500_000, "gold"), (100_000, "silver"))
 }
+
+Month = tuple[str, str, str, int]
+"""Promoter, merchant, currency, first day."""
+Course = tuple[list[int], list[int]]
+"""The numbers under which a month's orders were booked, and what they sum up to before each and at the end."""
 
 _of = select(func.sum(sales.c.net)).where(
     sales.c.promoter == bindparam("promoter"),
@@ -33,7 +41,7 @@ _of = select(func.sum(sales.c.net)).where(
 _with = _of.where(sales.c.merchant == bindparam("merchant"))
 YEAR = Lookup(_of, ("promoter", "currency", "since", "until"))
 MONTH = Lookup(_with, (*YEAR.names, "merchant"))
-MONTH_BEFORE = Lookup(_with.where(sales.c.booked < bindparam("before")), (*MONTH.names, "before"))
+IN_BOOKING_ORDER = _with.with_only_columns(sales.c.booked, sales.c.net).order_by(sales.c.booked)
 TIER = Lookup(
     select(tiers.c.tier).where(
         tiers.c.promoter == bindparam("promoter"),
@@ -82,7 +90,9 @@ class Totals:
     """Belongs to the one bookkeeper: `begin` with each transaction, `take` whatever is decided in it."""
 
     def __init__(self) -> None:
-        self._months: dict[tuple[str, str, str, int], int] = {}
+        self._months: dict[Month, int] = {}
+        self._courses: dict[Month, Course] = {}
+        self._course_rows = 0
         self._tiers: dict[tuple[str, str, int], str] = {}
         self._budgets: dict[tuple[str, str, int], int] = {}
         # decided in this transaction, and in no table yet
@@ -98,6 +108,9 @@ class Totals:
         for held in (self._months, self._tiers, self._budgets):
             if len(held) > MAX_HELD:
                 held.clear()
+        if self._course_rows > MAX_COURSE_ROWS:
+            self._courses.clear()
+            self._course_rows = 0
 
     def take(self, effect: Effect) -> None:
         """What was decided, and will be posted in this transaction."""
@@ -106,6 +119,7 @@ class Totals:
             month = sale.promoter, sale.merchant, sale.currency, month_of(sale.day)[0]
             if month in self._months:
                 self._months[month] += sale.change
+            self._courses.pop(month, None)
         for tier in effect.tiers:
             self._tiers[tier.promoter, tier.currency, tier.day] = tier.tier
         for spent in effect.spent:
@@ -135,8 +149,16 @@ class Totals:
     def month_before(self, promoter: str, merchant: str, currency: str, day: int, booked: int) -> int:
         """The same, of the orders that were booked before this number; asked for where nothing is fresh."""
         first, following = month_of(day)
-        found = MONTH_BEFORE.find(self._connection, promoter, currency, first, following, merchant, booked)
-        return int(found or 0)
+        key = promoter, merchant, currency, first
+        course = self._courses.get(key)
+        if course is None:
+            names = {"promoter": promoter, "merchant": merchant, "currency": currency}
+            rows = self._connection.execute(IN_BOOKING_ORDER, names | {"since": first, "until": following}).all()
+            course = [row.booked for row in rows], list(accumulate([row.net for row in rows], initial=0))
+            self._courses[key] = course
+            self._course_rows += len(rows)
+        numbers, sums = course
+        return sums[bisect_left(numbers, booked)]
 
     def tier(self, promoter: str, currency: str, day: int) -> tuple[str, Tier | None]:
         """The promoter's tier on a day; with what is to be posted where this is the day's first order."""

@@ -11,6 +11,8 @@ from tuike.books.records import Message, Outcome, Waiting
 from tuike.stores.schema import waiting
 
 WAIT_DAYS = 7
+# All are held in memory; what comes beyond that is not waited for.
+MAX_WAITING = 200_000
 
 
 class WaitingRefunds:
@@ -21,6 +23,10 @@ class WaitingRefunds:
         self._by_age: deque[Waiting] = deque()
         for row in connection.execute(select(waiting).order_by(waiting.c.number)):
             self.add(Waiting(row.conversion, row.number, msgspec.json.decode(row.message, type=Message)))
+
+    @property
+    def full(self) -> bool:
+        return len(self._by_age) >= MAX_WAITING
 
     def add(self, waits: Waiting) -> None:
         self._by_order.setdefault(waits.conversion, []).append(waits)

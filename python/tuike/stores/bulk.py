@@ -43,27 +43,30 @@ class Lookup:
         self._compiled = cache(self._compile)
 
     def find(self, connection: Connection, *values: str | int) -> Any:
-        """The value; None where there is no row."""
+        """The first value; None where there is no row."""
+        rows = self.rows(connection, *values)
+        return rows[0][0] if rows else None
+
+    def rows(self, connection: Connection, *values: str | int) -> list[Row]:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        row = cursor.fetchone()
+        rows: list[Row] = list(cursor.fetchall())
         cursor.close()
-        return None if row is None else row[0]
+        return rows
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
         return sql, list(range(len(self.names))) if order is None else order
 
 
-def batches(connection: Connection, statement: ClauseElement, size: int) -> Iterator[list[Any]]:
-    """The values of a query of one column without parameters, so many at a time, from the driver's own cursor."""
-    sql, _ = _compiled(statement, (), connection.dialect)
+def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
+    """The rows of a query, however many, as the driver gives them: as they are asked for, as plain tuples."""
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = connection.connection.cursor()
-    cursor.execute(sql)
-    while rows := cursor.fetchmany(size):
-        yield [value for (value,) in rows]
-    cursor.close()
+    cursor.execute(str(compiled))
+    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    return rows
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:

@@ -77,7 +77,7 @@ fn a_slab_pays_the_rate_where_the_total_stands_and_marginal_cuts_at_the_boundari
         (5_000, 20_000, 1_000, 1_550), // 250, 800, 500
         (20_000, 70, 7, 7),
         (MAX_AMOUNT, 70, 7, 7),
-        (9_990, 40, 2, 2), // 0.5 and 2.4, each by itself
+        (9_990, 40, 2, 3), // 0.5 and 2.4, rounded once
     ] {
         let credit = Credit { total, ..credit("p") };
         assert_eq!(pool(&slab, amount, 0, credit), by_slab, "slab {total} {amount}");
@@ -113,14 +113,15 @@ fn a_hybrid_adds_each_bonus_that_applies_rounded_by_itself() {
         "base":{"type":"tiered","mode":"marginal","tiers":[{"from":"0","value":"1"},{"from":"1","value":"2"}]}}"#;
     assert_eq!(pool(tiered, 200, 0, Credit { total: 0, ..credit("p") }), 1 + 2 + 1);
     assert!(rule(tiered).needs_total());
+    assert_eq!(pool(r#"{"type":"hybrid","base":{"type":"fixed","value":"1"}}"#, 900, 0, credit("p")), 100);
 }
 
 #[test]
 fn a_season_multiplies_base_and_bonuses_but_not_the_tier_bonus() {
-    let seasons = r#"[{"value":"2","from":"2027-01-01"},{"value":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
+    let seasons = r#"[{"multiplier":"2","from":"2027-01-01"},{"multiplier":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
     let json = format!(
         r#"{{"type":"hybrid","base":{{"type":"percentage","value":"1"}},"bonus":[{{"type":"fixed","value":"0.01"}}],
-        "multiplier":{seasons},"promoter_tier_bonus":{{"gold":"1","diamond":"2"}}}}"#
+        "season":{seasons},"promoter_tier_bonus":{{"gold":"1","diamond":"2"}}}}"#
     );
     let next_year = 1_798_761_600_000;
     for (amount, at, tier, main, tier_bonus) in [
@@ -139,7 +140,7 @@ fn a_season_multiplies_base_and_bonuses_but_not_the_tier_bonus() {
         assert_eq!((part.levels[0], part.bonus), (main + tier_bonus, tier_bonus));
     }
     assert!(rule(&json).needs_tier());
-    let always = r#"{"type":"percentage","value":"10","multiplier":{"value":"0.5"}}"#;
+    let always = r#"{"type":"percentage","value":"10","season":{"multiplier":"0.5"}}"#;
     assert_eq!(part(&rule(always), Some(1_000), 0, credit("p")).multiplier, 5_000);
     assert_eq!(pool(always, 1_000, 0, credit("p")), 50);
 }
@@ -149,7 +150,7 @@ fn caps_cut_in_their_order_and_shrink_both_parts_in_proportion() {
     let json = |max: &str| {
         format!(
             r#"{{"type":"percentage","value":"30","max_per_order":"{max}","promoter_tier_bonus":{{"gold":"15"}},
-            "multiplier":{{"value":"2"}},"levels":[{{"level":1,"share":"50"}},{{"level":2,"share":"50"}}]}}"#
+            "season":{{"multiplier":"2"}},"levels":[{{"level":1,"share":"50"}},{{"level":2,"share":"50"}}]}}"#
         )
     };
     for (max, amount, present, expected) in [
@@ -197,7 +198,7 @@ fn the_most_specific_override_wins() {
 fn an_order_without_an_amount_takes_fixed_parts_uncut_and_no_rate() {
     let uncut =
         r#"{"type":"fixed","value":"8","max_per_order":"1","min_amount":"5","promoter_tier_bonus":{"gold":"1"}}"#;
-    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"multiplier":{"value":"1.5"},"bonus":[
+    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"season":{"season":"1.5"},"bonus":[
         {"type":"fixed","value":"1"},{"type":"fixed","value":"4","min_amount":"0"}]}"#;
     for (json, paid) in [(uncut, 800), (bonus, 1_350)] {
         let part = part(&rule(json), None, 0, Credit { tier: "gold", ..credit("p") });
@@ -331,7 +332,7 @@ fn bad_rules_are_refused_with_their_code() {
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"value":"5"}]"#), "bad_level"),
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"share":"100.0001"}]"#), "levels_above_pool"),
         (r#"{"type":"hybrid","bonus":[]}"#.into(), "bad_rule"),
-        (format!(r#"{{"type":"hybrid","base":{fixed}}}"#), "bad_bonus"),
+        (hybrid(fixed, "{}"), "bad_bonus"),
         (hybrid(&hybrid(fixed, "[]"), "[]"), "unknown_type"),
         (hybrid(r#"{"type":"percentage","value":"50.0001"}"#, "[]"), "above_ceiling"),
         (hybrid(r#"{"type":"percentage","value":"5","min_amount":"1"}"#, "[]"), "unknown_key"),
@@ -343,17 +344,17 @@ fn bad_rules_are_refused_with_their_code() {
         (hybrid(fixed, r#"[{"type":"fixed","value":"1","share":"1"}]"#), "unknown_key"),
         (hybrid(fixed, r#"[{"type":"fixed","value":"1","from":"2026-11-31"}]"#), "bad_bonus"),
         (hybrid(fixed, r#"[{"type":"fixed","value":"1","from":"2026-11-11","until":"2026-11-11"}]"#), "bad_bonus"),
-        (with(r#""multiplier":"1.5""#), "bad_season"),
-        (with(r#""multiplier":[]"#), "bad_season"),
-        (with(r#""multiplier":{}"#), "bad_value"),
-        (with(r#""multiplier":{"value":"1.00001"}"#), "too_many_decimals"),
-        (with(r#""multiplier":{"value":"100.0001"}"#), "too_large"),
-        (with(r#""multiplier":{"value":"-2"}"#), "negative_value"),
-        (with(r#""multiplier":{"value":"2","from":"2026-11-11T00:00:00"}"#), "bad_season"),
-        (with(r#""multiplier":{"value":"2","from":1794355200}"#), "bad_season"),
-        (with(r#""multiplier":{"value":"2","from":"1969-12-31"}"#), "bad_season"),
+        (with(r#""season":"1.5""#), "bad_season"),
+        (with(r#""season":[]"#), "bad_season"),
+        (with(r#""season":{}"#), "bad_value"),
+        (with(r#""season":{"multiplier":"1.00001"}"#), "too_many_decimals"),
+        (with(r#""season":{"multiplier":"100.0001"}"#), "too_large"),
+        (with(r#""season":{"multiplier":"-2"}"#), "negative_value"),
+        (with(r#""season":{"multiplier":"2","from":"2026-11-11T00:00:00"}"#), "bad_season"),
+        (with(r#""season":{"multiplier":"2","from":1794355200}"#), "bad_season"),
+        (with(r#""season":{"multiplier":"2","from":"1969-12-31"}"#), "bad_season"),
         (
-            with(r#""multiplier":[{"value":"2","from":"2026-11-12"},{"value":"3","until":"2026-11-12T00:00:01Z"}]"#),
+            with(r#""season":[{"multiplier":"2","from":"2026-11-12"},{"multiplier":"3","until":"2026-11-12T00:00:01Z"}]"#),
             "bad_season",
         ),
         (with(r#""promoter_tier_bonus":{"platinum":"1"}"#), "unknown_key"),
@@ -385,7 +386,7 @@ fn the_largest_rule_pays_the_largest_order_without_overflow() {
     let bonus = vec![r#"{"type":"percentage","value":"100"}"#; MAX_BONUSES].join(",");
     let json = format!(
         r#"{{"type":"hybrid","base":{{"type":"percentage","value":"50"}},"bonus":[{bonus}],
-        "multiplier":{{"value":"100"}},"promoter_tier_bonus":{{"diamond":"100"}}}}"#
+        "season":{{"multiplier":"100"}},"promoter_tier_bonus":{{"diamond":"100"}}}}"#
     );
     let credits = [WHOLE - 7, 3, 4].map(|weight| Credit { weight, tier: "diamond", ..credit("p") });
     let booking = rule(&json).book(Some(MAX_AMOUNT), 0, &credits).unwrap().unwrap();

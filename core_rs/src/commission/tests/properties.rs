@@ -54,7 +54,7 @@ prop_compose! {
             value.map_or_else(String::new, |value| format!(r#","{key}":"{}""#, decimal(value, 2)));
         format!(
             r#"{{{base},"levels":[{}],"missing_level":"{}","promoter_tier_bonus":{{"gold":"{}"}},
-            "multiplier":{{"value":"{}"}}{}{}}}"#,
+            "season":{{"multiplier":"{}"}}{}{}}}"#,
             levels.join(","), if redistribute { "redistribute" } else { "platform" }, decimal(tier_bonus, 4),
             decimal(multiplier, 4), option("max_per_order", max), option("min_amount", least),
         )

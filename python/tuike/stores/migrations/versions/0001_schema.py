@@ -102,12 +102,14 @@ def _registry() -> None:
         sa.Column("parent", sa.String(length=64), nullable=True),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("tax", sa.Text(), nullable=False),
+        sa.Column("person", sa.String(length=128), nullable=False),
         sa.Column("customers", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_promoters_person", "promoters", ["person"], unique=False)
     op.create_index("ix_promoters_parent", "promoters", ["parent"], unique=False)
     op.create_table(
         "promoter_parents",
@@ -272,6 +274,15 @@ def _totals() -> None:
         sa.PrimaryKeyConstraint("product", "currency", "day"),
     )
     op.create_table(
+        "path_ends",
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("visitor", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("conversion", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("merchant", "visitor", "at", "conversion"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "funding",
         sa.Column("merchant", sa.String(length=64), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
@@ -301,7 +312,6 @@ def _conversions() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
-        sa.Column("released", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
@@ -328,8 +338,19 @@ def _conversions() -> None:
         "dues",
         sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("due", "conversion"),
         sqlite_with_rowid=False,
+    )
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "releases",
+        sa.Column("conversion", number, autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("conversion"),
     )
 
 
@@ -374,6 +395,17 @@ def _ledger() -> None:
         sa.Column("root", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("day"),
     )
+    op.create_table(
+        "tiles",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tile", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("transfer", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("leaves", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("day", "tile"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _payments() -> None:
@@ -387,6 +419,8 @@ def _payments() -> None:
         sa.Column("last_due", sa.BigInteger(), nullable=False),
         sa.Column("last_conversion", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.Column("amounts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("number"),
     )
@@ -404,12 +438,13 @@ def _payments() -> None:
         sa.Column("scheme", sa.String(length=16), nullable=False),
         sa.Column("person", sa.String(length=128), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("number"),
     )
-    op.create_index("ix_payouts_person", "payouts", ["person"], unique=False)
+    op.create_index("ix_payouts_day", "payouts", ["day"], unique=False)
     op.create_index("ix_payouts_promoter", "payouts", ["promoter"], unique=False)
     op.create_table(
         "closings",

@@ -1,0 +1,65 @@
+"""POST /v1/ledger/…: decisions that move money by themselves. Each has its reason, in the audit log."""
+
+from tuike.admin import auth, inputs, money_answers, money_inputs
+from tuike.admin.routes import Answer, Call, Handler, Route
+
+
+def _decides(op: str) -> Handler:
+    async def decide(call: Call) -> Answer:
+        return await call.write("decision", op, inputs.data(call.body))
+
+    return decide
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/ledger/fund",
+        _decides("ledger.fund"),
+        "A merchant's payment in",
+        auth.MONEY,
+        body=money_inputs.FundBody,
+        answer=money_answers.Moved,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/ledger/prize",
+        _decides("ledger.prize"),
+        "A prize for a promoter, out of the platform's revenue",
+        auth.MONEY,
+        body=money_inputs.PrizeBody,
+        answer=money_answers.Moved,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/ledger/adjust",
+        _decides("ledger.adjust"),
+        "A correction from one account to another",
+        auth.MONEY,
+        body=money_inputs.AdjustBody,
+        answer=money_answers.Moved,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/ledger/write_off",
+        _decides("ledger.write_off"),
+        "What a promoter owes becomes the platform's loss",
+        auth.MONEY,
+        body=money_inputs.WriteOffBody,
+        answer=money_answers.Moved,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/ledger/remit",
+        _decides("ledger.remit"),
+        "Hand over the tax withheld from a month's paid payouts, and close the month",
+        auth.MONEY,
+        body=money_inputs.RemitBody,
+        answer=money_answers.Remitted,
+        status=201,
+    ),
+)

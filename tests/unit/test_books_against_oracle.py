@@ -1,0 +1,155 @@
+"""The whole of the books against the slow, obvious oracle: random rules, trees, touches, orders, refunds, settlements,
+payouts and kills, in random order."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pair import DAY, HOUR, PRODUCTS, PROMOTERS, Pair
+
+CASES = 400
+SHORT_LIVED = Path("/dev/shm")
+
+LEVELS = [{"level": 1, "value": "5"}, {"level": 2, "value": "3"}, {"level": 3, "value": "1.5"}]
+SHARED = [{"level": 1, "share": "50"}, {"level": 2, "share": "33.3333"}, {"level": 3, "share": "10"}]
+TIERED = {"type": "tiered", "tiers": [{"from": "0", "value": "5"}, {"from": "150", "value": "12.5"}], "levels": SHARED}
+RULES: list[dict[str, Any]] = [
+    {"type": "percentage", "value": "10", "levels": LEVELS},
+    {"type": "percentage", "value": "10", "levels": LEVELS, "missing_level": "redistribute", "max_per_order": "7.77"},
+    {"type": "percentage", "value": "33.3333", "daily_budget": "60", "min_amount": "1"},
+    {"type": "fixed", "value": "8.88", "levels": [{"level": 1, "value": "5"}, {"level": 3, "value": "3.01"}]},
+    TIERED,
+    TIERED | {"mode": "marginal", "missing_level": "redistribute"},
+    {
+        "type": "hybrid",
+        "base": {"type": "percentage", "value": "7"},
+        "bonus": [{"type": "fixed", "value": "1"}, {"type": "percentage", "value": "1.5", "min_amount": "100"}],
+        "levels": SHARED,
+        "season": {"multiplier": "1.5", "from": "2026-01-05T00:00:00Z", "until": "2026-02-01T00:00:00Z"},
+    },
+    {
+        "type": "percentage",
+        "value": "10",
+        "levels": LEVELS,
+        "promoter_tier_bonus": {"bronze": "0.25", "silver": "0.5", "gold": "1", "diamond": "2"},
+        "overrides": [{"promoter": "papa", "value": "20"}, {"kind": "kol", "value": "12", "levels": SHARED}],
+    },
+]
+ATTRIBUTIONS: list[dict[str, Any]] = [
+    {},
+    {"model": "first", "path_reset": True},
+    {"model": "linear", "collapse_minutes": 0, "view_through": True},
+    {"model": "time_decay", "half_life_days": 2, "coupon_first": True},
+    {"model": "position", "collapse_minutes": 0, "self_purchase": True},
+    {"binding": "first"},
+    {"binding": "last", "binding_fallback": True, "model": "linear", "collapse_minutes": 0},
+    {"binding": "mixed", "protect_days": 3},
+]
+MERCHANTS = st.fixed_dictionaries(
+    {
+        "timezone": st.sampled_from(["Asia/Shanghai", "America/New_York", "UTC"]),
+        "settlement": st.sampled_from(["T+0", "T+1", "T+3", "weekly", "monthly"]),
+        "refund_days": st.sampled_from([0, 0, 2]),
+        "release_when": st.sampled_from(["approved", "approved", "funded"]),
+    }
+)
+GOODS = st.fixed_dictionaries(
+    {
+        "commission": st.sampled_from(RULES),
+        "attribution": st.sampled_from(ATTRIBUTIONS),
+        "hold_days": st.sampled_from([0, 0, 1, 5]),
+        "pixel_conversions": st.sampled_from(["hold", "accept", "reject"]),
+    }
+)
+AMOUNTS = st.sampled_from([None, 0, 1, 99, 10_000, 19_999]) | st.integers(0, 60_000)
+WHO = st.sampled_from(list(PROMOTERS))
+PID = st.sampled_from(list(PRODUCTS))
+OID = st.sampled_from(["o1", "o2", "o3"])
+VISITOR = st.sampled_from(["", f"{1:032x}", f"{2:032x}"])
+CUST = st.sampled_from(["", "", "me", "her"])
+AGO = st.sampled_from([0, 1, 60_000, HOUR, DAY, 3 * DAY, 8 * DAY, 31 * DAY])
+
+
+def step(name: str, **how: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    return st.tuples(st.just(name), st.fixed_dictionaries(how))
+
+
+TOUCH = step(
+    "touch",
+    promoter=WHO,
+    product=PID,
+    ago=AGO,
+    visitor=VISITOR,
+    cust=CUST,
+    kind=st.sampled_from(["click", "click", "view"]),
+    dest=st.sampled_from(["", "", "", "document", "image"]),
+    bot=st.sampled_from([False, False, False, True]),
+)
+ORDER = step(
+    "order",
+    pid=PID,
+    oid=OID,
+    amount=AMOUNTS,
+    status=st.sampled_from(["approved", "approved", "approved", "pending", "rejected", "refunded", "refunded"]),
+    refund_id=st.sampled_from(["", "r1", "r2"]),
+    click=st.sampled_from(["", "", f"{1:032x}", f"{3:032x}"]),
+    visitor=VISITOR,
+    cust=CUST,
+    aff=st.sampled_from(["", "kid", "twix", "flat", "nobody"]),
+    coupon=st.sampled_from(["", "", "", "SAVE"]),
+    stamp=st.sampled_from([None, None, 1, 2, 3]),
+    ago=st.sampled_from([0, 0, 1, HOUR, DAY]),
+)
+STEP = st.one_of(
+    TOUCH,
+    TOUCH,
+    ORDER,
+    ORDER,
+    ORDER,
+    step("claim", pid=PID, oid=OID, amount=AMOUNTS, visitor=VISITOR),
+    step("judge", how=st.sampled_from(["approve", "reject"]), oid=OID, pid=PID),
+    step("judge", how=st.just("refund"), oid=OID, pid=PID, amount=AMOUNTS, refund_id=st.sampled_from(["", "r1", "r3"])),
+    step("wait", time=st.sampled_from([1, HOUR, DAY, DAY, 8 * DAY, 32 * DAY])),
+    step("settle"),
+    step("settle"),
+    step("payout", promoter=WHO, amount=st.none() | st.integers(500, 5_000), back=st.sampled_from([0, 0, 1, 40])),
+    step("end", how=st.sampled_from(["paid", "paid", "failed"]), place=st.integers(0, 5)),
+    step("move_money", how=st.just("fund"), who=st.sampled_from(["shop", "mart"]), amount=st.integers(1, 9_000)),
+    step("move_money", how=st.sampled_from(["prize", "write_off"]), who=WHO, amount=st.integers(1, 3_000)),
+    step("remit"),
+    step("block", promoter=WHO, blocked=st.booleans()),
+    step("move", promoter=WHO, parent=st.none() | WHO),
+    step("rule", product=PID, rule=st.sampled_from(RULES)),
+    step("crash"),
+    step("restart"),
+)
+
+
+def take(pair: Pair, name: str, how: dict[str, Any]) -> None:
+    pair.now += 1
+    if name == "wait":
+        pair.now += how["time"]
+    elif name == "crash":
+        pair.crashing = True
+    else:
+        getattr(pair, name)(**how)
+
+
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.fixed_dictionaries({"shop": MERCHANTS, "mart": MERCHANTS}),
+    st.fixed_dictionaries(dict.fromkeys(PRODUCTS, GOODS)),
+    st.lists(STEP, min_size=15, max_size=60),
+)
+def test_the_books_are_the_oracles_after_every_step(
+    merchants: dict[str, Any], products: dict[str, Any], steps: list[tuple[str, dict[str, Any]]]
+) -> None:
+    with TemporaryDirectory(dir=SHORT_LIVED if os.access(SHORT_LIVED, os.W_OK) else None) as directory:
+        pair = Pair(Path(directory), merchants, products)
+        for name, how in steps:
+            take(pair, name, how)
+            pair.check()
+        pair.real.engine.dispose()
