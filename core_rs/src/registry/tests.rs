@@ -108,7 +108,11 @@ fn agrees(registry: &Registry, ids: &BTreeMap<String, Status>, links: &BTreeMap<
             expires: link.expires,
             status: link.status,
         });
-        assert_eq!(found.as_ref(), links.get(key), "link {key}");
+        let expected = links.get(key).cloned().map(|mut link| {
+            link.texts[1] = target::visible(&link.texts[1]).into_owned();
+            link
+        });
+        assert_eq!(found, expected, "link {key}");
         if let Some(link) = registry.link(key) {
             assert_eq!(registry.promoter_of(&link), ids.get(link.promoter).copied(), "promoter of {key}");
         }
