@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -13,6 +12,7 @@ from tuike import _core
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.records import Booked
+from tuike.books.touches import NoTouches
 from tuike.data import Data
 from tuike.process import clock
 from tuike.replay.history import Messages, booked
@@ -25,16 +25,6 @@ TOGETHER = ("order", "claim", "close")
 
 Told = Callable[[int], None]
 """Is told how many records are done."""
-
-
-class NoTouches:
-    """For where nothing is attributed."""
-
-    def click(self, id: str) -> dict[str, Any] | None:
-        return None
-
-    def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
-        return []
 
 
 @contextmanager
