@@ -118,7 +118,7 @@ def _body(
         .where(entries.c.account.in_(list(own)), entries.c.transfer < first)
         .group_by(entries.c.account)
     )
-    opening: dict[int, int] = {account: amount for account, amount in connection.execute(before)}
+    opening: dict[int, int] = {row[0]: row[1] for row in connection.execute(before)}
     closing = dict(opening)
     for line in lines:
         closing[line.account] = closing.get(line.account, 0) + line.amount
@@ -181,7 +181,10 @@ def _proven(connection: Connection, secret: str, lines: Sequence[Line], covered:
 
 def _orders(connection: Connection, lines: Sequence[Line]) -> dict[int, Body]:
     """By transfer: the conversion, and what its id is a hash of."""
-    names = (conversions.c.id.label("conversion"), *(conversions.c[name] for name in ("merchant", "order_id", "product")))
+    names = (
+        conversions.c.id.label("conversion"),
+        *(conversions.c[name] for name in ("merchant", "order_id", "product")),
+    )
     about = (
         select(transfers.c.number, *names)
         .join(conversions, conversions.c.number == transfers.c.conversion)

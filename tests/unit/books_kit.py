@@ -36,6 +36,12 @@ def touch(promoter: str, at: int, id: str | None = None, **more: Any) -> dict[st
     return fields | {"counted": True, "visitor": VISITOR} | more
 
 
+def accrued(pool: int = 1_000) -> dict[str, int]:
+    """Balances after alice's order under THREE_LEVELS, of ten times the pool: levels 5, 3, 1, the platform 1."""
+    parts = {"promoter:alice:pending": 5, "promoter:bob:pending": 3, "promoter:carol:pending": 1, "platform:revenue": 1}
+    return {name: part * pool // 10 for name, part in parts.items()} | {"merchant:shop:payable": -pool}
+
+
 class Touches:
     """Touches as a list, in the order of (time, id)."""
 
@@ -69,6 +75,14 @@ class Books:
         self.journal: list[Booked] = []
         self._seq = itertools.count(1)
         self.open()
+
+    @classmethod
+    def with_click(cls, path: Path) -> "Books":
+        """Books of a shop under THREE_LEVELS with alice's click of a day ago."""
+        books = cls(path)
+        books.shop(THREE_LEVELS)
+        books.touches.add(touch("alice", NOW - DAY, ALICE_CLICK, channel="wechat", sub1="red"))
+        return books
 
     def open(self) -> None:
         """As a start of the processor does."""
@@ -150,6 +164,24 @@ class Books:
         number = self.conversion(oid)["number"]
         rows = self.rows(select(table).where(table.c.conversion == number).order_by(table.c.position))
         return [(row["promoter"], row["level"], row["via"], row["amount"]) for row in rows]
+
+    def credits(self, oid: str = "o1") -> dict[str, int]:
+        """What the credited promoters earn at level 1, in the order of their first touches."""
+        return {promoter: amount for promoter, level, _, amount in self.shares(oid) if level == 1}
+
+    def touched(self, oid: str = "o1") -> list[tuple[str, str]]:
+        """The order's candidates: promoter, and why the touch does not count."""
+        candidates = self.conversion(oid)["evidence"]["candidates"]
+        return [(candidate["promoter"], candidate.get("why", "")) for candidate in candidates]
+
+    def found_by(self, oid: str = "o1") -> str:
+        return str(self.conversion(oid)["evidence"]["found_by"])
+
+    def step(self, now: int) -> None:
+        """What the bookkeeper does by itself at `now`."""
+        with self.engine.begin() as connection:
+            while self.bookkeeper.has_steps(now):
+                self.bookkeeper.step(connection, now)
 
     def balances(self) -> dict[str, int]:
         """Accounts that are not at zero."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuike import instants, rows
+from tuike import importing, instants, rows
 from tuike.importing import MAKERS, RowError
 from tuike.rows import FileError
 
@@ -117,6 +117,9 @@ class Codes:
 
     def day_key(self, now: int) -> bytes:
         return bytes(32)
+
+    def binds(self, product: str) -> bool:
+        return False
 
 
 @pytest.fixture(autouse=True)

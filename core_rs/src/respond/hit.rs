@@ -18,7 +18,7 @@ struct Way<'a> {
     pid: &'a str,
     product: &'a Product,
     target: &'a Target,
-    link: Option<(&'a str, &'a Link)>,
+    link: Option<(&'a str, &'a Link<'a>)>,
     outcome: Outcome,
 }
 
@@ -33,7 +33,7 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::View, missing);
         }
         let visit = self.visit(ask, &params);
-        let (outcome, product) = judge(registry, pid, aff, &visit);
+        let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
         let prefix = prefix_of(&visit);
         let mut event = event_of(&self.turn, registry, &visit, &prefix);
         labels(&mut event, &params);
@@ -65,20 +65,21 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::Click, malformed);
         };
         let found = (code.len() <= LONGEST_CODE).then(|| registry.link(&code)).flatten();
-        let Some((link, product)) = found.and_then(|link| Some((link, registry.product(&link.product)?))) else {
+        let Some((link, product)) = found.and_then(|link| Some((link, registry.product(link.product)?))) else {
             let unknown =
                 answer::Refusal { outcome: Some(Outcome::UnknownLink), code: "unknown_link", ..answer::NOT_FOUND };
             return self.refuse(sink, ask, HitKind::Click, unknown);
         };
         let visit = self.visit(ask, &params);
-        let (mut outcome, _) = judge(registry, &link.product, &link.promoter, &visit);
+        let (mut outcome, _) = judge(registry, link.product, registry.promoter_of(&link), &visit);
         if link.status != Status::Active {
             outcome = Outcome::Paused;
         } else if link.expires.is_some_and(|expires| expires <= self.turn.now) {
             outcome = Outcome::Expired;
         }
-        let target = link.target.as_ref().unwrap_or(&product.target);
-        let way = Way { aff: &link.promoter, pid: &link.product, product, target, link: Some((&code, link)), outcome };
+        let own = (!link.url.is_empty()).then(|| Target::parse(link.url));
+        let target = own.as_ref().unwrap_or(&product.target);
+        let way = Way { aff: link.promoter, pid: link.product, product, target, link: Some((&code, &link)), outcome };
         self.follow(registry, ask, &params, &visit, &way, sink)
     }
 
@@ -92,7 +93,7 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::Click, missing);
         }
         let visit = self.visit(ask, &params);
-        let (outcome, product) = judge(registry, pid, aff, &visit);
+        let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
         let Some(product) = product else {
             let unknown = answer::Refusal { outcome: Some(outcome), code: "unknown_product", ..answer::NOT_FOUND };
             return self.refuse(sink, ask, HitKind::Click, unknown);
@@ -255,11 +256,11 @@ pub(super) fn settle_outcome(event: &mut Event<'_>, outcome: Outcome) {
 }
 
 /// A link's own labels stand where the request brings none.
-fn link_labels<'a>(event: &mut Event<'a>, link: &'a Link) {
-    let [sub1, sub2, sub3, sub4, sub5] = &link.sub;
+fn link_labels<'a>(event: &mut Event<'a>, link: &Link<'a>) {
+    let [sub1, sub2, sub3, sub4, sub5] = link.sub;
     for (label, own) in [
-        (&mut event.channel, &link.channel),
-        (&mut event.coupon, &link.coupon),
+        (&mut event.channel, link.channel),
+        (&mut event.coupon, link.coupon),
         (&mut event.sub1, sub1),
         (&mut event.sub2, sub2),
         (&mut event.sub3, sub3),

@@ -32,8 +32,8 @@ from tuike.admin import (
     promoters,
     queries,
     reporting,
-    statements,
     settlements,
+    statements,
     tokens,
     traces,
     treasury,
@@ -44,6 +44,7 @@ from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
 from tuike.data import Data, write_private
+from tuike.statements import Signer
 from tuike.stores import engine
 
 PRODUCER = "admin"

@@ -22,7 +22,7 @@ def _page(connection: Connection, signer: Signer, promoter: str, query: queries.
     """A page ends early once it has the lines of a full statement."""
     if connection.scalar(select(promoters.c.id).where(promoters.c.id == promoter)) is None:
         raise not_found(f"promoter {promoter}")
-    after: int = pages.decode_cursor(query.cursor, int) if query.cursor else 0
+    after = int(pages.decode_cursor(query.cursor, int)) if query.cursor else 0
     items: list[Body] = []
     lines = 0
     for statement in statements(connection, signer, promoter, query.month or "", after):

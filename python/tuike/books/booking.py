@@ -253,6 +253,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
     effect = Effect(Standing(after, shares), transfers=_transfer(conversion, "reverse", step, lines))
     if not standing.shares:
         return effect
+    waited = conversion.due and not conversion.released and after.status in ("rejected", "refunded")
     stood = (conversion.amount or 0) - conversion.refunded
     fallen = sum(share.amount for share in shares) - sum(share.amount for share in standing.shares)
     return msgspec.structs.replace(
@@ -271,6 +272,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
         funding=(Funding(conversion.merchant, conversion.currency, 0, fallen),)
         if conversion.released and fallen
         else (),
+        settled=((conversion.due, conversion.number),) if waited else (),
     )
 
 

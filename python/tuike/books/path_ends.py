@@ -7,13 +7,12 @@ from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends
 
 BEFORE = Lookup(
-    select(path_ends.c.at, path_ends.c.conversion)
+    select(path_ends.c.at, path_ends.c.conversion, conversions.c.status)
     .join(conversions, conversions.c.number == path_ends.c.conversion)
     .where(
         path_ends.c.merchant == bindparam("of"),
         path_ends.c.visitor == bindparam("whose"),
         path_ends.c.at <= bindparam("until"),
-        conversions.c.status.not_in(FINAL),
     )
     .order_by(path_ends.c.at.desc()),
     ("of", "whose", "until"),
@@ -45,9 +44,9 @@ class PathEnds:
         neither rejected nor fully refunded; None where there is none."""
         ends = [end for end in self._fresh.get((merchant, visitor), ()) if end[0] <= instant]
         newest = max((at for at, number in ends if number not in self._undone), default=None)
-        for end in BEFORE.rows(self._connection, merchant, visitor, instant):
-            if newest is not None and end.at <= newest:
+        for at, number, status in BEFORE.rows(self._connection, merchant, visitor, instant):
+            if newest is not None and at <= newest:
                 break
-            if end.conversion not in self._undone:
-                return int(end.at)
+            if status not in FINAL and number not in self._undone:
+                return int(at)
         return newest

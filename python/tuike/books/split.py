@@ -8,6 +8,10 @@ from tuike import _core
 from tuike.books.records import Share
 
 WEIGHT_UNIT = 1_000_000_000
+# The arithmetic stands in one event of the journal: so many rates and bonuses of all credits together are listed.
+# Those of the first always are: a rule is 64 KiB long at most.
+MAX_LISTED = 3_000
+LISTS = ("rates", "bonuses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
     pool, parts = booked
     shares: list[Share] = []
     steps: list[dict[str, Any]] = []
-    platform = 0
+    platform = listed = 0
     for credit, part in zip(credits, parts, strict=True):
         platform += part["platform"]
         shares += [
@@ -59,6 +63,9 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
             )
             if present
         ]
+        listed += sum([len(part[name]) for name in LISTS])
+        if listed > MAX_LISTED:
+            part = {name: value for name, value in part.items() if name not in LISTS}
         steps.append(
             {
                 "promoter": credit.promoter,

@@ -13,8 +13,8 @@ from tuike.stores import meta
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import metadata
 
-# Not derived from the journal alone: how far folds have come in which transactions, and random keys. Tiles are made from
-# the ledger when there is time for it, and `verify` makes them again.
+# Not derived from the journal alone: how far folds have come in which transactions, and random keys. Tiles are
+# made of the ledger when there is time for it, and `verify` makes them again.
 NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles")
 # When damage was found is no event; sketches of the same visitors may differ in their bytes.
 PASSED_OVER = {"damage": ("found",)}
@@ -42,7 +42,9 @@ def _compare(live: Connection, made: Connection, table: Table) -> int:
         rows += 1
         if here == there or (here and there and _read(table, columns, here) == _read(table, columns, there)):
             continue
-        if here is None or (there is not None and [there[place] for place in places] < [here[place] for place in places]):
+        if here is None or (
+            there is not None and [there[place] for place in places] < [here[place] for place in places]
+        ):
             raise Found(_place(table, there, places), "the journal makes this row, and the books lack it")
         if there is None or [here[place] for place in places] < [there[place] for place in places]:
             raise Found(_place(table, here, places), "the journal does not make this row")

@@ -7,7 +7,7 @@ its closing mark, as the bookkeeper does."""
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -19,10 +19,17 @@ from tuike.process import PRODUCER, clock
 READ_LIMIT = 20_000
 ALL = 2**63 - 1
 
-T = TypeVar("T", bound="Numbered")
+T = TypeVar("T", bound="Record")
 
 
-class Numbered(msgspec.Struct):
+class Record(Protocol):
+    """What tells one booked record from the others."""
+
+    @property
+    def number(self) -> int: ...
+
+
+class Numbered(msgspec.Struct, frozen=True):
     """The least that is read of a booked record."""
 
     number: int
@@ -119,5 +126,3 @@ class Messages:
                 if fields["kind"] in BOOKED_KINDS
             )
         return bool(chunk)
-
-

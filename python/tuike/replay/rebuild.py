@@ -89,5 +89,3 @@ def _fold(connection: Connection, batch: _core.Batch) -> None:
     rollups.add_rollups(connection, batch.rollups())
     rollups.add_hit_counts(connection, batch.hit_counts())
     rollups.add_damage(connection, batch.damage, 0)
-
-

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, Table
+from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -44,16 +44,16 @@ class Lookup:
 
     def find(self, connection: Connection, *values: str | int) -> Any:
         """The first value; None where there is no row."""
-        row = next(self.rows(connection, *values), None)
-        return None if row is None else row[0]
+        rows = self.rows(connection, *values)
+        return rows[0][0] if rows else None
 
-    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
-        """The rows, read as they are asked for."""
+    def rows(self, connection: Connection, *values: str | int) -> list[Row]:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        yield from iter(cursor.fetchone, None)
+        rows: list[Row] = list(cursor.fetchall())
         cursor.close()
+        return rows
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
@@ -65,7 +65,8 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = connection.connection.cursor()
     cursor.execute(str(compiled))
-    return iter(cursor)
+    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    return rows
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:

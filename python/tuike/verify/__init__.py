@@ -1,4 +1,4 @@
-"""Proves the books: what was accepted is accounted for, what is accounted for adds up, what was paid is what the rules say.
+"""Proves the books: what was accepted is accounted for, what is accounted for adds up, what was paid is right.
 
 One reading of the database (a snapshot) against itself and against the journal; the first fault ends it. One module
 for each check:

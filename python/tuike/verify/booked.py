@@ -215,7 +215,7 @@ class Records:
         row = self._connection.execute(select(*of, columns.evidence).where(columns.number == look.number)).one_or_none()
         if row is None:
             raise Found(f"conversion of number {look.number}", "its row is missing")
-        place = f"conversion {row.id} at number {look.released}"
+        place = f"conversion {row.id} at its second look"
         second = msgspec.convert(look.second_look, SecondLook)
         steps = msgspec.json.decode(row.evidence, type=Arithmetic).split
         lines = lines_of(Evidence(split=msgspec.convert(steps, list[Step])), "approved", None, 0)
@@ -228,7 +228,6 @@ class Records:
             raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
         stand = [(line[0], amount) for line, amount in zip(lines, look.amounts, strict=False)]
         self._check_brought(place, look.number, stand)
-        self.left.released[look.number] = look.released
         self.left.looks[look.number] = f',"second_look":{msgspec.json.encode(look.second_look).decode()}}}'
 
     def _rule(self, place: str, product: str, number: int, currency: str) -> _core.Rule:
@@ -261,7 +260,7 @@ class Records:
         return sum & MASK
 
     def _check_brought(self, place: str, number: int, lines: Sequence[tuple[str, int]]) -> None:
-        """What an order's lines stand at is, promoter by promoter, what its transfers brought. Sums of all promoters are
+        """What an order's lines stand at is, promoter by promoter, what its transfers brought. All promoters' sums are
         compared as one number: others than equal ones come to the same with a chance of 2^-60."""
         stands = sum([amount * _factor(promoter) for promoter, amount in lines]) & MASK
         if stands != self._brought[number]:
@@ -328,7 +327,8 @@ def lines_of(evidence: Evidence, status: str, amount: int | None, refunded: int)
 
 
 # `created` stays what the first record says, `released` is also told by itself
-IN_HASH = [name not in ("created", "released", "evidence") for name in Conversion.__struct_fields__]
+NOT_IN_HASH = ("created", "released", "evidence")
+IN_HASH = [name not in NOT_IN_HASH for name in Conversion.__struct_fields__]
 
 
 def _zeros(upto: int) -> "array[int]":

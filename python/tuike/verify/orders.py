@@ -11,7 +11,7 @@ from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import conversions, sales, shares
-from tuike.verify.booked import IN_HASH, Evidence, Left, lines_of, row_hash
+from tuike.verify.booked import NOT_IN_HASH, Evidence, Left, lines_of, row_hash
 
 CONVERSIONS = select(conversions).order_by(conversions.c.number)
 SHARES = select(shares).order_by(shares.c.conversion, shares.c.position)
@@ -30,7 +30,7 @@ SALES = (
     .order_by(sales.c.conversion, sales.c.promoter)
 )
 PLACES = {column.name: place for place, column in enumerate(conversions.columns)}
-KEPT = [name for name, kept in zip(PLACES, IN_HASH, strict=True) if kept]
+KEPT = [name for name in PLACES if name not in NOT_IN_HASH]
 
 Key = tuple[str, str, str]
 
@@ -124,7 +124,9 @@ class Orders:
         key = (order.currency, order.day, order.merchant, evidence.booked)
         wanted = [(credit.promoter, *key, net * credit.weight // WEIGHT_UNIT) for credit in evidence.split]
         if sorted(line for line in wanted if line[-1]) != [line[1:] for line in found]:
-            raise Found(f"sales of conversion {order.id}", "they are not what the order counts among its promoters' sales")
+            raise Found(
+                f"sales of conversion {order.id}", "they are not what the order counts among its promoters' sales"
+            )
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def _check_line(line: Line, days: Mapping[str, Day], statement: Statement) -> No
 
 def _check_order(statement: Statement) -> None:
     places = [(line.transfer, line.position) for line in statement.lines]
-    for before, place in zip(places, places[1:], strict=False):
+    for before, place in pairwise(places):
         if place <= before:
             raise Found(f"transfer {place[0]} entry {place[1]}", "it is there twice, or out of order")
 
@@ -209,5 +210,3 @@ def _hex(place: str, text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise Found(place, f"{text!r} is not in hex") from error
-
-

@@ -32,7 +32,7 @@ def check_budgets(connection: Connection, sums: Sums) -> str:
 
 
 def check_funding(connection: Connection, sums: Sums) -> str:
-    """What a merchant has paid in is what was transferred; what was released of it, what its released orders stand at."""
+    """What a merchant has paid in is what was transferred; what was released, what its released orders stand at."""
     paid_in = dict(_paid_in(connection))
     rows = {(row.merchant, row.currency): row for row in connection.execute(select(funding))}
     for key in sorted(rows.keys() | sums.released.keys() | paid_in.keys()):

@@ -113,6 +113,7 @@ fn a_hybrid_adds_each_bonus_that_applies_rounded_by_itself() {
         "base":{"type":"tiered","mode":"marginal","tiers":[{"from":"0","value":"1"},{"from":"1","value":"2"}]}}"#;
     assert_eq!(pool(tiered, 200, 0, Credit { total: 0, ..credit("p") }), 1 + 2 + 1);
     assert!(rule(tiered).needs_total());
+    assert_eq!(pool(r#"{"type":"hybrid","base":{"type":"fixed","value":"1"}}"#, 900, 0, credit("p")), 100);
 }
 
 #[test]
@@ -331,7 +332,7 @@ fn bad_rules_are_refused_with_their_code() {
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"value":"5"}]"#), "bad_level"),
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"share":"100.0001"}]"#), "levels_above_pool"),
         (r#"{"type":"hybrid","bonus":[]}"#.into(), "bad_rule"),
-        (format!(r#"{{"type":"hybrid","base":{fixed}}}"#), "bad_bonus"),
+        (hybrid(fixed, "{}"), "bad_bonus"),
         (hybrid(&hybrid(fixed, "[]"), "[]"), "unknown_type"),
         (hybrid(r#"{"type":"percentage","value":"50.0001"}"#, "[]"), "above_ceiling"),
         (hybrid(r#"{"type":"percentage","value":"5","min_amount":"1"}"#, "[]"), "unknown_key"),

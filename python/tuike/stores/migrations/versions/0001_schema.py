@@ -312,7 +312,6 @@ def _conversions() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
-        sa.Column("released", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
@@ -339,8 +338,19 @@ def _conversions() -> None:
         "dues",
         sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("due", "conversion"),
         sqlite_with_rowid=False,
+    )
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "releases",
+        sa.Column("conversion", number, autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("conversion"),
     )
 
 
