@@ -30,9 +30,7 @@ class NoTouches:
     def path(self, kind: Key, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return []
 
-    def bindings(
-        self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int
-    ) -> list[dict[str, Any]]:
+    def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
         return []
 
 

@@ -5,15 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
-from tuike.stores.schema import conversions, sales, shares
-from tuike.verify.booked import NOT_IN_HASH, Evidence, Left, lines_of, row_hash
+from tuike.stores.schema import conversions, releases, sales, shares
+from tuike.verify.booked import Left
+from tuike.verify.evidence import KEPT, Evidence, lines_of, row_hash
 
-CONVERSIONS = select(conversions).order_by(conversions.c.number)
+CONVERSIONS = (
+    select(conversions, func.coalesce(releases.c.number, 0).label("released"))
+    .outerjoin(releases, releases.c.conversion == conversions.c.number)
+    .order_by(conversions.c.number)
+)
 SHARES = select(shares).order_by(shares.c.conversion, shares.c.position)
 # rows of an order that counts no more stand at 0
 SALES = (
@@ -29,8 +34,7 @@ SALES = (
     .where(sales.c.net != 0)
     .order_by(sales.c.conversion, sales.c.promoter)
 )
-PLACES = {column.name: place for place, column in enumerate(conversions.columns)}
-KEPT = [name for name in PLACES if name not in NOT_IN_HASH]
+PLACES = {column.name: place for place, column in enumerate(CONVERSIONS.selected_columns)}
 
 Key = tuple[str, str, str]
 
@@ -39,6 +43,7 @@ Key = tuple[str, str, str]
 class Sums:
     """What all orders come to."""
 
+    due: int = 0
     budgets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     released: dict[tuple[str, str], int] = field(default_factory=dict)
     # by merchant, product and currency: conversions, sales, commission
@@ -89,6 +94,7 @@ class Orders:
         place = f"conversion {order.id}"
         if order.released != self._left.released[order.number]:
             raise Found(place, f"released by {order.released}, not by {self._left.released[order.number]}")
+        self.sums.due += bool(order.due) and order.status == "approved" and not order.released
         paid, kept = 0, 0
         for line in lines:
             if line[2]:
@@ -141,6 +147,7 @@ class Order(msgspec.Struct, frozen=True):
     status: str
     refunded: int
     day: int
+    due: int
     released: int
     evidence: str
 
