@@ -59,7 +59,9 @@ def _paid_in(connection: Connection) -> list[tuple[tuple[str, str], int]]:
 def check_dues(connection: Connection, sums: Sums) -> str:
     """What is due is what is approved and not released, with what its release asks of it."""
     is_due = and_(conversions.c.due != 0, conversions.c.status == "approved", releases.c.number.is_(None))
-    copied = [dues.c[name] == conversions.c[name] for name in ("due", "merchant", "product", "currency", "rule_version")]
+    copied = [
+        dues.c[name] == conversions.c[name] for name in ("due", "merchant", "product", "currency", "rule_version")
+    ]
     stray = (
         select(dues.c.conversion)
         .outerjoin(conversions, conversions.c.number == dues.c.conversion)
