@@ -19,7 +19,7 @@ from tuike.books.touches import NoTouches, Touches
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.history import Hits, Past, Step, history, parts
-from tuike.replay.rebuild import Told, fresh, touch_store
+from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta, position
 
 Question = tuple[Message, Request | None]
@@ -45,8 +45,11 @@ class Late:
 class Attribution(Report):
     late: list[Late] = field(default_factory=list)
 
+    def text(self) -> str:
+        return "\n".join([Report.text(self), *[late.text() for late in self.late]])
 
-def attribution(data: Data, max_levels: int, told: Told = lambda count: None) -> Attribution:
+
+def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution:
     """Nothing is written but in a temporary directory; the instance may be running."""
     report = Attribution()
     books = engine.reader(data.books)
@@ -64,7 +67,7 @@ def attribution(data: Data, max_levels: int, told: Told = lambda count: None) ->
                 for part in parts(history(root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
-                    told(keeper.number)
+                    told(keeper.number, number)
         report.late = retrial.late
         report.proved.append(
             f"attribution: {retrial.decided} orders decided again, {len(report.late)} would be credited otherwise by "

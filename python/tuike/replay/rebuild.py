@@ -15,8 +15,12 @@ from tuike.data import Data
 from tuike.replay.history import Hits, history, parts
 from tuike.stores import engine, migrations, rollups
 
-Told = Callable[[int], None]
-"""Is told how many records are done."""
+Told = Callable[[int, int], None]
+"""Is told how many records are done, and of how many."""
+
+
+def untold(done: int, whole: int) -> None:
+    """For where nobody waits."""
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def rebuild_books(made: Engine, root: str, upto: int, max_levels: int, told: Tol
                 keeper.repeat(connection, [record for record, _ in part])
             else:
                 keeper.repeat_write(connection, item, record.number)
-        told(keeper.number)
+        told(keeper.number, upto)
 
 
 def rebuild_hits(made: Engine, root: str, upto: Mapping[int, int]) -> int:
