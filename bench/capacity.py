@@ -2,9 +2,10 @@
 whether its hits are slower then than with a thousand."""
 
 import json
+import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import machine
 import registry
@@ -14,7 +15,7 @@ import workload
 from generator import Load
 from part import Bench, Figure, Result, ratios
 from servers import Server, stopping
-from stencil import Stencil, journal
+from tuike import _core
 from tuike.books import edge_registry, entries
 from tuike.data import Data
 from tuike.stores import engine
@@ -32,8 +33,7 @@ OWN_AT_MOST = 0.1
 """GiB more than with a thousand links; what is not a worker's own is there once per machine."""
 HITS_AT_LEAST = 0.9
 GIB = 1 << 30
-MARK = "@@@@@@@@@"
-"""Where a code's number stands: 9 digits."""
+INCARNATION = 1
 
 
 def measure(bench: Bench) -> Result:
@@ -94,30 +94,32 @@ def _hits(bench: Bench, result: Result, small: Server, large: Server, many: int)
 def _fill(data: Data, many: int) -> None:
     """Writes the edges' registry anew: what it says of keys, merchants and products, and `many` promoters and links.
 
-    As `EdgeRegistry.begin` would from the books, which would have to be filled first, row by row."""
+    As `EdgeRegistry` would from the books, which would have to be filled first, row by row."""
     books = engine.reader(data.books)
     with books.connect() as connection:
-        kept = [entry for entry in entries.snapshot(connection) if entry["t"] in ("key", "merchant", "product")]
+        few = list(entries.few(connection))
     books.dispose()
     shutil.rmtree(data.registry / edge_registry.PRODUCER)
+    writer = _core.Writer(str(data.registry), edge_registry.PRODUCER, INCARNATION, durability="process")
+    path = data.registry / edge_registry.PRODUCER / f"{INCARNATION:016x}" / edge_registry.SNAPSHOT
+    builder = _core.SnapshotBuilder(str(path), secrets.token_bytes(edge_registry.HASH_KEY_BYTES), many, many)
+    for add, row in ((builder.add_promoters, _promoter), (builder.add_links, _link)):
+        for first in range(0, many, edge_registry.ROWS_PER_CALL):
+            add([row(number) for number in range(first, min(many, first + edge_registry.ROWS_PER_CALL))])
+    builder.finish()
     now = time.time_ns() // 1_000_000
-    payloads = _payloads(kept, many, now)
-    journal(str(data.registry), edge_registry.PRODUCER, payloads, now, segment_bytes=edge_registry.SEGMENT_BYTES)
+    events = [
+        {"kind": "registry", "at": now, "received": now, "registry": 1, "body": json.dumps(entry).encode()}
+        for entry in (*few, entries.SNAPSHOT, entries.READY)
+    ]
+    writer.append([_core.encode_event(event) for event in events])
+    writer.close(now)
 
 
-def _payloads(kept: Sequence[entries.Entry], many: int, now: int) -> Iterator[bytes]:
-    def stencil(entry: entries.Entry, marks: int = 0) -> Stencil:
-        body = json.dumps(entry).encode()
-        event = {"kind": "registry", "at": now, "received": now, "registry": 1, "body": body}
-        return Stencil(event, *[MARK.encode()] * marks)
+def _promoter(number: int) -> str:
+    return f'["p{number:09}","active"]'
 
-    yield from (stencil(entry).fill() for entry in kept)
-    promoter = stencil(entries.promoter({"id": f"p{MARK}", "status": "active"}), 1)
-    for number in range(many):
-        yield promoter.repeat(b"%09d" % number)
-    labels = dict.fromkeys(("url", "sub1", "sub2", "sub3", "sub4", "sub5", "coupon"), "")
-    codes = {"code": f"l{MARK}", "promoter": f"p{MARK}", "channel": "web", "expires": None, "status": "active"}
-    links = [stencil(entries.link(labels | codes | {"product": product}), 2) for product in workload.PRODUCTS]
-    for number in range(many):
-        yield links[number % len(links)].repeat(b"%09d" % number)
-    yield stencil(entries.READY).fill()
+
+def _link(number: int) -> str:
+    product = workload.PRODUCTS[number % len(workload.PRODUCTS)]
+    return f'["l{number:09}","p{number:09}","{product}","","web","","","","","","",null,"active"]'

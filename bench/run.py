@@ -31,6 +31,7 @@ import ratios
 import registry
 import report
 import reporting
+import settlement
 import workers
 from machine import Cores, Unfit
 from part import Bench, Json, Result, Settings
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "capacity": capacity.measure,
     "drain": drain.measure,
     "reporting": reporting.measure,
+    "settlement": settlement.measure,
 }
 
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tuike_core::identity;
 use tuike_core::journal::Batch;
+use tuike_core::metrics::Metrics;
 use tuike_core::registry::{Builder, HashKey, Registry, Snapshot};
 use tuike_core::respond::{Headers, Method, Request, Responder, Settings};
 
@@ -81,6 +82,7 @@ fn lookups(c: &mut Criterion) {
     let mut group = c.benchmark_group("registry");
     group.throughput(Throughput::Elements(LOOKUPS as u64)).sample_size(20);
     let dir = tempfile::tempdir_in(".").unwrap();
+    let metrics = Metrics::open(&dir.path().join("metrics"), "edge-0").unwrap();
     for size in SIZES {
         let path = dir.path().join("snapshot");
         let began = Instant::now();
@@ -113,6 +115,7 @@ fn lookups(c: &mut Criterion) {
                         batch.clear();
                         responder.respond(&registry, &request, [192, 0, 2, 9].into(), false, &mut out, &mut batch);
                     }
+                    responder.settle(&metrics, true);
                 })
             });
         };

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use self::record::{LinkEntry, PromoterEntry, TooLong, Written};
 use self::table::Table;
 use crate::identity::{self, DayKey};
-use crate::target::{self, Target};
+use crate::target;
 
 pub use snapshot::{Builder, Error as SnapshotError, Snapshot};
 pub use table::HashKey;
@@ -58,9 +58,10 @@ pub struct Merchant {
 
 pub struct Product {
     pub merchant: Box<str>,
-    pub target: Target,
+    /// See [`target::write`].
+    pub target: Box<str>,
     /// Where paused and expired links go; empty: nowhere.
-    pub fallback: Box<[u8]>,
+    pub fallback: Box<str>,
     pub allowed_hosts: Box<[Box<str>]>,
     pub cookie_days: u32,
     /// Its clicks bind customers.
@@ -73,7 +74,7 @@ pub struct Product {
 pub struct Link<'a> {
     pub promoter: &'a str,
     pub product: &'a str,
-    /// Its own target; empty: the product's.
+    /// Its own target, see [`target::write`]; empty: the product's.
     pub url: &'a str,
     pub channel: &'a str,
     pub sub: [&'a str; 5],
@@ -168,7 +169,7 @@ impl Registry {
                 self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
             }
             Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
-                let (target, fallback) = (Target::parse(&url), target::location(&fallback_url));
+                let [target, fallback] = [&url, &fallback_url].map(|url| target::visible(url).into());
                 let product = Product { merchant, target, fallback, allowed_hosts, cookie_days, binds, status };
                 self.products.insert(id, product);
             }

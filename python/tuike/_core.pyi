@@ -15,6 +15,7 @@ __all__ = [
     "JournalReader",
     "MerkleTree",
     "Rule",
+    "SnapshotBuilder",
     "TouchStore",
     "Writer",
     "allocate",
@@ -223,6 +224,24 @@ def render_metrics(directory: str) -> str:
 def edge_states(directory: str, now: int) -> list[dict[str, Any]]:
     """What each producer says of itself: producer, process, alive, problem (empty: it can record),
     registry, connections, draining. Reads files."""
+
+# --- registry ----------------------------------------------------------------------------------
+
+@final
+class SnapshotBuilder:
+    """Writes the registry's snapshot for the edges: all promoters, then all links, each once and in any order.
+
+    Takes 11 bytes of memory for each promoter or each link, whichever are more. OSError where the disk fails."""
+
+    def __new__(cls, path: str, hash_key: bytes, promoters: int, links: int) -> Self:
+        """`hash_key` is 16 random bytes; `promoters` and `links` are how many there will be at most."""
+    def add_promoters(self, rows: Sequence[str]) -> None:
+        """JSON arrays [id, status]. ValueError names a row that cannot be taken."""
+    def add_links(self, rows: Sequence[str]) -> None:
+        """JSON arrays [code, promoter, product, url, channel, sub1 ... sub5, coupon, expires or null, status], of
+        promoters that were added. ValueError names a row that cannot be taken."""
+    def finish(self) -> None:
+        """Gives the file its name: it is on the disk then, and whole. The other methods raise ValueError after."""
 
 # --- edge --------------------------------------------------------------------------------------
 

@@ -285,7 +285,7 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
 @with_books
 @option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
 def settle(data: Path, as_of: int | None, **books: Any) -> None:
-    """Release what is due: what promoters have earned becomes available to them.
+    """Release what is due.
 
     It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
     gone on with.

@@ -167,7 +167,7 @@ def _create(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "version").exists():
         # a first start that was killed leaves some of these
-        ours = ("secret", "secret.new", "version.new", "lock")
+        ours = ("secret", "secret.new", "statement.key", "statement.key.new", "version.new", "lock")
         strangers = sorted(path.name for path in root.iterdir() if path.name not in ours)
         if strangers:
             raise DataError(f"{root}: not a tuike data directory (it has {strangers[0]}); choose an empty one")

@@ -23,7 +23,7 @@ from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.touches import NoTouches
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError, DataInUse
-from tuike.process import Processor
+from tuike.process import Processor, collect_rarely
 from tuike.stores import engine, position, schema
 
 POLL = 0.02
@@ -146,8 +146,11 @@ class Submission:
 
     def _take_over(self) -> Processor | None:
         """The processor's part, where nobody else has it, nor an instance that would start its own again."""
+        if not self._is_alone():
+            return None
+        collect_rarely()
         try:
-            return Processor(self._data, **self._settings) if self._is_alone() else None
+            return Processor(self._data, **self._settings)
         except DataInUse:
             return None
 

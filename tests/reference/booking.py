@@ -87,6 +87,12 @@ class Order:
         return self.merchant, self.oid, self.pid
 
     @property
+    def identified(self) -> bool:
+        """Whether it has an identifier of its own."""
+        own = (self.click, self.visitor, self.cust, self.did, self.fingerprint, self.coupon, self.aff)
+        return any(own)
+
+    @property
     def credits(self) -> dict[str, int]:
         """Credited promoter → weight of 1e-9."""
         return self.credit.promoters
@@ -155,13 +161,14 @@ class Booking(Registry, Ledger):
     # --- whom it credits ---
 
     def visitor_of(self, order: Order) -> str:
-        """Its own, else its click's, else that of its claims, if they agree (section 2)."""
+        """Its own, else its click's; where it has no identifier at all, that of its claims, if they agree."""
         own = order.visitor or self.click_visitor(order.click)
-        return own or (next(iter(order.claimed_by)) if len(order.claimed_by) == 1 else "")
+        lent = not order.identified and len(order.claimed_by) == 1
+        return own or (next(iter(order.claimed_by)) if lent else "")
 
     def claims_differ(self, order: Order) -> bool:
-        """Decided: claims by different visitors matter only where the order has no visitor of its own."""
-        return len(order.claimed_by) > 1 and not (order.visitor or self.click_visitor(order.click))
+        """Decided: claims by different visitors matter only where the order has no identifier of its own."""
+        return len(order.claimed_by) > 1 and not order.identified
 
     def spent_until(self, order: Order, visitor: str) -> int | None:
         """The instant of the visitor's previous credited order: of the same merchant and visitor, booked before, at

@@ -14,7 +14,7 @@ Further decisions, where money.md is silent:
   * a refund of an order that is pending is no move (`illegal_move`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reference.booking import Booking, Key, Order
@@ -299,13 +299,14 @@ class Orders(Booking):
         return "over_refund" if wanted > total else ""
 
     def refund_what_waited(self, order: Order) -> None:
-        """Refunds that came before their order, in the order in which they came, if within 7 days of it."""
+        """Refunds that came before their order, in the order in which they came, if within 7 days of it. Decided: such
+        a one follows its order, whatever their `ts` say."""
         for refund in [x for x in self.waiting if x.key == order.key]:
             self.waiting.remove(refund)
             if refund.received + REFUND_WAITS < order.received:
                 self.dead.append(refund)
             else:
-                self.apply_refund(order, refund)
+                self.apply_refund(order, replace(refund, stamp=None))
 
     def dead_letters(self, now: int) -> list[Refund]:
         """Those that waited longer than 7 days."""

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pair import DAY, HOUR, PRODUCTS, PROMOTERS, Pair
 
-CASES = int(os.environ.get("CASES", "400"))
+CASES = 400
 SHORT_LIVED = Path("/dev/shm")
 
 LEVELS = [{"level": 1, "value": "5"}, {"level": 2, "value": "3"}, {"level": 3, "value": "1.5"}]

@@ -183,9 +183,9 @@ def forget(processor: Processor) -> None:
     processor._lock.close()
     processor._engine.dispose()
     processor.touches.close()
-    for writer in (processor._booked, processor._edges._writer):
-        if writer is not None:
-            writer.close(0)
+    processor._edges.close(0)
+    if processor._booked is not None:
+        processor._booked.close(0)
 
 
 @pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
@@ -266,7 +266,8 @@ def test_edges_get_a_snapshot_and_then_changes(data: Data, edge: Producer) -> No
     events = [_core.decode_event(payload) for _, payload in _core.JournalReader(str(incarnation), 0)]
     processor.close()
     entries = [json.loads(event["body"]) for event in events]
-    assert [entry["t"] for entry in entries] == ["key"] * 3 + ["merchant", "product", "promoter", "ready", "link"]
+    assert [entry["t"] for entry in entries] == ["key"] * 3 + ["merchant", "product", "snapshot", "ready", "link"]
+    assert b"alice" in (incarnation / "snapshot").read_bytes()
     assert events[-1]["registry"] == 4
     assert len(_core.unseal(data.secret, "day", entries[0]["key"])) == 32
 
@@ -339,8 +340,8 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         ("DELETE FROM transfers WHERE number = 1", "ledger", "transfer 2"),
         ("DELETE FROM entries WHERE transfer = 2", "ledger", "transfer 2"),
         ("UPDATE accounts SET balance = 0 WHERE name LIKE 'promoter%'", "ledger", "account promoter:alice:pending CNY"),
-        ("UPDATE shares SET amount = 0 WHERE amount = 1000", "shares", "conversion"),
-        ("DELETE FROM shares", "shares", "conversion"),
+        ("UPDATE shares SET amount = 0 WHERE amount = 1000", "orders", "conversion"),
+        ("DELETE FROM shares", "orders", "conversion"),
         ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product tea CNY"),
         ("UPDATE hit_counts SET hits = hits + 1", "journal", "outcome counted"),
         ("DELETE FROM outcomes WHERE kind = 'order'", "journal", "event 5"),

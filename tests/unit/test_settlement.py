@@ -136,6 +136,7 @@ def test_what_is_owed_is_taken_from_the_next_release(books: MoneyBooks) -> None:
 def test_a_settlement_in_the_future_is_refused(books: MoneyBooks) -> None:
     refused = books.ask_money("settlement.run", received=NOW, as_of=NOW + 1)
     assert (refused["http"], refused["code"]) == (422, "as_of_in_future")
+    assert books.ask_money("settlement.run", as_of=-62_135_683_140_000)["code"] == "bad_time"
     assert not books.step()
 
 

@@ -105,6 +105,14 @@ def test_an_adjustment_into_available_pays_what_is_owed_first(books: MoneyBooks)
         ("prize", {"promoter": "alice", "currency": "CNY", "amount": "0.00"}, 422, "bad_amount"),
         ("write_off", {"promoter": "nobody", "currency": "CNY"}, 404, "unknown_promoter"),
         ("write_off", {"promoter": "alice", "currency": "CNY"}, 422, "above_owed"),
+        ("write_off", {"promoter": "alice", "currency": "XYZ"}, 422, "bad_currency"),
+        ("prize", {"promoter": "alice", "currency": "XYZ", "amount": "1"}, 422, "bad_currency"),
+        (
+            "adjust",
+            {"from": "platform:cash", "to": f"{ALICE}:paid", "amount": "1", "currency": "XYZ"},
+            422,
+            "bad_currency",
+        ),
         ("write_off", {"promoter": "alice", "currency": "CNY", "amount": "1"}, 422, "above_owed"),
         ("adjust", {"from": f"{ALICE}:available", "to": "platform:cash", "amount": "1000.01"}, 422, "insufficient"),
         ("adjust", {"from": f"{ALICE}:pending", "to": "platform:cash", "amount": "1000.01"}, 422, "insufficient"),
@@ -121,8 +129,8 @@ def test_a_decision_that_cannot_be_is_refused(
     books: MoneyBooks, op: str, body: dict[str, Any], http: int, code: str
 ) -> None:
     before = books.balances()
-    currency = {"currency": "CNY"} if op == "adjust" else {}
-    refused = books.ask_money(f"ledger.{op}", **currency, **body, reason="r")
+    given = {"currency": "CNY"} | body if op == "adjust" else body
+    refused = books.ask_money(f"ledger.{op}", **given, reason="r")
     assert (refused["http"], refused["code"]) == (http, code)
     assert books.balances() == before
 
@@ -198,6 +206,7 @@ def test_a_month_with_an_open_payout_is_not_closed(books: MoneyBooks) -> None:
         ("2026-01", None, "2025-12-31", "month_open"),
         ("2025-11", None, "2026-02-01", "nothing_to_remit"),
         ("2025-13", None, "2026-02-01", "bad_month"),
+        ("9999-12", None, "2026-02-01", "bad_month"),
         ("2025-12", "XYZ", "2026-02-01", "bad_currency"),
     ],
 )

@@ -7,6 +7,7 @@ mod leaves;
 mod metrics;
 mod money;
 mod proofs;
+mod registry;
 mod rule;
 
 use pyo3::prelude::*;
@@ -34,6 +35,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::proofs::{MerkleTree, chain_hashes, ed25519_public, ed25519_sign, ed25519_verify, merkle_verify};
+    #[pymodule_export]
+    use super::registry::SnapshotBuilder;
     #[pymodule_export]
     use super::rule::Rule;
 }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::table::{MAX_KEY, key_at};
 use super::{Link, Status};
+use crate::target;
 
 const STATUS_BITS: u32 = 2;
 const STATUS: u16 = (1 << STATUS_BITS) - 1;
@@ -100,7 +101,9 @@ pub fn write_link(
     out: &mut Vec<u8>,
 ) -> Result<(), TooLong> {
     write_key(&link.code, out)?;
-    let parts = link.parts();
+    let mut parts = link.parts();
+    let url = target::visible(parts[0]);
+    parts[0] = &url;
     let mut head = link.status as u16 | standing.map_or(UNTOLD, |status| status as u16) << STATUS_BITS;
     if link.expires.is_some() {
         head |= EXPIRES;

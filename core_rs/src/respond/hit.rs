@@ -6,7 +6,7 @@ use super::{Answered, Ask, HitKind, Outcome, Responder, Sink, Visit, event_of, j
 use crate::event::{Event, Id, Kind};
 use crate::params::{self, Name, Params};
 use crate::registry::{Link, Product, Registry, Status};
-use crate::target::{self, Filling, Target};
+use crate::target::{self, Filling};
 
 /// Cookies of hits without a product that says how long live this many days.
 const COOKIE_DAYS: u32 = 30;
@@ -17,7 +17,7 @@ struct Way<'a> {
     aff: &'a str,
     pid: &'a str,
     product: &'a Product,
-    target: &'a Target,
+    target: &'a str,
     link: Option<(&'a str, &'a Link<'a>)>,
     outcome: Outcome,
 }
@@ -77,8 +77,7 @@ impl Responder {
         } else if link.expires.is_some_and(|expires| expires <= self.turn.now) {
             outcome = Outcome::Expired;
         }
-        let own = (!link.url.is_empty()).then(|| Target::parse(link.url));
-        let target = own.as_ref().unwrap_or(&product.target);
+        let target = if link.url.is_empty() { &product.target } else { link.url };
         let way = Way { aff: link.promoter, pid: link.product, product, target, link: Some((&code, &link)), outcome };
         self.follow(registry, ask, &params, &visit, &way, sink)
     }
@@ -100,7 +99,7 @@ impl Responder {
         };
         let given;
         let target = if url.is_empty() {
-            &product.target
+            &*product.target
         } else {
             let allowed = target::host(url)
                 .is_some_and(|host| product.allowed_hosts.iter().any(|h| h.eq_ignore_ascii_case(&host)));
@@ -108,7 +107,7 @@ impl Responder {
                 let refusal = bad_request(Outcome::UrlNotAllowed, Outcome::UrlNotAllowed.name());
                 return self.refuse(sink, ask, HitKind::Click, refusal);
             }
-            given = Target::parse(url);
+            given = target::visible(url);
             &given
         };
         let way = Way { aff, pid, product, target, link: None, outcome };
@@ -151,7 +150,7 @@ impl Responder {
         let mut reply = Answer::new(sink.out, "302 Found", &self.turn.date, ask.close, ask.head());
         reply.lines(answer::NO_STORE);
         if stopped {
-            reply.line("Location", &way.product.fallback);
+            reply.line("Location", way.product.fallback.as_bytes());
         } else {
             let sub = [event.sub1, event.sub2, event.sub3, event.sub4, event.sub5];
             let filling = Filling {
@@ -163,7 +162,7 @@ impl Responder {
                 now: self.turn.now,
                 extra: &params.extra,
             };
-            way.target.write(&filling, reply.start_line("Location"));
+            target::write(way.target, &filling, reply.start_line("Location"));
             reply.end_line();
         }
         if way.outcome == Outcome::Counted && !visit.private {

@@ -44,7 +44,7 @@ ROUTES = (
         "/v1/promoters/{id}/statements",
         page,
         "Signed statements of a promoter's accounts, by month, of days that are closed, with what proves each line",
-        auth.MONEY | auth.PROMOTER,
+        auth.READERS | auth.PROMOTER,
         query=queries.Statements,
         answer=proof_answers.Statements,
     ),

@@ -9,11 +9,10 @@ from tuike import _core, views
 from tuike.admin import auth, money_answers, queries, tables
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route
-from tuike.stores.schema import closings, payouts
+from tuike.stores.schema import COUNTING, closings, payouts
 
 MAX_ITEMS = 10_000
 COLUMNS = ("month", "person", "currency", "scheme", "payouts", "amount", "tax", "net")
-COUNTING = ("reserved", "paid")
 
 
 async def withheld(call: Call) -> Body | web.Response:

@@ -150,11 +150,12 @@ def _accrued(
 
 
 def due(desk: Desk, effect: Effect, approved: Place) -> Effect:
-    """Says when an order that is approved now may be released, where there is anything to release."""
+    """Says when an order that is approved now may be released, where it is credited: what is the platform's alone
+    counts against the merchant's payments in as well."""
     standing = effect.standing
     assert standing is not None
     conversion = standing.conversion
-    if not commission(standing.shares):
+    if not standing.shares:
         return effect
     merchant = desk.registry.merchants[conversion.merchant]
     days = max(desk.registry.products[conversion.product].hold_days, merchant.refund_days)

@@ -117,10 +117,10 @@ class Orders:
             return booking.keep(standing, stamp=stamp)
         if conversion.status in FINAL:
             return _illegal(conversion, status)
-        if status == "rejected":
-            return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
         if standing.claimed:
             return self._book_claimed(place, message, standing, status)
+        if status == "rejected":
+            return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
         return self._status(place, message, standing, status, stamp)
 
     def _unknown(self, place: Place, message: Message, target: Target) -> Verdict:
@@ -166,7 +166,10 @@ class Orders:
         if anonymous and len(visitors) == 1:
             message = msgspec.structs.replace(message, visitor=visitors.pop())
         conversion = self._conversion(before.number, message, target, status)
+        conversion = msgspec.structs.replace(conversion, created=before.created)
         conversion.evidence["claims"] = claims
+        if status == "rejected":
+            return Effect(Standing(conversion, ()))
         if anonymous and len(visitors) > 1:
             held = conversion.evidence | {"held": True}
             return Effect(

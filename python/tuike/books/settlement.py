@@ -107,6 +107,8 @@ class Settlements:
         as_of = place.received if data.get("as_of") is None else data["as_of"]
         if as_of > place.received:
             raise Refusal("as_of_in_future", "a settlement releases what is due by now, at the latest")
+        if as_of < 0:
+            raise Refusal("bad_time", "nothing was due before 1970")
         run = Settlement(event, place.number, as_of, "running", 0, 0, 0, place.received)
         return Decision(Outcome.waits(result=view(run)), (Effect(settlement=run),), f"settlement:{event}")
 
@@ -140,7 +142,9 @@ class Settlements:
     def _part(self, orders: list[Due], number: int) -> Part:
         desk = self._desk
         self._owing = self._owed_by({(promoter, due.currency) for due in orders for promoter in due.sums})
-        looks = orders_numbered(desk.connection, [due.number for due in orders if self._is_tiered(due)])
+        tiered = {rule: self._is_tiered(*rule) for rule in {(due.product, due.version, due.currency) for due in orders}}
+        again = [due.number for due in orders if tiered[due.product, due.version, due.currency]]
+        looks = orders_numbered(desk.connection, again)
         part = Part()
         for due in orders:
             if not self._release(part, due, looks.get(due.number), number):
@@ -213,9 +217,8 @@ class Settlements:
         ledger.prepare(names)
         return {purse for name, purse in names.items() if ledger.balance(*name)}
 
-    def _is_tiered(self, due: Due) -> bool:
-        version = self._desk.registry.products[due.product].version(due.version)
-        return version.rule(due.currency).needs_total
+    def _is_tiered(self, product: str, version: int, currency: str) -> bool:
+        return self._desk.registry.products[product].version(version).rule(currency).needs_total
 
     def _funded(self, part: Part, fund: Fund, pool: int) -> bool:
         """Whether what the merchant has paid in covers it; orders are released in turn, none before an earlier one."""

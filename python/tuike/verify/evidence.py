@@ -8,8 +8,7 @@ import msgspec
 from tuike.books.records import Conversion
 from tuike.stores.schema import conversions
 
-# `created` stays what the first record about the order says
-KEPT = [column.name for column in conversions.columns if column.name not in ("created", "evidence")]
+KEPT = [column.name for column in conversions.columns if column.name != "evidence"]
 
 
 class Written(Conversion, frozen=True):

@@ -6,7 +6,17 @@ Only the processor writes; everyone else reads.
 
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, damage, hit_counts, idempotency, meta, outcomes, positions
-from tuike.stores.schema.ledger import accounts, closings, days, entries, payouts, settlements, tiles, transfers
+from tuike.stores.schema.ledger import (
+    COUNTING,
+    accounts,
+    closings,
+    days,
+    entries,
+    payouts,
+    settlements,
+    tiles,
+    transfers,
+)
 from tuike.stores.schema.orders import (
     budgets,
     conversions,
@@ -32,6 +42,7 @@ from tuike.stores.schema.registry import (
 from tuike.stores.schema.reports import order_rollups, rollups
 
 __all__ = [
+    "COUNTING",
     "accounts",
     "audit",
     "budgets",

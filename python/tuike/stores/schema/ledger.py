@@ -64,6 +64,9 @@ settlements = Table(
     Column("amounts", Text, nullable=False),  # JSON: what was released to promoters, per currency
 )
 
+# Statuses of the payouts that are income of their month; what failed or bounced is not.
+COUNTING = ("reserved", "paid")
+
 payouts = Table(
     "payouts",
     metadata,
@@ -77,7 +80,7 @@ payouts = Table(
     Column("status", String(16), nullable=False),  # "reserved", "paid", "failed" or "bounced"
     Column("day", Integer, nullable=False, index=True),  # the accounting date, in days since 1970-01-01
     Column("scheme", String(16), nullable=False),
-    Column("person", String(128), nullable=False, index=True),  # who is taxed
+    Column("person", String(128), nullable=False),  # who is taxed
     Column("created", BigInteger, nullable=False),
     Column("note", String(512), nullable=False),
     Column("detail", Text, nullable=False),  # JSON: the arithmetic of the tax

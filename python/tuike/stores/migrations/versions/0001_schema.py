@@ -445,7 +445,6 @@ def _payments() -> None:
         sa.UniqueConstraint("number"),
     )
     op.create_index("ix_payouts_day", "payouts", ["day"], unique=False)
-    op.create_index("ix_payouts_person", "payouts", ["person"], unique=False)
     op.create_index("ix_payouts_promoter", "payouts", ["promoter"], unique=False)
     op.create_table(
         "closings",
