@@ -103,6 +103,10 @@ class Bookkeeper:
             if ended is not None:
                 self._settlements.resume(connection)
 
+    def judgement(self, touches: Touches) -> Orders:
+        """Decides as this bookkeeper does, by other touches."""
+        return Orders(self._desk, touches, self._waiting)
+
     def _begin(self, connection: Connection, now: int) -> None:
         self._desk.begin(connection)
         self._days.begin(now)
@@ -134,10 +138,14 @@ class Bookkeeper:
                 raise DataError(f"the journal lacks registry write {record.event}, which the books have applied")
             self.repeat_write(connection, item, number)
 
-    def repeat(self, connection: Connection, records: Sequence[Booked]) -> None:
-        """Posts records of the journal as they stand there: they were decided before."""
+    def repeat(
+        self, connection: Connection, records: Sequence[Booked], before: Callable[[Booked], None] = lambda record: None
+    ) -> None:
+        """Posts records of the journal as they stand there: they were decided before. `before` is called with each,
+        when all before it counts and it does not yet."""
         self._desk.begin(connection)
         for record in records:
+            before(record)
             self._take(record.effect)
             if record.again:
                 self._waiting.forget(record.event)

@@ -166,6 +166,7 @@ class Orders:
         if anonymous and len(visitors) == 1:
             message = msgspec.structs.replace(message, visitor=visitors.pop())
         conversion = self._conversion(before.number, message, target, status)
+        conversion = msgspec.structs.replace(conversion, created=before.created)
         conversion.evidence["claims"] = claims
         if status == "rejected":
             return Effect(Standing(conversion, ()))

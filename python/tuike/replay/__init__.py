@@ -1,18 +1,19 @@
 """Makes again from the journal what the books hold, and compares; or makes what they would hold under another rule.
 
-history    what was booked, with its messages     rebuild    the tables, made again
-compare    table by table
+history      what was booked, with its messages     rebuild    the tables, made again
+compare      table by table
+attribution  every order decided again              what_if    all of it decided by another rule or model
 """
 
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.compare import compare
-from tuike.replay.rebuild import Told, fresh, rebuild_books, rebuild_hits
+from tuike.replay.rebuild import Told, fresh, rebuild_books, rebuild_hits, untold
 from tuike.stores import engine, meta, position
 
 
-def replay(data: Data, max_levels: int, told: Told = lambda count: None) -> Report:
+def replay(data: Data, max_levels: int, told: Told = untold) -> Report:
     """Rebuilds everything into a fresh database and compares it with the books as they stand now (a snapshot: the
     instance may be running)."""
     report = Report()

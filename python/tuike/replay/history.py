@@ -6,20 +6,27 @@ its closing mark, as the bookkeeper does."""
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, Item, item_of
+from tuike.books.records import Booked
 from tuike.faults import Found
 from tuike.process import PRODUCER, clock
 
 READ_LIMIT = 20_000
+STEPS_PER_PART = 2_000
+# What one posting may hold: of anything else, each record is posted by itself, as it was.
+TOGETHER = ("order", "claim", "close")
+# What is decided for a message; anything else is a step of the bookkeeper's own.
+ASKED = ("registry", "order", "claim", "close", "decision")
 ALL = 2**63 - 1
 
 T = TypeVar("T", bound="Record")
+Step = tuple[Booked, Item | None]
 
 
 class Record(Protocol):
@@ -126,3 +133,64 @@ class Messages:
                 if fields["kind"] in BOOKED_KINDS
             )
         return bool(chunk)
+
+
+def history(root: str, upto: int, kinds: Container[str] = ASKED) -> Iterator[Step]:
+    """Each record 1 to `upto` with the message that was decided, for records of these kinds: none for a part of a
+    decision but the last, nor for what is decided again. Raises Found where the journal lacks one."""
+    messages = Messages(root)
+    for record in booked(root, upto, Booked):
+        asked = record.kind in kinds and not record.again and (record.outcome is not None or record.kind == "registry")
+        yield record, messages.take(record.event) if asked else None
+
+
+def parts(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """The history in the parts in which it can be posted; a registry write is one by itself."""
+    held: list[Step] = []
+    kind = ""
+    for step in steps:
+        if held and (step[0].kind not in TOGETHER or kind not in TOGETHER or len(held) == STEPS_PER_PART):
+            yield held
+            held = []
+        held.append(step)
+        kind = step[0].kind
+    if held:
+        yield held
+
+
+class Hits:
+    """The journal's events, read as far as is asked for."""
+
+    def __init__(self, root: str) -> None:
+        self._follower = _core.Follower(root)
+        self._read: dict[int, int] = {}
+
+    def upto(self, position: Mapping[int, int]) -> Iterator[_core.Batch]:
+        """All that lies between what was read and a position that is no earlier."""
+        more = True
+        while more:
+            batch = self._follower.read(self._read, READ_LIMIT, clock(), position)
+            self._read.update(batch.upto)
+            more = batch.more
+            yield batch
+
+
+class Past:
+    """A touch store that is filled as far as the bookkeeper's was when a record was decided."""
+
+    def __init__(self, root: str, touches: _core.TouchStore) -> None:
+        self.touches = touches
+        self._hits = Hits(root)
+        self._seen: dict[int, int] = {}
+        self._filled: dict[int, int] = {}
+
+    def note(self, record: Booked) -> None:
+        """Records are given in order."""
+        self._seen.update((int(number, 16), seq) for number, seq in record.seen.items())
+
+    def fill(self) -> None:
+        """Takes in what was folded when the record that was noted last was decided."""
+        if self._seen != self._filled:
+            for batch in self._hits.upto(self._seen):
+                self.touches.put(batch)
+            self._filled = dict(self._seen)

@@ -1,43 +1,26 @@
 """Everything derived from the journal, made again in a fresh database: the books by the bookkeeper's own posting of
 what was booked, registry writes applied again in their places, hits folded anew."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from tuike import _core
-from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.records import Booked
+from tuike.books.touches import NoTouches
 from tuike.data import Data
-from tuike.process import clock
-from tuike.replay.history import Messages, booked
+from tuike.replay.history import Hits, history, parts
 from tuike.stores import engine, migrations, rollups
 
-READ_LIMIT = 50_000
-RECORDS_PER_POST = 2_000
-# What one posting may hold: of anything else, each record is posted by itself, as it was.
-TOGETHER = ("order", "claim", "close")
-
-Told = Callable[[int], None]
-"""Is told how many records are done."""
+Told = Callable[[int, int], None]
+"""Is told how many records are done, and of how many."""
 
 
-class NoTouches:
-    """For where nothing is attributed."""
-
-    def click(self, id: str) -> dict[str, Any] | None:
-        return None
-
-    def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
-        return []
-
-    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
-        return []
+def untold(done: int, whole: int) -> None:
+    """For where nobody waits."""
 
 
 @contextmanager
@@ -52,53 +35,34 @@ def fresh(data: Data) -> Iterator[tuple[Path, Engine]]:
             made.dispose()
 
 
+@contextmanager
+def touch_store(directory: Path, name: str) -> Iterator[_core.TouchStore]:
+    """A new touch store, for as long as it is entered."""
+    with closing(_core.TouchStore(str(directory / name))) as touches:
+        yield touches
+
+
 def rebuild_books(made: Engine, root: str, upto: int, max_levels: int, told: Told) -> None:
     """Posts the records 1 to `upto` again. Raises Found where the journal lacks one, or a message."""
-    messages = Messages(root)
     with made.begin() as connection:
         keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
-    for part in parts(booked(root, upto, Booked), messages):
+    for part in parts(history(root, upto, ("registry",))):
+        record, item = part[0]
         with made.begin() as connection:
-            if isinstance(part, Item):
-                keeper.repeat_write(connection, part, keeper.number + 1)
+            if item is None:
+                keeper.repeat(connection, [record for record, _ in part])
             else:
-                keeper.repeat(connection, part)
-        told(keeper.number)
+                keeper.repeat_write(connection, item, record.number)
+        told(keeper.number, upto)
 
 
-def parts(records: Iterator[Booked], messages: Messages) -> Iterator[Sequence[Booked] | Item]:
-    """The books' history in the parts in which it can be posted: records together, or a registry write."""
-    held: list[Booked] = []
-    for record in records:
-        if held and (record.kind not in TOGETHER or held[-1].kind not in TOGETHER or len(held) == RECORDS_PER_POST):
-            yield held
-            held = []
-        if record.kind == "registry":
-            yield messages.take(record.event)
-        else:
-            held.append(record)
-    if held:
-        yield held
-
-
-def rebuild_hits(made: Engine, root: str, upto: Mapping[int, int], touches: Sequence[_core.TouchStore] = ()) -> int:
-    """Folds the hits up to a position again, and gives them to touch stores; how many events were read."""
-    follower = _core.Follower(root)
-    read: dict[int, int] = {}
-    more, count = True, 0
-    while more:
-        batch = follower.read(read, READ_LIMIT, clock(), upto)
-        read.update(batch.upto)
-        more = batch.more
+def rebuild_hits(made: Engine, root: str, upto: Mapping[int, int]) -> int:
+    """Folds the hits up to a position again; how many events were read."""
+    count = 0
+    for batch in Hits(root).upto(upto):
         count += batch.count
-        for store in touches:
-            store.put(batch)
         with made.begin() as connection:
-            _fold(connection, batch)
+            rollups.add_rollups(connection, batch.rollups())
+            rollups.add_hit_counts(connection, batch.hit_counts())
+            rollups.add_damage(connection, batch.damage, 0)
     return count
-
-
-def _fold(connection: Connection, batch: _core.Batch) -> None:
-    rollups.add_rollups(connection, batch.rollups())
-    rollups.add_hit_counts(connection, batch.hit_counts())
-    rollups.add_damage(connection, batch.damage, 0)

@@ -71,7 +71,7 @@ class Checks:
         yield self._now("orders"), orders.check()
         yield self._now("budgets"), sums.check_budgets(connection, orders.sums)
         yield self._now("funding"), sums.check_funding(connection, orders.sums)
-        yield self._now("dues"), sums.check_dues(connection)
+        yield self._now("dues"), sums.check_dues(connection, orders.sums)
         yield self._now("waiting"), sums.check_waiting(connection, left)
         yield self._now("order reports"), sums.check_reports(connection, orders.sums)
         yield self._now("payouts"), payments.check_payouts(connection, left)

@@ -4,75 +4,46 @@ split, refund and second look is what the rule's version and the evidence make o
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from tuike import _core
-from tuike.books.records import Closing, Conversion, Day, Look, Payout, Settlement, Share, Tier, Transfer, Waiting
+from tuike.books.records import (
+    Closing,
+    Day,
+    Look,
+    PathEnd,
+    Payout,
+    Settlement,
+    Share,
+    Tier,
+    Transfer,
+    Waiting,
+)
 from tuike.books.split import split_again
 from tuike.books.state import RuleVersion
 from tuike.books.totals import tier_of
 from tuike.faults import Found
 from tuike.replay.history import Numbered, booked
 from tuike.stores.bulk import Lookup
-from tuike.stores.schema import conversions, rules, tiers
+from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
-from tuike.verify import ledger
+from tuike.verify.evidence import Arithmetic, Evidence, SecondLook, Step, Written, columns_of, lines_of, row_hash
+from tuike.verify.moved import Brought, Chain, zeros
 
 RECORDS_PER_BATCH = 2_000
-# What changes what an order's lines stand at. Other transfers move the same money on.
-OF_SHARES = ("accrue", "reverse")
-PLATFORM = "platform:revenue"
-MASK = 2**61 - 1
 
 
-TIER = Lookup(
-    select(tiers.c.day).where(*[column == bindparam(f"its_{column.name}") for column in tiers.columns]),
-    [f"its_{column.name}" for column in tiers.columns],
-)
+def _whole_row(table: Table) -> Lookup:
+    """Whether a row is there, with all that it says."""
+    names = [f"its_{column.name}" for column in table.columns]
+    where = [column == bindparam(name) for column, name in zip(table.columns, names, strict=True)]
+    return Lookup(select(where[0].left).where(*where), names)
 
 
-class Written(Conversion, frozen=True):
-    """A conversion whose evidence is left as it is written."""
-
-    evidence: msgspec.Raw  # type: ignore[assignment]
-
-
-class SecondLook(msgspec.Struct, frozen=True):
-    """What the rule makes of the sales that still stand, and what refunds are reckoned from since."""
-
-    pool: int
-    totals: list[int]
-    originals: list[int]
-
-
-class Step(msgspec.Struct, frozen=True):
-    """What the split gave to a credited promoter's chain, and to the platform of it."""
-
-    promoter: str
-    weight: int
-    chain: list[str]
-    present: list[bool]
-    levels: list[int]
-    platform: int
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """What of an order's evidence says how its lines stand. `booked` is the number under which it was split."""
-
-    booked: int = 0
-    split: list[Step] = []
-    second_look: SecondLook | None = None
-    budget: int | None = None
-
-
-class Arithmetic(msgspec.Struct, frozen=True):
-    """The split as it was reckoned."""
-
-    pool: int
-    split: list[dict[str, Any]]
+TIER = _whole_row(tiers)
+PATH_END = _whole_row(path_ends)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -84,6 +55,7 @@ class Effect(msgspec.Struct, frozen=True):
     standing: Standing | None = None
     transfers: tuple[Transfer, ...] = ()
     tiers: tuple[Tier, ...] = ()
+    path_ends: tuple[PathEnd, ...] = ()
     released: tuple[tuple[int, int], ...] = ()
     looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
@@ -100,10 +72,10 @@ class Record(Numbered, frozen=True):
 
 @dataclass(slots=True)
 class Left:
-    """What all records leave behind, for the tables to be held against: 16 bytes a number of the books, and what few
-    records have."""
+    """What all records leave behind, for the tables to be held against: 24 bytes a number of the books (with what the
+    lines were brought), and what few records have."""
 
-    standings: "array[int]"  # by an order's number: the hash of its row and lines; 0: there is no such order
+    standings: "array[int]"  # by an order's number: its row's `row_hash`; 0: there is no such order
     released: "array[int]"  # by an order's number: the number that released it
     looks: dict[int, str] = field(default_factory=dict)  # where that came last: how the evidence ends since
     payouts: dict[str, Payout] = field(default_factory=dict)
@@ -123,16 +95,15 @@ class Records:
         self._rules: dict[tuple[str, int], RuleVersion] = {}
         for product, version, since, text in connection.execute(select(rules)):
             self._rules[product, version] = RuleVersion(version, since, text)
-        self._purses: dict[str, int] = {}
-        # what each order's transfers brought to its promoters, in one number: see `_check_brought`
-        self._brought = _zeros(upto)
-        self.left = Left(_zeros(upto), _zeros(upto))
-        self.splits = 0
+        self._brought = Brought(upto)
+        self._ended = bytearray(upto + 1)  # orders that ended their visitor's path
         self._tiers = 0
+        self.left = Left(zeros(upto), zeros(upto))
+        self.splits = 0
 
     def check(self) -> str:
         batch: list[Record] = []
-        chain = _Chain(self._connection)
+        chain = Chain(self._connection)
         for record in booked(self._root, self._upto, Record):
             batch.append(record)
             if len(batch) == RECORDS_PER_BATCH:
@@ -140,24 +111,26 @@ class Records:
                 batch = []
         self._take(batch, chain)
         chain.end()
-        kept = self._connection.scalar(select(func.count()).select_from(tiers))
-        if kept != self._tiers:
-            raise Found("promoter tiers", f"there are {kept} rows, {self._tiers} were booked")
+        for table, count in ((tiers, self._tiers), (path_ends, self._ended.count(1))):
+            kept = self._connection.scalar(select(func.count()).select_from(table))
+            if kept != count:
+                raise Found(f"table {table.name}", f"there are {kept} rows, {count} were booked")
         return f"{self._upto} records, {chain.number} transfers, {self.splits} splits"
 
-    def _take(self, batch: Sequence[Record], chain: "_Chain") -> None:
+    def _take(self, batch: Sequence[Record], chain: Chain) -> None:
         effects = [(record, record.effect) for record in batch if record.effect is not None]
         chain.take([(record.number, transfer) for record, effect in effects for transfer in effect.transfers])
         for record, effect in effects:
             for transfer in effect.transfers:
-                if transfer.conversion and transfer.kind in OF_SHARES:
-                    self._brought[transfer.conversion] = self._after(transfer)
+                self._brought.take(transfer)
             if effect.standing is not None:
                 self._standing(record.number, effect.standing)
             for look in effect.looked_at:
                 self._look(look)
             for tier in effect.tiers:
                 self._tier(tier)
+            for end in effect.path_ends:
+                self._path_end(end)
             for number, by in effect.released:
                 self.left.released[number] = by
             self._few(effect)
@@ -182,11 +155,10 @@ class Records:
     def _standing(self, number: int, standing: Standing) -> None:
         """An order as a record leaves it."""
         conversion, shares = standing.conversion, standing.shares
-        if shares or self._brought[conversion.number]:
+        if shares or self._brought.anything(conversion.number):
             self._shares(number, conversion, shares)
         evidence = bytes(conversion.evidence).decode()
         self.left.standings[conversion.number] = row_hash(columns_of(conversion), evidence, bool(shares))
-        self.left.released[conversion.number] = conversion.released
         self.left.looks.pop(conversion.number, None)
 
     def _shares(self, number: int, conversion: Written, shares: Sequence[Share]) -> None:
@@ -197,7 +169,7 @@ class Records:
         wanted = lines_of(evidence, conversion.status, conversion.amount, conversion.refunded)
         if shares and [msgspec.structs.astuple(share) for share in shares] != wanted:
             raise Found(place, "its lines are not what its evidence and its refunds make them")
-        self._check_brought(place, conversion.number, [(share.promoter, share.amount) for share in shares])
+        self._brought.check(place, conversion.number, [(share.promoter, share.amount) for share in shares])
 
     def _split(self, place: str, conversion: Written) -> None:
         """The split is the rule's."""
@@ -227,7 +199,7 @@ class Records:
         if parts is None or parts.pool != second.pool or originals != second.originals:
             raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
         stand = [(line[0], amount) for line, amount in zip(lines, look.amounts, strict=False)]
-        self._check_brought(place, look.number, stand)
+        self._brought.check(place, look.number, stand)
         self.left.looks[look.number] = f',"second_look":{msgspec.json.encode(look.second_look).decode()}}}'
 
     def _rule(self, place: str, product: str, number: int, currency: str) -> _core.Rule:
@@ -248,99 +220,8 @@ class Records:
         if TIER.find(self._connection, *msgspec.structs.astuple(tier)) is None:
             raise Found(place, f"it is not {tier.tier} for sales of {tier.net}, as it was booked")
 
-    # --- what moved, against what stands -----------------------------------------------------------
-
-    def _after(self, transfer: Transfer) -> int:
-        sum = self._brought[transfer.conversion]
-        for account, amount in transfer.entries:
-            factor = self._purses.get(account)
-            if factor is None:
-                factor = self._purses[account] = _factor(_owner(account))
-            sum += amount * factor
-        return sum & MASK
-
-    def _check_brought(self, place: str, number: int, lines: Sequence[tuple[str, int]]) -> None:
-        """What an order's lines stand at is, promoter by promoter, what its transfers brought. All promoters' sums are
-        compared as one number: others than equal ones come to the same with a chance of 2^-60."""
-        stands = sum([amount * _factor(promoter) for promoter, amount in lines]) & MASK
-        if stands != self._brought[number]:
-            raise Found(place, "its lines are not what its transfers brought")
-
-
-class _Chain:
-    """The transfers that records moved, held against the ledger's."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._hash = ledger.GENESIS
-        self.number = 0
-
-    def take(self, moved: Sequence[tuple[int, Transfer]]) -> None:
-        if not moved:
-            return
-        first = self.number + 1
-        hashes = _core.chain_hashes(self._hash, first, [(move.currency, move.entries) for _, move in moved])
-        kept = iter(ledger.rows(self._connection, first, first + len(moved) - 1))
-        for (number, move), hash in zip(moved, hashes, strict=True):
-            self.number += 1
-            if next(kept, None) != (move.conversion, move.step, move.kind, move.currency, move.at, hash):
-                raise Found(f"transfer {self.number}", f"it is not what number {number} of the books moved")
-        self._hash = hashes[-1]
-
-    def end(self) -> None:
-        if ledger.rows(self._connection, self.number + 1, self.number + 1):
-            raise Found(f"transfer {self.number + 1}", "nothing in the journal has moved it")
-
-
-def columns_of(conversion: Conversion) -> tuple[Any, ...]:
-    """What a row of `conversions` says that every record of its order says too, but its evidence."""
-    whole = msgspec.structs.astuple(conversion)
-    return tuple([value for value, kept in zip(whole, IN_HASH, strict=True) if kept])
-
-
-def row_hash(columns: tuple[Any, ...], evidence: str, has_lines: bool) -> int:
-    """Of an order's row, and whether it has lines: what they are, `lines_of` says. Never 0."""
-    return hash((columns, evidence, has_lines)) or 1
-
-
-def lines_of(evidence: Evidence, status: str, amount: int | None, refunded: int) -> list[tuple[Any, ...]]:
-    """An order's lines as rows of `shares` have them, from the promoter on: what was split, which a second look may
-    have lowered, and of it floor(original x (amount - refunded) / amount)."""
-    lines: list[tuple[str, int, str, int, int]] = []
-    platform = 0
-    for step in evidence.split:
-        platform += step.platform
-        for level, (promoter, present, part) in enumerate(
-            zip(step.chain, step.present, step.levels, strict=False), start=1
-        ):
-            if present:
-                lines.append((promoter, level, step.promoter, step.weight, part))
-    lines.append(("", 0, "", 0, platform))
-    if evidence.second_look is not None:
-        lowered = zip(lines, evidence.second_look.originals, strict=False)
-        lines = [(*line[:4], original) for line, original in lowered]
-    if status == "rejected" or (status == "refunded" and not amount):
-        return [(*line, 0) for line in lines]
-    if not amount or not refunded:
-        return [(*line, line[4]) for line in lines]
-    return [(*line, line[4] * (amount - refunded) // amount) for line in lines]
-
-
-# `created` stays what the first record says, `released` is also told by itself
-NOT_IN_HASH = ("created", "released", "evidence")
-IN_HASH = [name not in NOT_IN_HASH for name in Conversion.__struct_fields__]
-
-
-def _zeros(upto: int) -> "array[int]":
-    return array("q", bytes(8 * (upto + 1)))
-
-
-def _owner(account: str) -> str | None:
-    """The promoter; empty: the platform; None: neither."""
-    if account.startswith("promoter:"):
-        return account.split(":")[1]
-    return "" if account == PLATFORM else None
-
-
-def _factor(owner: str | None) -> int:
-    return 0 if owner is None else hash((owner, "factor")) & MASK
+    def _path_end(self, end: PathEnd) -> None:
+        """An order that is booked anew ends the same path."""
+        self._ended[end.conversion] = 1
+        if PATH_END.find(self._connection, *msgspec.structs.astuple(end)) is None:
+            raise Found(f"path end of number {end.conversion}", "it is not there as it was booked")

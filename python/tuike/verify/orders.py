@@ -11,7 +11,8 @@ from tuike.books.split import WEIGHT_UNIT
 from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import conversions, releases, sales, shares
-from tuike.verify.booked import NOT_IN_HASH, Evidence, Left, lines_of, row_hash
+from tuike.verify.booked import Left
+from tuike.verify.evidence import KEPT, Evidence, lines_of, row_hash
 
 CONVERSIONS = (
     select(conversions, func.coalesce(releases.c.number, 0).label("released"))
@@ -34,7 +35,6 @@ SALES = (
     .order_by(sales.c.conversion, sales.c.promoter)
 )
 PLACES = {column.name: place for place, column in enumerate(CONVERSIONS.selected_columns)}
-KEPT = [name for name in PLACES if name not in NOT_IN_HASH]
 
 Key = tuple[str, str, str]
 
@@ -43,6 +43,7 @@ Key = tuple[str, str, str]
 class Sums:
     """What all orders come to."""
 
+    due: int = 0
     budgets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     released: dict[tuple[str, str], int] = field(default_factory=dict)
     # by merchant, product and currency: conversions, sales, commission
@@ -93,6 +94,7 @@ class Orders:
         place = f"conversion {order.id}"
         if order.released != self._left.released[order.number]:
             raise Found(place, f"released by {order.released}, not by {self._left.released[order.number]}")
+        self.sums.due += bool(order.due) and order.status == "approved" and not order.released
         paid, kept = 0, 0
         for line in lines:
             if line[2]:
@@ -145,6 +147,7 @@ class Order(msgspec.Struct, frozen=True):
     status: str
     refunded: int
     day: int
+    due: int
     released: int
     evidence: str
 

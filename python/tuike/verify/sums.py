@@ -13,7 +13,6 @@ from tuike.stores.schema import (
     funding,
     order_rollups,
     releases,
-    shares,
     transfers,
     waiting,
 )
@@ -57,28 +56,32 @@ def _paid_in(connection: Connection) -> list[tuple[tuple[str, str], int]]:
     return [((name.split(":")[1], currency), amount) for name, currency, amount in connection.execute(found)]
 
 
-def check_dues(connection: Connection) -> str:
-    """What is due is what is approved, not released and still pays; rows of other orders are looked at in vain."""
-    pays = select(shares.c.conversion).where(shares.c.conversion == conversions.c.number, shares.c.amount > 0).exists()
-    released = select(releases.c.conversion).where(releases.c.conversion == conversions.c.number).exists()
-    lacking = (
-        select(conversions.c.id)
-        .outerjoin(dues, and_(dues.c.conversion == conversions.c.number, dues.c.due == conversions.c.due))
-        .where(conversions.c.due != 0, not_(released), conversions.c.status == "approved", pays)
-        .where(dues.c.due.is_(None))
-        .limit(1)
-    )
-    if (found := connection.scalar(lacking)) is not None:
-        raise Found(f"conversion {found}", "it is not among what is due")
+def check_dues(connection: Connection, sums: Sums) -> str:
+    """What is due is what is approved and not released, with what its release asks of it."""
+    is_due = and_(conversions.c.due != 0, conversions.c.status == "approved", releases.c.number.is_(None))
+    copied = [
+        dues.c[name] == conversions.c[name] for name in ("due", "merchant", "product", "currency", "rule_version")
+    ]
     stray = (
         select(dues.c.conversion)
         .outerjoin(conversions, conversions.c.number == dues.c.conversion)
-        .where(or_(conversions.c.number.is_(None), conversions.c.due != dues.c.due, released))
+        .outerjoin(releases, releases.c.conversion == dues.c.conversion)
+        .where(or_(conversions.c.number.is_(None), not_(and_(is_due, *copied))))
         .limit(1)
     )
     if (number := connection.scalar(stray)) is not None:
-        raise Found(f"due of number {number}", "there is no such order that waits for its release then")
-    return f"{connection.scalar(select(func.count()).select_from(dues))} orders to be released"
+        raise Found(f"due of number {number}", "no such order waits for its release then")
+    rows = connection.scalar(select(func.count()).select_from(dues))
+    if rows != sums.due:
+        lacking = (
+            select(conversions.c.id)
+            .outerjoin(releases, releases.c.conversion == conversions.c.number)
+            .outerjoin(dues, and_(dues.c.conversion == conversions.c.number, dues.c.due == conversions.c.due))
+            .where(is_due, dues.c.due.is_(None))
+            .limit(1)
+        )
+        raise Found(f"conversion {connection.scalar(lacking)}", "it is not among what is due")
+    return f"{rows} orders to be released"
 
 
 def check_waiting(connection: Connection, left: Left) -> str:
