@@ -105,7 +105,7 @@ def _rows(quarter: int, sketches: list[bytes]) -> Iterator[Row]:
             yield *where, 1, f"post-{chance.randrange(5)}", views, clicks, 1, 0, chance.choice(sketches)
 
 
-def _ordered(row: Row) -> Row:
+def _ordered(row: Row) -> tuple[object, ...]:
     """The sums of orders beside a row of hits: two conversions of its bucket and dimensions."""
     return *row[:7], CURRENCY, 2, 19_800, 2_970
 
