@@ -62,8 +62,8 @@ def _why(connection: Connection, id: str, actor: Actor) -> Body:
         "amount": _money(row, row["amount"]),
         "at": views.instant(row["at"]),
         "found_by": evidence.get("found_by", ""),
-        "rule": _rule(connection, row),
-        "pool": _money(row, evidence.get("pool")),
+        "rule": _rule(connection, row, only),
+        "pool": None if only else _money(row, evidence.get("pool")),
         "refunded": _money(row, row["refunded"]),
         "due": views.instant(row["due"]) if row["due"] else None,
         "released": released is not None,
@@ -72,10 +72,16 @@ def _why(connection: Connection, id: str, actor: Actor) -> Body:
     return body | _candidates(evidence, only) | _split(row, evidence, lines, only)
 
 
-def _rule(connection: Connection, row: RowMapping) -> Body | None:
+def _rule(connection: Connection, row: RowMapping, only: str) -> Body | None:
+    """The version that paid it; a promoter sees of its overrides no other promoter's."""
     kept = select(rules.c.rule).where(rules.c.product == row["product"], rules.c.version == row["rule_version"])
     text = connection.scalar(kept)
-    return None if text is None else {"version": row["rule_version"], "commission": msgspec.json.decode(text)}
+    if text is None:
+        return None
+    commission = msgspec.json.decode(text)
+    if only and "overrides" in commission:
+        commission["overrides"] = [one for one in commission["overrides"] if one.get("promoter") in (None, only)]
+    return {"version": row["rule_version"], "commission": commission}
 
 
 def _candidates(evidence: Mapping[str, Any], only: str) -> Body:
@@ -137,8 +143,10 @@ def _step(row: RowMapping, step: Mapping[str, Any], stands: Mapping[Any, int], o
         "month_total": _money(row, step["total"]),
         "tier": step["tier"],
         "override": step["override"],
-        "rates": [{"amount": _money(row, amount), "percent": rate / RATE_UNIT} for amount, rate in step["rates"]],
-        "bonuses": [_money(row, bonus) for bonus in step["bonuses"]],
+        "rates": [
+            {"amount": _money(row, amount), "percent": rate / RATE_UNIT} for amount, rate in step.get("rates", ())
+        ],
+        "bonuses": [_money(row, bonus) for bonus in step.get("bonuses", ())],
         "multiplier": step["multiplier"] / RATE_UNIT,
         "levels": levels,
     } | {name: _money(row, step[name]) for name in money}
