@@ -22,8 +22,8 @@ from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.edge_registry import EdgeRegistry, Random
 from tuike.books.entries import READY
 from tuike.books.records import Booked
-from tuike.config import PAYOUT_MINIMUM
 from tuike.books.settings import DAY_MS
+from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
 from tuike.touch_server import TouchServer

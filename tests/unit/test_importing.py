@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuike import instants, rows
+from tuike import importing, instants, rows
 from tuike.importing import MAKERS, RowError
 from tuike.rows import FileError
 
@@ -108,6 +108,9 @@ class Codes:
 
     def merchant(self, product: str) -> str | None:
         return "shop" if product == "tea" else None
+
+    def binds(self, product: str) -> bool:
+        return False
 
     def promoter(self, promoter: str) -> bool:
         return promoter == "ann"

@@ -44,9 +44,9 @@ class PathEnds:
         neither rejected nor fully refunded; None where there is none."""
         ends = [end for end in self._fresh.get((merchant, visitor), ()) if end[0] <= instant]
         newest = max((at for at, number in ends if number not in self._undone), default=None)
-        for end in BEFORE.rows(self._connection, merchant, visitor, instant):
-            if newest is not None and end.at <= newest:
+        for at, number, status in BEFORE.rows(self._connection, merchant, visitor, instant):
+            if newest is not None and at <= newest:
                 break
-            if end.status not in FINAL and end.conversion not in self._undone:
-                return int(end.at)
+            if status not in FINAL and number not in self._undone:
+                return int(at)
         return newest
