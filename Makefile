@@ -28,7 +28,7 @@ run: setup
 
 test: setup
 	cargo test --workspace --quiet
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: setup
 	$(BIN)/python bench/run.py $(ARGS)

@@ -5,6 +5,7 @@
 
 import json
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,12 @@ def make(path: Path) -> Data:
         if refused := submission.refused():
             raise RuntimeError(f"the books set {len(refused)} entries aside, the first for {refused[0][1]}")
     return data
+
+
+def copy(base: Path, to: Path) -> Data:
+    """An instance like the one in `base`, which nobody may be using."""
+    shutil.copytree(base, to)
+    return Data.open(to)
 
 
 def _event(op: str, body: dict[str, Any]) -> dict[str, Any]:

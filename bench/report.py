@@ -1,106 +1,102 @@
-"""What a run comes to: medians with their spread, ratios, the machine, the table."""
+"""What a run came to, as Markdown. `python bench/report.py RESULT.json` prints it again."""
 
-import os
-import platform
-import statistics
-from collections.abc import Sequence
-from importlib import metadata
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SATURATED = 0.95
-"""A generator busier than this share of its core may be what is measured."""
+Json = dict[str, Any]
 
 DISTURBED = 0.85
 """A server in a closed loop that had less than this share of its core had to share it with other programs."""
 
-Json = dict[str, Any]
 
-
-def machine() -> Json:
-    """What a figure depends on, and nothing that says whose machine it is."""
-    info = Path("/proc/cpuinfo").read_text()
-    model = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "")
-    versions = {name: metadata.version(name) for name in ("tuike", "aiohttp", "uvloop")}
-    return {
-        "processor": model or platform.machine(),
-        "cores": os.cpu_count(),
-        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "python": platform.python_version(),
-        **versions,
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def summary(rounds: Sequence[Json], base: str) -> list[Json]:
-    """For each workload and server: median, least and most of its rounds, and how it compares with what the server
-    `base` does in the pixel's rounds."""
-    keys = dict.fromkeys((measured["workload"], measured["server"]) for measured in rounds)
-    compared = _of(rounds, "pixel", base)
-    rows = []
-    for workload, server in keys:
-        own = _of(rounds, workload, server)
-        row = {"workload": workload, "server": server}
-        for name in ("requests_per_second", "server_cpu_us", "server_share", "p50_us", "p99_us", "busy"):
-            values = [measured[name] for measured in own]
-            row[name] = {"median": statistics.median(values), "least": min(values), "most": max(values)}
-        row["times"] = _median(own, "requests_per_second") / _median(compared, "requests_per_second")
-        row["times_by_cpu"] = _median(compared, "server_cpu_us") / _median(own, "server_cpu_us")
-        rows.append(row)
-    return rows
-
-
-def table(result: Json) -> str:
-    """The summary as Markdown."""
-    at = result["machine"]
-    settings = result["settings"]
-    lines = [
-        f"{settings['rounds']} alternating rounds of {settings['seconds']:g} s, {settings['connections']} connections; "
-        f"one core for the server, another for the generator. {at['processor']}, {at['cores']} cores, {at['kernel']}, "
-        f"Python {at['python']}, aiohttp {at['aiohttp']}, uvloop {at['uvloop']}.",
-        "",
-        "| request | server | requests/s (least to most) | times | CPU µs/request | times by CPU | p50 ms | p99 ms "
-        "| generator |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["summary"]:
-        rate = row["requests_per_second"]
-        busy = row["busy"]["median"]
-        cells = [
-            row["workload"],
-            row["server"],
-            f"{_thousands(rate['median'])} ({_thousands(rate['least'])} to {_thousands(rate['most'])})",
-            f"{row['times']:.2f}",
-            f"{row['server_cpu_us']['median']:.1f}",
-            f"{row['times_by_cpu']:.2f}",
-            f"{row['p50_us']['median'] / 1000:.2f}",
-            f"{row['p99_us']['median'] / 1000:.2f}",
-            f"{busy:.0%}" + (" (its limit)" if busy > SATURATED else ""),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    if any(row["server_share"]["median"] < DISTURBED for row in result["summary"]):
-        lines += ["", "Other programs had part of the cores meanwhile: the comparison by CPU is the steadier one."]
-    for name, count in result["counts"].items():
-        lines += ["", f"{name}: {count['answered']:,} hits answered, {count['journaled']:,} in the journal."]
+def markdown(result: Json) -> str:
+    """The servers' table, what was to be reached, counts, and what could not be measured."""
+    parts: list[Json] = list(result["parts"].values())
+    lines = [_where(result)]
+    for part in parts:
+        if "servers" in part["details"]:
+            lines += ["", *_servers(part["details"]["servers"])]
+    figures = [figure for part in parts for figure in part["figures"]]
+    judged = [figure for figure in figures if figure["reached"] is not None]
+    if judged:
+        lines += ["", *_figures(judged)]
+    beside = [figure for figure in figures if figure["reached"] is None]
+    if beside:
+        lines += ["", *_beside(beside)]
+    lines += ["", *_counts([count for part in parts for count in part["counts"]])]
+    left_out = dict.fromkeys(text for part in parts for text in part["left_out"])
+    if left_out:
+        lines += ["", "Left out:", "", *(f"- {text}" for text in left_out)]
     return "\n".join(lines)
 
 
-def line(measured: Json) -> str:
-    """One round, as it goes by."""
+def _where(result: Json) -> str:
+    at, settings = result["machine"], result["settings"]
     return (
-        f"{measured['round'] + 1:3} {measured['workload']:9} {measured['server']:32} "
-        f"{measured['requests_per_second']:>9,.0f}/s  {measured['server_cpu_us']:6.2f} µs CPU  "
-        f"p99 {measured['p99_us'] / 1000:.2f} ms  generator {measured['busy']:.0%}"
+        f"{settings['rounds']} alternating rounds of {settings['seconds']:g} s, {settings['connections']} connections "
+        f"where nothing else is said; one core for the server, another for the load; medians (least to most). "
+        f"{at['processor']}, {at['cores']} cores, {at['kernel']}, TCP {at['congestion_control']}, "
+        f"fdatasync {at['sync_ms']:.2f} ms, Python {at['python']}, aiohttp {at['aiohttp']}, uvloop {at['uvloop']}."
     )
 
 
-def _of(rounds: Sequence[Json], workload: str, server: str) -> list[Json]:
-    return [measured for measured in rounds if (measured["workload"], measured["server"]) == (workload, server)]
+def _servers(rows: list[Json]) -> Iterator[str]:
+    yield "| request | server | requests/s | CPU µs/request | p50 ms | p99 ms | load |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        rate, p50, p99 = (row[name] for name in ("requests_per_second", "p50_us", "p99_us"))
+        cells = [row["request"], row["server"], _spread(rate), f"{row['server_cpu_us']['median']:.1f}"]
+        cells += [f"{one['median'] / 1000:.2f}" for one in (p50, p99)]
+        yield f"| {' | '.join([*cells, row['note']])} |"
+    if any(row["server_share"]["median"] < DISTURBED for row in rows):
+        yield ""
+        yield "Other programs had part of the cores meanwhile: CPU µs/request is the steadier figure."
 
 
-def _median(rounds: Sequence[Json], name: str) -> float:
-    return float(statistics.median(measured[name] for measured in rounds))
+def _figures(figures: list[Json]) -> Iterator[str]:
+    yield "| figure | measured | to reach | | |"
+    yield "|---|---|---|---|---|"
+    for figure in figures:
+        least, most, unit = figure["at_least"], figure["at_most"], figure["unit"]
+        target = f"at least {number(least)}" if least is not None else f"at most {number(most)}"
+        reached = "reached" if figure["reached"] else "**missed**"
+        cells = [figure["name"], f"{_spread(figure)} {unit}", f"{target} {unit}", reached, figure["note"]]
+        yield f"| {' | '.join(cells)} |"
 
 
-def _thousands(value: float) -> str:
-    return f"{value / 1000:.1f} k"
+def _beside(figures: list[Json]) -> Iterator[str]:
+    yield "| beside | measured | |"
+    yield "|---|---|---|"
+    for figure in figures:
+        yield f"| {figure['name']} | {_spread(figure)} {figure['unit']} | {figure['note']} |"
+
+
+def _counts(counts: list[Json]) -> Iterator[str]:
+    yield "| counted | answered or given | recorded |"
+    yield "|---|---|---|"
+    for count in counts:
+        yield f"| {count['what']} | {count['answered']:,} | {count['recorded']:,} |"
+
+
+def _spread(figure: Json) -> str:
+    median, least, most = (number(figure[name]) for name in ("median", "least", "most"))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def number(value: float) -> str:
+    """Three digits that say something, thousands as k."""
+    size = abs(value)
+    if size >= 1e6:
+        return f"{value / 1e6:.2f} M"
+    if size >= 1e4:
+        return f"{value / 1e3:.1f} k"
+    if size >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    print(markdown(json.loads(Path(sys.argv[1]).read_text())))

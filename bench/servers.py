@@ -1,22 +1,23 @@
-"""The servers that are measured: each a process on one core, and what it takes to start it.
+"""The servers that are measured: each one worker on one core, and what it takes to start it.
 
-A peer is one entry of `SERVERS`.
+A peer is one function here, which raises `Missing` where its program is not installed, and one line of `ratios.py`.
 """
 
-import http.client
-import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import machine
 import registry
-import workload
+from part import Bench
 from tuike import _core
 from tuike.data import Data
 
@@ -24,125 +25,188 @@ START_LIMIT = 30.0
 """Seconds a server has to listen."""
 STOP_LIMIT = 60.0
 """Seconds a server has to end after SIGTERM."""
-VISITORS = 64
-"""Browsers whose cookies the returning ones send."""
 
 Found = TypeVar("Found")
 
-TUIKE = "tuike"
-PLAIN = "plain aiohttp, records nothing"
-
-PLAIN_AIOHTTP = Path(__file__).parent / "peers" / "plain_aiohttp.py"
+PEERS = Path(__file__).parent / "peers"
+GO_MISSING = "Go is not installed (https://go.dev/dl)"
+NGINX_MISSING = "nginx is not installed (apt-get install nginx-light)"
+REDIS_MISSING = "redis-server is not installed (apt-get install redis-server)"
 
 
 class ServerFailed(RuntimeError):
     """A server did not start or stop; its log says why."""
 
 
+class Missing(RuntimeError):
+    """A peer's program is not there; the message says which, and how to get it."""
+
+
 @dataclass
 class Server:
     """A running server."""
 
+    name: str
     process: subprocess.Popen[bytes]
     port: int
     log: Path
-    # the process that serves, where that is a child of `process`
-    worker: int
+    workers: Sequence[int]
+    """The processes that serve: `process` or children of it."""
+    helper: subprocess.Popen[bytes] | None = None
+    """What it needs beside it, on the load's core."""
     data: Data | None = None
+    answered: int = 0
+    """Hits that it said to have recorded."""
+    faults: list[str] = field(default_factory=list)
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def cpu(self) -> float:
-        """Seconds of processor time that the serving process has used, all its threads together (proc(5))."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time of the processes that serve."""
+        return machine.cpu(self.workers)
+
+    def helper_cpu(self) -> float:
+        return machine.cpu([self.helper.pid]) if self.helper else 0.0
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            code = self.process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise ServerFailed(f"it does not stop\n{_tail(self.log)}") from None
+        code = end(self.process)
+        if self.helper is not None:
+            end(self.helper)
         if self.data is not None and code != 0:
-            raise ServerFailed(f"it ended with {code}\n{_tail(self.log)}")
+            raise ServerFailed(f"{self.name} ended with {code}\n{tail(self.log)}")
 
-    def hits(self) -> int | None:
-        """Views and clicks in its journal, once it has stopped; None where it records nothing."""
-        return None if self.data is None else journaled_hits(self.data)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A server as it is started and what it can be asked."""
-
-    name: str
-    start: Callable[[Path, int], Server]
-    workloads: tuple[str, ...]
+    def recorded(self) -> int:
+        """Records in its journals, once it has stopped: the bench asks for nothing else than hits and orders."""
+        assert self.data is not None
+        records = 0
+        for path in self.data.journal.glob("edge-*/*"):
+            found = _core.check_journal(str(path))
+            if found["damage"]:
+                raise ServerFailed(f"the journal of {self.name} is damaged: {found['damage']}")
+            records += found["records"]
+        return records
 
 
-def start_tuike(directory: Path, core: int) -> Server:
-    """One edge worker on an instance of its own, everything else as it comes. The processor is at rest meanwhile:
-    what is measured ends with the journal."""
-    data = registry.make(directory / "data")
-    command = [sys.executable, "-m", "tuike", "edge", "--data", str(data.root), "--workers", "1", "--edge-port", "0"]
-    process, log = _spawn(command, directory / "tuike.log", core)
-    port = _until(lambda: _announced_port(log), process, log)
-    states = _core.edge_states(str(data.metrics), now())
-    worker = next(state["process"] for state in states if state["producer"] == "edge-0")
-    return Server(process, port, log, worker, data)
+@contextmanager
+def stopping(*servers: Server) -> Iterator[None]:
+    """Stops them at its end."""
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.stop()
 
 
-def start_plain_aiohttp(directory: Path, core: int) -> Server:
-    return _start_on_free_port([sys.executable, str(PLAIN_AIOHTTP)], directory / "plain_aiohttp.log", core)
+def start_tuike(
+    bench: Bench,
+    name: str = "tuike",
+    *,
+    data: Data | None = None,
+    workers: int = 1,
+    durability: str = "interval",
+    limit: float = START_LIMIT,
+) -> Server:
+    """Edge workers on an instance of their own, by default a copy of the base; several of them on both cores.
+
+    The processor is at rest meanwhile: what is measured ends with the journal."""
+    data = data or registry.copy(bench.base, bench.directory / name)
+    command = [sys.executable, "-m", "tuike", "edge", "--data", str(data.root), "--edge-port", "0"]
+    command += ["--workers", str(workers), "--durability", durability]
+    cores = (bench.cores.server,) if workers == 1 else (bench.cores.server, bench.cores.load)
+    process, log = _spawn(command, bench.directory / f"{name}.log", *cores)
+    port = until(lambda: _announced_port(log), process, log, limit)
+    states = _core.edge_states(str(data.metrics), time.time_ns() // 1_000_000)
+    processes = [state["process"] for state in states if state["producer"].startswith("edge-")]
+    return Server(name, process, port, log, processes, data=data)
 
 
-SERVERS = (
-    Kind(TUIKE, start_tuike, ("pixel", "redirect")),
-    Kind(PLAIN, start_plain_aiohttp, ("pixel",)),
-)
+def start_plain_aiohttp(bench: Bench) -> Server:
+    command = [sys.executable, str(PEERS / "plain_aiohttp.py")]
+    return _start_on_free_port("plain aiohttp", command, bench)
 
 
-def returning_cookies(host: str) -> list[str]:
-    """`Cookie` fields of browsers that have followed a link each: `VISITORS` clicks."""
-    cookies = []
-    for number in range(VISITORS):
-        connection = http.client.HTTPConnection(host, timeout=START_LIMIT)
-        agent = workload.AGENTS[number % len(workload.AGENTS)]
-        connection.request("GET", f"/c/{workload.LINKS[number]}", headers={"User-Agent": agent})
-        set_cookies = connection.getresponse().headers.get_all("Set-Cookie", [])
-        cookies.append("; ".join(field.partition(";")[0] for field in set_cookies))
-        connection.close()
-    return cookies
+def start_nginx(bench: Bench, log: str = "off", access_log: str = "off") -> Server:
+    """`log` is for its name, `access_log` as in nginx's directive; LOG stands for the file."""
+    program = _program("nginx", NGINX_MISSING)
+    port = free_port()
+    directory = bench.directory / f"nginx-{port}"
+    directory.mkdir()
+    config = (PEERS / "nginx.conf").read_text()
+    filled = {"DIRECTORY": directory, "ACCESS_LOG": access_log.replace("LOG", f"{directory}/access.log"), "PORT": port}
+    for placeholder, value in filled.items():
+        config = config.replace(placeholder, str(value))
+    (directory / "nginx.conf").write_text(config)
+    command = [program, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", "stderr"]
+    process, said = _spawn(command, directory / "log", bench.cores.server)
+    until(lambda: accepts(port), process, said)
+    return Server(f"nginx, access log {log}", process, port, said, machine.children(process.pid))
 
 
-def journaled_hits(data: Data) -> int:
-    """Records in the edge's journals: views and clicks, since the bench asks for nothing else."""
-    hits = 0
-    for path in data.journal.glob("edge-*/*"):
-        found = _core.check_journal(str(path))
-        if found["damage"]:
-            raise ServerFailed(f"its journal is damaged: {found['damage']}")
-        hits += found["records"]
-    return hits
+def start_go(bench: Bench) -> Server:
+    return _start_on_free_port("Go net/http", [str(_build_go(bench))], bench)
 
 
-def _start_on_free_port(command: Sequence[str], log: Path, core: int) -> Server:
+def start_go_redis(bench: Bench) -> Server:
+    """Go on the servers' core, its Redis on the load's, where there is room beside the generator."""
+    program, redis = _build_go(bench), _program("redis-server", REDIS_MISSING)
+    port = free_port()
+    command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    helper, log = _spawn(command, bench.directory / "redis.log", bench.cores.load)
+    until(lambda: accepts(port), helper, log)
+    command = [str(program), "-redis", f"127.0.0.1:{port}"]
+    server = _start_on_free_port("Go net/http + redigo, fire and forget", command, bench)
+    server.helper = helper
+    return server
+
+
+def _build_go(bench: Bench) -> Path:
+    program = bench.directory / "pixel"
+    if not program.exists():
+        command = [_program("go", GO_MISSING, "/usr/local/go/bin/go"), "build", "-o", str(program), "."]
+        done = subprocess.run(command, cwd=PEERS / "go", capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Missing(f"the Go peer does not build: {(done.stderr.splitlines() or [''])[-1]}")
+    return program
+
+
+def _program(name: str, missing: str, *places: str) -> str:
+    for candidate in (name, *places):
+        if found := shutil.which(candidate):
+            return found
+    raise Missing(missing)
+
+
+def _start_on_free_port(name: str, command: Sequence[str], bench: Bench) -> Server:
     """A server that takes its port as last argument."""
+    port = free_port()
+    log = bench.directory / f"{name.replace('/', ' ')}.log"
+    process, log = _spawn([*command, str(port)], log, bench.cores.server)
+    until(lambda: accepts(port), process, log)
+    return Server(name, process, port, log, [process.pid])
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    process, log = _spawn([*command, str(port)], log, core)
-    _until(lambda: _accepts(port), process, log)
-    return Server(process, port, log, process.pid)
+    return port
 
 
-def _spawn(command: Sequence[str], log: Path, core: int) -> tuple[subprocess.Popen[bytes], Path]:
+def _spawn(command: Sequence[str], log: Path, *cores: int) -> tuple[subprocess.Popen[bytes], Path]:
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        process = subprocess.Popen(command, stdout=out, stderr=out, preexec_fn=machine.pin(*cores))
     return process, log
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Tells a process to end, and waits for it; its exit code."""
+    process.terminate()
+    try:
+        return process.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _announced_port(log: Path) -> int | None:
@@ -150,7 +214,7 @@ def _announced_port(log: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def _accepts(port: int) -> bool | None:
+def accepts(port: int) -> bool | None:
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except ConnectionRefusedError:
@@ -158,22 +222,19 @@ def _accepts(port: int) -> bool | None:
     return True
 
 
-def now() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
-def _until(look: Callable[[], Found | None], process: subprocess.Popen[bytes], log: Path) -> Found:
+def until(
+    look: Callable[[], Found | None], process: subprocess.Popen[bytes], log: Path, limit: float = START_LIMIT
+) -> Found:
     """Looks until there is something; ServerFailed when the process ends or takes too long."""
-    deadline = time.monotonic() + START_LIMIT
+    deadline = time.monotonic() + limit
     while (found := look()) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise ServerFailed(f"{log.stem} does not listen\n{_tail(log)}")
+            raise ServerFailed(f"{log.stem} is not ready after {limit:.0f} s\n{tail(log)}")
         time.sleep(0.02)
     return found
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-10:])

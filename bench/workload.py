@@ -3,9 +3,12 @@
 import hashlib
 import hmac
 import random
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
+SITE = "track.example.com"
+"""The `Host` of all requests."""
 VARIANTS = 8192
 """Different requests of a workload; the generator sends them in turn."""
 RETURNING = 0.5
@@ -38,37 +41,63 @@ IMAGE = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 DOCUMENT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
 
-def pixels(host: str, cookies: Sequence[str]) -> bytes:
+def pixels(cookies: Sequence[str], promoters: Sequence[str] = PROMOTERS, variants: int = VARIANTS) -> bytes:
     """`GET /p.gif` by the script or image tag of shops' pages. `cookies`: of browsers that were here before."""
     chance = random.Random(1)
     requests = []
-    for number in range(VARIANTS):
+    for number in range(variants):
         page = f"https://shop.example.com/item/{chance.randrange(10_000)}"
         query = {
-            "aff": chance.choice(PROMOTERS),
+            "aff": chance.choice(promoters),
             "pid": chance.choice(PRODUCTS),
             "sub1": f"campaign-{chance.randrange(100)}",
             "ref": page,
             "t": str(1_764_000_000_000 + number),
         }
-        requests.append(_get(f"/p.gif?{urlencode(query)}", browser(chance, host, IMAGE, page, cookies)))
+        requests.append(_get(f"/p.gif?{urlencode(query)}", browser(chance, IMAGE, page, cookies)))
     return b"".join(requests)
 
 
-def redirects(host: str, cookies: Sequence[str]) -> bytes:
+def redirects(cookies: Sequence[str], links: Sequence[str] = LINKS, variants: int = VARIANTS) -> bytes:
     """`GET /c/{code}` by people who follow a promoter's link."""
     chance = random.Random(2)
     requests = []
-    for _ in range(VARIANTS):
-        target = f"/c/{chance.choice(LINKS)}?sub2=post-{chance.randrange(1000)}&utm_source=video"
-        requests.append(_get(target, browser(chance, host, DOCUMENT, "https://video.example.com/", cookies)))
+    for _ in range(variants):
+        target = f"/c/{chance.choice(links)}?sub2=post-{chance.randrange(1000)}&utm_source=video"
+        requests.append(_get(target, browser(chance, DOCUMENT, "https://video.example.com/", cookies)))
     return b"".join(requests)
 
 
-def browser(chance: random.Random, host: str, accept: str, referer: str, cookies: Sequence[str]) -> dict[str, str]:
+def postbacks(cookies: Sequence[str], now: int) -> bytes:
+    """Signed `POST /postback` by a merchant's server, good for 300 s from `now` (Unix seconds). Each is an order of a
+    click whose id is in the `cookies`."""
+    chance = random.Random(3)
+    clicks = [found[1] for cookie in cookies if (found := re.search(r"tk_aff=([0-9a-f]{32})", cookie))]
+    requests = []
+    for number in range(VARIANTS):
+        pairs = {
+            "oid": f"order-{now}-{number}",
+            "pid": chance.choice(PRODUCTS),
+            "click_id": chance.choice(clicks),
+            "amount": f"{chance.randrange(100, 100_000) / 100:.2f}",
+            "currency": CURRENCY,
+        }
+        form = postback(pairs, now)
+        fields = {
+            "Host": SITE,
+            "User-Agent": "shop-orders/2.1",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Content-Length": str(len(form)),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        requests.append(f"POST /postback HTTP/1.1\r\n{head}\r\n{form}".encode())
+    return b"".join(requests)
+
+
+def browser(chance: random.Random, accept: str, referer: str, cookies: Sequence[str]) -> dict[str, str]:
     """The head's fields as browsers send them, in their order."""
     fields = {
-        "Host": host,
+        "Host": SITE,
         "Connection": "keep-alive",
         "User-Agent": chance.choice(AGENTS),
         "Accept": accept,

@@ -67,8 +67,8 @@ def free_port(host: str, port: int) -> int:
 
 def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
     """`count` sockets listening on one port (0: a free one). OSError as of `free_port`."""
-    # SO_REUSEPORT alone would share the port with another tuike of the same user, in silence
-    port = free_port(host, port)
+    if port:  # SO_REUSEPORT alone would share it with another tuike of the same user, in silence
+        free_port(host, port)
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listeners = []
     for _ in range(count):
@@ -76,6 +76,7 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
+        address = listener.getsockname()  # for port 0, the one that this one got
         listeners.append(listener)
     for listener in listeners:
         listener.listen(BACKLOG)

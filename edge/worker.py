@@ -99,11 +99,17 @@ async def _registry_is_whole(edge: Edge, stop: asyncio.Event) -> bool:
     """Waits for the registry's snapshot: without it every code would be judged unknown. False: told to stop."""
     if not edge.ready:
         _log.info("waiting for the registry")
+    said = ""
     while not edge.ready:
         if stop.is_set():
             return False
         await asyncio.sleep(TICK)
-        edge.tick(wall_clock())
+        try:
+            edge.tick(wall_clock())
+        except OSError as error:  # one that is damaged: the processor's next start writes it anew
+            if str(error) != said:
+                said = str(error)
+                _log.error("%s", said)
     return True
 
 

@@ -165,7 +165,8 @@ impl Edge {
         let read = self.log.refresh();
         let registry = self.log.registry();
         self.writer.tick(now, registry.version);
-        let problem = self.writer.problem().unwrap_or(if registry.ready { "" } else { "no_registry" });
+        let lacking = if read.is_err() { "bad_registry" } else { "no_registry" };
+        let problem = self.writer.problem().unwrap_or(if registry.ready { "" } else { lacking });
         self.metrics.beat(now, problem, registry.version, self.connections() as u64, self.draining);
         read.map_err(Error::Registry)
     }

@@ -5,7 +5,7 @@
 //! them for one worker, `registry_log` keeps its registry new, `metrics` counts.
 //! Then, in batches: `fold` (what all producers wrote → sums, with `sketch`, and `touches`),
 //! `attribution` (who gets credit), `forest` (who invited whom), `commission` and `money` (who gets what),
-//! `tax` (what is withheld), `ledger`, `merkle` and `signing` (what proves it).
+//! `tax` (what is withheld), `ledger`, `leaves`, `merkle` and `signing` (what proves it).
 //!
 //! Pure: no I/O and no clock outside `front`, `journal`, `registry_log`, `metrics`, `touches`, and `edge`
 //! and `fold`, which drive them.
@@ -22,6 +22,7 @@ pub mod head;
 pub mod identity;
 pub mod journal;
 pub mod json;
+pub mod leaves;
 pub mod ledger;
 pub mod merkle;
 pub mod metrics;

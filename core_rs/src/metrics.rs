@@ -108,7 +108,7 @@ enum Slot {
 }
 
 /// Why a producer cannot record.
-const PROBLEMS: [&str; 5] = ["", "disk_full", "disk_slow", "disk_failed", "no_registry"];
+const PROBLEMS: [&str; 6] = ["", "disk_full", "disk_slow", "disk_failed", "no_registry", "bad_registry"];
 /// What a code that has no name stands for.
 const UNNAMED: usize = 3;
 /// A producer that has been silent for longer is taken for dead.

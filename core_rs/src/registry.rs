@@ -1,12 +1,31 @@
 //! What the edge must know of merchants, products, promoters, links and daily keys.
 //!
-//! It is filled from the registry log, one JSON entry a record; the log's writer is the bookkeeper.
+//! Promoters and links are many: they stand in a snapshot's file that the workers of a machine share, and what has
+//! changed since lies over it in each worker. All else is told by the registry log, one JSON entry a record, and so
+//! are the changes; the log's writer is the bookkeeper.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`table`] | finding records by their keys |
+//! | [`record`] | the bytes of a promoter and of a link |
+//! | [`snapshot`] | the file: [`Snapshot`] maps it, [`Builder`] writes it |
+
+mod record;
+mod snapshot;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use hashbrown::HashMap;
 use serde::Deserialize;
 
+use self::record::{LinkEntry, PromoterEntry, TooLong, Written};
+use self::table::Table;
 use crate::identity::{self, DayKey};
-use crate::target::{self, Target};
+use crate::target;
+
+pub use snapshot::{Builder, Error as SnapshotError, Snapshot};
+pub use table::HashKey;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -19,6 +38,17 @@ pub enum Status {
     Blocked,
 }
 
+impl Status {
+    /// Of `status as u8`.
+    fn from_byte(byte: u8) -> Status {
+        match byte {
+            0 => Status::Active,
+            1 => Status::Paused,
+            _ => Status::Blocked,
+        }
+    }
+}
+
 pub struct Merchant {
     pub currency: Box<str>,
     /// Key of its signed postbacks.
@@ -28,9 +58,10 @@ pub struct Merchant {
 
 pub struct Product {
     pub merchant: Box<str>,
-    pub target: Target,
+    /// See [`target::write`].
+    pub target: Box<str>,
     /// Where paused and expired links go; empty: nowhere.
-    pub fallback: Box<[u8]>,
+    pub fallback: Box<str>,
     pub allowed_hosts: Box<[Box<str>]>,
     pub cookie_days: u32,
     /// Its clicks bind customers.
@@ -38,23 +69,27 @@ pub struct Product {
     pub status: Status,
 }
 
-pub struct Link {
-    pub promoter: Box<str>,
-    pub product: Box<str>,
-    /// The link's own target; the product's where none.
-    pub target: Option<Target>,
-    pub channel: Box<str>,
-    pub sub: [Box<str>; 5],
-    pub coupon: Box<str>,
+/// A link as it stands in the snapshot or among the changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link<'a> {
+    pub promoter: &'a str,
+    pub product: &'a str,
+    /// Its own target, see [`target::write`]; empty: the product's.
+    pub url: &'a str,
+    pub channel: &'a str,
+    pub sub: [&'a str; 5],
+    pub coupon: &'a str,
     /// Milliseconds.
     pub expires: Option<u64>,
     pub status: Status,
+    /// The promoter's status as of the snapshot, where it is of that.
+    standing: Option<Status>,
 }
 
 /// One record of the registry log.
 #[derive(Deserialize)]
 #[serde(tag = "t", rename_all = "lowercase")]
-enum Entry {
+enum Entry<'a> {
     Merchant {
         id: Box<str>,
         currency: Box<str>,
@@ -73,38 +108,20 @@ enum Entry {
         binds: bool,
         status: Status,
     },
-    Promoter {
-        id: Box<str>,
-        status: Status,
-    },
-    Link {
-        code: Box<str>,
-        promoter: Box<str>,
-        product: Box<str>,
-        #[serde(default)]
-        url: String,
-        #[serde(default)]
-        channel: Box<str>,
-        #[serde(default)]
-        sub1: Box<str>,
-        #[serde(default)]
-        sub2: Box<str>,
-        #[serde(default)]
-        sub3: Box<str>,
-        #[serde(default)]
-        sub4: Box<str>,
-        #[serde(default)]
-        sub5: Box<str>,
-        #[serde(default)]
-        coupon: Box<str>,
-        expires: Option<u64>,
-        status: Status,
-    },
+    #[serde(borrow)]
+    Promoter(PromoterEntry<'a>),
+    #[serde(borrow)]
+    Link(Box<LinkEntry<'a>>),
     Key {
         day: u64,
         key: String,
     },
+    /// All promoters and links stand in the file beside the log.
+    Snapshot,
+    /// What the log begins with is complete.
     Ready,
+    /// Nothing has changed but the books' number.
+    Number,
 }
 
 /// Why an entry of the registry log cannot be taken.
@@ -116,65 +133,76 @@ pub enum EntryError {
     OtherSecret,
 }
 
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    GoOn,
+    /// [`Registry::attach`] the snapshot before the next entry.
+    Attach,
+}
+
 /// One version of the registry.
 #[derive(Default)]
 pub struct Registry {
     /// The books' number of the newest change in it.
     pub version: u64,
-    /// Whether the snapshot that begins the log is complete.
+    /// Whether what the log begins with is complete.
     pub ready: bool,
     merchants: HashMap<Box<str>, Merchant>,
     products: HashMap<Box<str>, Product>,
-    promoters: HashMap<Box<str>, Status>,
-    links: HashMap<Box<str>, Link>,
     keys: HashMap<u64, DayKey>,
+    snapshot: Option<Snapshot>,
+    /// The snapshot's, so that one hash serves it and what lies over it.
+    hash_key: HashKey,
+    promoters: Table,
+    links: Table,
 }
 
 impl Registry {
-    /// Takes one entry of the log. `version` 0: part of the snapshot.
-    pub fn apply(&mut self, json: &[u8], version: u64, secret: &[u8; 32]) -> Result<(), EntryError> {
+    /// Takes one entry of the log. `version` 0: part of what it begins with.
+    pub fn apply(&mut self, json: &[u8], version: u64, secret: &[u8; 32]) -> Result<Then, EntryError> {
         let entry = serde_json::from_slice(json).map_err(|e| EntryError::Malformed(e.to_string()))?;
+        let mut then = Then::GoOn;
         match entry {
             Entry::Merchant { id, currency, secret: sealed, status } => {
                 let plain = identity::unseal(secret, "merchant", &sealed).ok_or(EntryError::OtherSecret)?;
                 self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
             }
             Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
-                let (target, fallback) = (Target::parse(&url), target::location(&fallback_url));
+                let [target, fallback] = [&url, &fallback_url].map(|url| target::visible(url).into());
                 let product = Product { merchant, target, fallback, allowed_hosts, cookie_days, binds, status };
                 self.products.insert(id, product);
             }
-            Entry::Promoter { id, status } => {
-                self.promoters.insert(id, status);
+            Entry::Promoter(promoter) => {
+                let mut record = Vec::new();
+                record::write_promoter(&promoter, &mut record).map_err(malformed)?;
+                self.promoters.put(&self.hash_key, &record);
             }
-            Entry::Link {
-                code,
-                promoter,
-                product,
-                url,
-                channel,
-                sub1,
-                sub2,
-                sub3,
-                sub4,
-                sub5,
-                coupon,
-                expires,
-                status,
-            } => {
-                let target = (!url.is_empty()).then(|| Target::parse(&url));
-                let sub = [sub1, sub2, sub3, sub4, sub5];
-                self.links.insert(code, Link { promoter, product, target, channel, sub, coupon, expires, status });
+            Entry::Link(link) => {
+                let mut record = Vec::new();
+                record::write_link(&link, None, |_, _| Written::Whole, &mut record).map_err(malformed)?;
+                self.links.put(&self.hash_key, &record);
             }
             Entry::Key { day, key } => {
                 let plain = identity::unseal(secret, "day", &key).ok_or(EntryError::OtherSecret)?;
                 let key = plain.try_into().map_err(|_| EntryError::Malformed("a day's key is 32 bytes".into()))?;
                 self.keys.insert(day, DayKey::new(key));
             }
+            Entry::Snapshot if self.ready || !self.promoters.is_empty() || !self.links.is_empty() => {
+                return Err(EntryError::Malformed("the snapshot comes before changes of it".into()));
+            }
+            Entry::Snapshot => then = Then::Attach,
             Entry::Ready => self.ready = true,
+            Entry::Number => {}
         }
         self.version = self.version.max(version);
-        Ok(())
+        Ok(then)
+    }
+
+    /// Puts the snapshot under all that will change.
+    pub fn attach(&mut self, snapshot: Snapshot) {
+        self.hash_key = snapshot.hash_key;
+        self.snapshot = Some(snapshot);
     }
 
     pub fn merchant(&self, id: &str) -> Option<&Merchant> {
@@ -186,11 +214,28 @@ impl Registry {
     }
 
     pub fn promoter(&self, id: &str) -> Option<Status> {
-        self.promoters.get(id).copied()
+        let hash = self.hash_key.hash(id.as_bytes());
+        self.changed_promoter(hash, id).or_else(|| self.snapshot.as_ref()?.promoter(hash, id))
     }
 
-    pub fn link(&self, code: &str) -> Option<&Link> {
-        self.links.get(code)
+    pub fn link(&self, code: &str) -> Option<Link<'_>> {
+        let hash = self.hash_key.hash(code.as_bytes());
+        let changed = self.links.find(hash, code.as_bytes()).map(|place| record::read_link(self.links.heap(), place));
+        changed.or_else(|| self.snapshot.as_ref()?.link(hash, code))
+    }
+
+    /// The status of a link's promoter.
+    pub fn promoter_of(&self, link: &Link<'_>) -> Option<Status> {
+        match link.standing {
+            None => self.promoter(link.promoter),
+            standing if self.promoters.is_empty() => standing,
+            standing => self.changed_promoter(self.hash_key.hash(link.promoter.as_bytes()), link.promoter).or(standing),
+        }
+    }
+
+    fn changed_promoter(&self, hash: u64, id: &str) -> Option<Status> {
+        let place = self.promoters.find(hash, id.as_bytes())?;
+        Some(record::read_promoter(self.promoters.heap(), place))
     }
 
     /// The key for pseudonyms of this instant's UTC day.
@@ -204,35 +249,6 @@ impl Registry {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECRET: [u8; 32] = [4; 32];
-
-    #[test]
-    fn entries_fill_it_and_the_newest_wins() {
-        let mut registry = Registry::default();
-        let product = |status: &str| {
-            format!(
-                r#"{{"t":"product","id":"p","merchant":"m","url":"https://s.example/","allowed_hosts":["s.example"],"cookie_days":30,"status":"{status}"}}"#
-            )
-        };
-        registry.apply(product("active").as_bytes(), 0, &SECRET).unwrap();
-        registry.apply(br#"{"t":"ready"}"#, 0, &SECRET).unwrap();
-        assert!(registry.ready);
-        registry.apply(product("paused").as_bytes(), 7, &SECRET).unwrap();
-        assert_eq!(registry.product("p").unwrap().status, Status::Paused);
-        assert_eq!(registry.version, 7);
-    }
-
-    #[test]
-    fn another_secret_is_named() {
-        let sealed = identity::seal(&SECRET, "merchant", b"key", &[0; 12]);
-        let entry = format!(r#"{{"t":"merchant","id":"m","currency":"CNY","secret":"{sealed}","status":"active"}}"#);
-        let mut registry = Registry::default();
-        assert_eq!(registry.apply(entry.as_bytes(), 1, &[5; 32]), Err(EntryError::OtherSecret));
-        registry.apply(entry.as_bytes(), 1, &SECRET).unwrap();
-        assert_eq!(&*registry.merchant("m").unwrap().secret, b"key");
-    }
+fn malformed(TooLong(why): TooLong) -> EntryError {
+    EntryError::Malformed(why)
 }

@@ -1,36 +1,13 @@
 //! Target URLs: macros filled, click id carried, unknown parameters passed through, no open redirect.
 
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem, memrchr};
+
 use crate::event::{self, Id};
 use crate::params::encode;
 
-/// What a macro in a target may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Macro {
-    ClickId,
-    Aff,
-    Pid,
-    Sub(usize),
-    Channel,
-    Timestamp,
-    /// Not ours: becomes empty, never literal.
-    Unknown,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(Box<[u8]>),
-    Macro(Macro),
-}
-
-/// A target URL, parsed once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    pieces: Vec<Piece>,
-    /// `#...`: what is appended goes before it.
-    fragment: Vec<Piece>,
-    has_query: bool,
-    names_click: bool,
-}
+const CLICK_ID: &[u8] = b"{click_id}";
 
 /// What the macros of one click stand for.
 pub struct Filling<'a> {
@@ -45,104 +22,73 @@ pub struct Filling<'a> {
     pub extra: &'a str,
 }
 
-impl Target {
-    /// Parses a URL with macros. Bytes that may not stand in a `Location` are percent-encoded.
-    pub fn parse(url: &str) -> Target {
-        let (before, after) = url.split_at(url.find('#').unwrap_or(url.len()));
-        let (pieces, fragment) = (pieces(before), pieces(after));
-        let names_click = [&pieces, &fragment].iter().any(|part| part.contains(&Piece::Macro(Macro::ClickId)));
-        Target { pieces, fragment, has_query: before.contains('?'), names_click }
+/// A URL as it may stand in `Location`: everything but visible ASCII is percent-encoded, so that no header can be
+/// split. Macros are left as they are.
+pub fn visible(url: &str) -> Cow<'_, str> {
+    if url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Cow::Borrowed(url);
     }
+    let mut out = Vec::with_capacity(url.len() + 32);
+    for c in url.chars() {
+        if c.is_ascii_graphic() {
+            out.push(c as u8);
+        } else {
+            encode(c.encode_utf8(&mut [0; 4]), &mut out);
+        }
+    }
+    Cow::Owned(String::from_utf8(out).expect("ASCII"))
+}
 
-    /// Appends the URL of one click.
-    pub fn write(&self, filling: &Filling<'_>, out: &mut Vec<u8>) {
-        write_pieces(&self.pieces, filling, out);
-        let mut join = if self.has_query { b'&' } else { b'?' };
-        if !self.names_click {
-            out.push(join);
-            out.extend_from_slice(b"click_id=");
-            out.extend_from_slice(&event::hex(filling.click));
-            join = b'&';
-        }
-        if !filling.extra.is_empty() {
-            out.push(join);
-            out.extend_from_slice(filling.extra.as_bytes());
-        }
-        write_pieces(&self.fragment, filling, out);
+/// Appends the URL of one click: `url`, which is [`visible`], with its macros filled.
+pub fn write(url: &str, filling: &Filling<'_>, out: &mut Vec<u8>) {
+    let url = url.as_bytes();
+    // what is appended goes before the fragment
+    let (before, after) = url.split_at(memchr(b'#', url).unwrap_or(url.len()));
+    let mut join = if memchr(b'?', before).is_some() { b'&' } else { b'?' };
+    fill(before, filling, out);
+    if memmem::find(url, CLICK_ID).is_none() {
+        out.push(join);
+        out.extend_from_slice(b"click_id=");
+        out.extend_from_slice(&event::hex(filling.click));
+        join = b'&';
     }
+    if !filling.extra.is_empty() {
+        out.push(join);
+        out.extend_from_slice(filling.extra.as_bytes());
+    }
+    fill(after, filling, out);
 }
 
 /// Literal text and macros. Whatever stands between two braces is a macro: other trackers' have
 /// arguments (`{date:Y-m-d}`), and a URL itself has no braces (RFC 3986, section 2).
-fn pieces(mut text: &str) -> Vec<Piece> {
-    let mut out = Vec::new();
-    let mut literal = Vec::new();
-    while let Some(close) = text.find('}') {
-        let Some(open) = text[..close].rfind('{') else {
-            visible(&text[..=close], &mut literal);
-            text = &text[close + 1..];
-            continue;
-        };
-        visible(&text[..open], &mut literal);
-        if !literal.is_empty() {
-            out.push(Piece::Text(std::mem::take(&mut literal).into()));
+fn fill(mut text: &[u8], filling: &Filling<'_>, out: &mut Vec<u8>) {
+    while let Some(close) = memchr(b'}', text) {
+        match memrchr(b'{', &text[..close]) {
+            Some(open) => {
+                out.extend_from_slice(&text[..open]);
+                fill_macro(&text[open + 1..close], filling, out);
+            }
+            None => out.extend_from_slice(&text[..=close]),
         }
-        out.push(Piece::Macro(macro_named(&text[open + 1..close])));
         text = &text[close + 1..];
     }
-    visible(text, &mut literal);
-    if !literal.is_empty() {
-        out.push(Piece::Text(literal.into()));
-    }
-    out
+    out.extend_from_slice(text);
 }
 
-fn macro_named(name: &str) -> Macro {
+fn fill_macro(name: &[u8], filling: &Filling<'_>, out: &mut Vec<u8>) {
     match name {
-        "click_id" => Macro::ClickId,
-        "aff" => Macro::Aff,
-        "pid" => Macro::Pid,
-        "sub1" => Macro::Sub(0),
-        "sub2" => Macro::Sub(1),
-        "sub3" => Macro::Sub(2),
-        "sub4" => Macro::Sub(3),
-        "sub5" => Macro::Sub(4),
-        "ch" => Macro::Channel,
-        "timestamp" => Macro::Timestamp,
-        _ => Macro::Unknown,
-    }
-}
-
-/// A URL without macros, as it may stand in `Location`.
-pub fn location(url: &str) -> Box<[u8]> {
-    let mut out = Vec::new();
-    visible(url, &mut out);
-    out.into()
-}
-
-/// Appends text with everything but visible ASCII percent-encoded, so that no header can be split.
-fn visible(text: &str, out: &mut Vec<u8>) {
-    for c in text.chars() {
-        if c.is_ascii_graphic() {
-            out.push(c as u8);
-        } else {
-            encode(c.encode_utf8(&mut [0; 4]), out);
-        }
-    }
-}
-
-fn write_pieces(pieces: &[Piece], filling: &Filling<'_>, out: &mut Vec<u8>) {
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => out.extend_from_slice(text),
-            Piece::Macro(Macro::ClickId) => out.extend_from_slice(&event::hex(filling.click)),
-            Piece::Macro(Macro::Aff) => encode(filling.aff, out),
-            Piece::Macro(Macro::Pid) => encode(filling.pid, out),
-            Piece::Macro(Macro::Sub(i)) => encode(filling.sub[*i], out),
-            Piece::Macro(Macro::Channel) => encode(filling.channel, out),
-            Piece::Macro(Macro::Timestamp) => out.extend_from_slice((filling.now / 1000).to_string().as_bytes()),
-            Piece::Macro(Macro::Unknown) => {}
-        }
+        b"click_id" => out.extend_from_slice(&event::hex(filling.click)),
+        b"aff" => encode(filling.aff, out),
+        b"pid" => encode(filling.pid, out),
+        b"sub1" => encode(filling.sub[0], out),
+        b"sub2" => encode(filling.sub[1], out),
+        b"sub3" => encode(filling.sub[2], out),
+        b"sub4" => encode(filling.sub[3], out),
+        b"sub5" => encode(filling.sub[4], out),
+        b"ch" => encode(filling.channel, out),
+        b"timestamp" => out.extend_from_slice((filling.now / 1000).to_string().as_bytes()),
+        // not ours: becomes empty, never literal
+        _ => {}
     }
 }
 
@@ -184,7 +130,7 @@ mod tests {
             extra,
         };
         let mut out = Vec::new();
-        Target::parse(url).write(&filling, &mut out);
+        write(&visible(url), &filling, &mut out);
         String::from_utf8(out).unwrap()
     }
 

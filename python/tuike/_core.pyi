@@ -15,6 +15,7 @@ __all__ = [
     "JournalReader",
     "MerkleTree",
     "Rule",
+    "SnapshotBuilder",
     "TouchStore",
     "Writer",
     "allocate",
@@ -31,6 +32,7 @@ __all__ = [
     "exponent",
     "format_amount",
     "incarnations",
+    "ledger_leaves",
     "live_marks",
     "look_agent",
     "merge_sketches",
@@ -223,6 +225,24 @@ def edge_states(directory: str, now: int) -> list[dict[str, Any]]:
     """What each producer says of itself: producer, process, alive, problem (empty: it can record),
     registry, connections, draining. Reads files."""
 
+# --- registry ----------------------------------------------------------------------------------
+
+@final
+class SnapshotBuilder:
+    """Writes the registry's snapshot for the edges: all promoters, then all links, each once and in any order.
+
+    Takes 11 bytes of memory for each promoter or each link, whichever are more. OSError where the disk fails."""
+
+    def __new__(cls, path: str, hash_key: bytes, promoters: int, links: int) -> Self:
+        """`hash_key` is 16 random bytes; `promoters` and `links` are how many there will be at most."""
+    def add_promoters(self, rows: Sequence[str]) -> None:
+        """JSON arrays [id, status]. ValueError names a row that cannot be taken."""
+    def add_links(self, rows: Sequence[str]) -> None:
+        """JSON arrays [code, promoter, product, url, channel, sub1 ... sub5, coupon, expires or null, status], of
+        promoters that were added. ValueError names a row that cannot be taken."""
+    def finish(self) -> None:
+        """Gives the file its name: it is on the disk then, and whole. The other methods raise ValueError after."""
+
 # --- edge --------------------------------------------------------------------------------------
 
 @final
@@ -313,6 +333,13 @@ class Edge:
         """How many events are on the disk, as far as `durability` promises at least."""
     def close(self, now: int) -> None:
         """Closes the front's connections and ends the incarnation."""
+
+# --- leaves ------------------------------------------------------------------------------------
+
+def ledger_leaves(secret: str, entries: Sequence[tuple[int, int, str, str, int, str, int, str]]) -> list[bytes]:
+    """The leaves of entries in a day's Merkle tree, from transfer, position, account, currency, amount, kind,
+    instant and id of the transfer: these in text, then a salt in hex, with tabs between. The salt follows from the
+    instance's secret (64 hex digits) and the entry's place."""
 
 # --- money -------------------------------------------------------------------------------------
 

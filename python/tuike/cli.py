@@ -6,7 +6,8 @@ Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stde
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,8 @@ from tuike.data import Data, DataError, DiskFull
 
 FAULT = 1
 USAGE = 2
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MODELS = ("first", "last", "linear", "time_decay", "position")
 
 
 class Program(click.Group):
@@ -125,6 +128,20 @@ def with_levels(command: Command) -> Command:
 def with_books(command: Command) -> Command:
     text = "The least payout of a currency, as USD=50; CNY=100 stands by default."
     return option("--payout-minimum", multiple=True, callback=config.minimums, help=text)(with_levels(command))
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, which is told how much is done of how much."""
+    with ExitStack() as stack:
+        bars: list[Any] = []
+
+        def told(done: int, whole: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
+            bars[0].update(done - bars[0].pos)
+
+        yield told
 
 
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
@@ -268,7 +285,7 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
 @with_books
 @option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
 def settle(data: Path, as_of: int | None, **books: Any) -> None:
-    """Release what is due: what promoters have earned becomes available to them.
+    """Release what is due.
 
     It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
     gone on with.
@@ -283,17 +300,71 @@ def settle(data: Path, as_of: int | None, **books: Any) -> None:
 
 @program.command()
 @with_data
-def verify(data: Path) -> None:
+@with_levels
+@option("--attribution", is_flag=True, help="Decide every order again from the hits; list which came late.")
+@option("--statement", type=READABLE, metavar="FILE", help="Check a signed statement; needs no data directory.")
+@option("--key", metavar="HEX", help="The public key that must have signed the statement.")
+def verify(data: Path, max_levels: int, attribution: bool, statement: Path | None, key: str | None) -> None:
     """Prove that the books are whole and add up.
 
-    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken; otherwise the first
-    fault is named, and the exit code is 1.
+    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund
+    is what the rules make of it; otherwise the first fault is named, and the exit code is 1.
     """
+    from tuike.replay.attribution import attribution as decide_again
     from tuike.verify import verify
+    from tuike.verify.statement import NotAStatement, verify_file
 
-    report = verify(Data.open(data))
+    if key is not None and statement is None:
+        raise click.UsageError("--key goes with --statement")
+    if statement is not None:
+        try:
+            report = verify_file(statement, key)
+        except NotAStatement as error:
+            stop(str(error))
+    elif attribution:
+        with progress("deciding again") as told:
+            report = decide_again(Data.open(data), max_levels, told)
+    else:
+        report = verify(Data.open(data))
     click.echo(report.text())
     sys.exit(FAULT if report.fault else 0)
+
+
+@program.command()
+@with_data
+@with_books
+@option("--rule", type=READABLE, metavar="FILE", help="A commission rule (JSON): what would it have paid?")
+@option("--model", type=click.Choice(MODELS), help="An attribution model: what would it have paid?")
+@option("--product", metavar="ID", help="The rule or model in place of this product's alone; of all by default.")
+def replay(
+    data: Path, rule: Path | None, model: str | None, product: str | None, max_levels: int, payout_minimum: Any
+) -> None:
+    """Build everything anew from the journal, and compare.
+
+    All that the books hold is made again in a temporary database; the first difference is named, and the exit code is
+    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were. Either
+    way nothing is changed, and the instance may be running.
+    """
+    from tuike.faults import Found
+    from tuike.replay import replay
+    from tuike.replay.what_if import CannotBe, Change, what_if
+
+    if product is not None and rule is None and model is None:
+        raise click.UsageError("--product goes with --rule or --model")
+    with progress("replaying") as told:
+        if rule is None and model is None:
+            report = replay(Data.open(data), max_levels, told)
+            text, fault = report.text(), report.fault is not None
+        else:
+            try:
+                change = Change.of_file(rule, model, product)
+                text, fault = what_if(Data.open(data), change, max_levels, payout_minimum, told).text(), False
+            except CannotBe as error:
+                stop(str(error))
+            except Found as found:
+                stop(str(found), FAULT)
+    click.echo(text)
+    sys.exit(FAULT if fault else 0)
 
 
 @program.group()

@@ -4,6 +4,7 @@ DATA/version              layout version, text
 DATA/secret               the instance secret: 32 random bytes in hex, mode 0600
 DATA/secret.sum           a hash of it: what was sealed under it is not opened, or added to, with another
 DATA/admin.token          the first admin token, mode 0600
+DATA/statement.key        the private key that signs statements: 32 random bytes in hex, mode 0600
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
 DATA/import.lock          held by the one import
@@ -96,6 +97,10 @@ class Data:
     def admin_token(self) -> Path:
         return self.root / "admin.token"
 
+    def statement_key(self) -> bytes:
+        """The private key of statements (RFC 8032). Raises DataError."""
+        return bytes.fromhex(_read_hex(self.root / "statement.key", "statements are signed with it"))
+
     @property
     def processor_socket(self) -> Path:
         """Its path, or where that is too long for one, a name of it that holds while this process runs."""
@@ -162,7 +167,7 @@ def _create(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "version").exists():
         # a first start that was killed leaves some of these
-        ours = ("secret", "secret.new", "version.new", "lock")
+        ours = ("secret", "secret.new", "statement.key", "statement.key.new", "version.new", "lock")
         strangers = sorted(path.name for path in root.iterdir() if path.name not in ours)
         if strangers:
             raise DataError(f"{root}: not a tuike data directory (it has {strangers[0]}); choose an empty one")
@@ -170,7 +175,9 @@ def _create(root: Path) -> None:
             write_private(root / "secret", secrets.token_hex(SECRET_BYTES) + "\n")
         write_private(root / "version", f"{VERSION}\n")
     if not (root / "secret.sum").exists():
-        write_private(root / "secret.sum", _sum(_read_hex(root / "secret")) + "\n")
+        write_private(root / "secret.sum", _sum(_read_secret(root)) + "\n")
+    if not (root / "statement.key").exists():
+        write_private(root / "statement.key", secrets.token_hex(SECRET_BYTES) + "\n")
     for name in ("touches", "journal", "registry", "metrics", "run"):
         (root / name).mkdir(exist_ok=True)
 
@@ -187,7 +194,7 @@ def _check_version(root: Path) -> None:
 
 
 def _read_secret(root: Path) -> str:
-    text, sum = _read_hex(root / "secret"), root / "secret.sum"
+    text, sum = _read_hex(root / "secret", "cookies and postback keys depend on it"), root / "secret.sum"
     if sum.exists() and not hmac.compare_digest(sum.read_text().strip(), _sum(text)):
         raise DataError(f"{root / 'secret'}: not the secret this directory was written under; restore it from a backup")
     return text
@@ -197,9 +204,9 @@ def _sum(secret: str) -> str:
     return hashlib.blake2b(bytes.fromhex(secret), digest_size=16, person=b"tuike secret").hexdigest()
 
 
-def _read_hex(path: Path) -> str:
+def _read_hex(path: Path, why: str) -> str:
     if not path.exists():
-        raise DataError(f"{path}: missing; restore it from a backup: cookies and postback keys depend on it")
+        raise DataError(f"{path}: missing; restore it from a backup: {why}")
     text = path.read_text().strip()
     try:
         sound = len(bytes.fromhex(text)) == SECRET_BYTES

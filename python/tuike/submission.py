@@ -20,9 +20,10 @@ from sqlalchemy.exc import OperationalError
 from tuike import _core
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
+from tuike.books.touches import NoTouches
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError, DataInUse
-from tuike.process import Processor
+from tuike.process import Processor, collect_rarely
 from tuike.stores import engine, position, schema
 
 POLL = 0.02
@@ -145,8 +146,11 @@ class Submission:
 
     def _take_over(self) -> Processor | None:
         """The processor's part, where nobody else has it, nor an instance that would start its own again."""
+        if not self._is_alone():
+            return None
+        collect_rarely()
         try:
-            return Processor(self._data, **self._settings) if self._is_alone() else None
+            return Processor(self._data, **self._settings)
         except DataInUse:
             return None
 
@@ -177,7 +181,7 @@ class Submission:
             books = engine.copy(self._data.books, Path(directory) / "books.sqlite")
             try:
                 with books.begin() as connection:
-                    keeper = Bookkeeper(connection, _NoTouches(), lambda booked: None, **self._settings)
+                    keeper = Bookkeeper(connection, NoTouches(), lambda booked: None, **self._settings)
                     while len(backlog):
                         registry, orders = backlog.take_registry(LOOKUP), backlog.take_orders(received + 1, LOOKUP)
                         keeper.apply(connection, registry, orders)
@@ -196,19 +200,6 @@ class Submission:
         self._writer = None
         if self._processor is not None:
             self._processor.close()
-
-
-class _NoTouches:
-    """Whether the books take an order does not depend on who is credited with it."""
-
-    def click(self, id: str) -> None:
-        return None
-
-    def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
-        return []
-
-    def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
-        return []
 
 
 def _set_aside(connection: Connection, lines: Mapping[str, int]) -> list[tuple[int, str]]:

@@ -1,5 +1,5 @@
 """The edge as contract.md has it, where only whole requests through a real door show it; the rest of its rows are in
-core_rs/src/respond/tests.rs. Each test asks the front and aiohttp alone."""
+core_rs/src/respond/tests/. Each test asks the front and aiohttp alone."""
 
 import asyncio
 import hashlib

@@ -352,9 +352,7 @@ def test_generated_requests_are_the_same_to_both_doors(runner: asyncio.Runner, p
         for request in odd:
             await pair.compare_bytes(request)
 
-    @settings(
-        max_examples=REQUESTS // PER_EXAMPLE, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=REQUESTS // PER_EXAMPLE, database=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(well_framed, min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
         st.lists(malformed, max_size=2),

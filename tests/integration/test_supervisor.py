@@ -23,6 +23,8 @@ from waiting import PATIENCE, eventually
 MOST_IDLE = 20_000
 ELSEWHERE = "127.0.0.2"
 """An address of this host whose ports nobody else needs."""
+# Linux: ip(7); the socket module names it from Python 3.12 on
+IP_BIND_ADDRESS_NO_PORT = 24
 
 
 @pytest.fixture
@@ -195,6 +197,23 @@ async def test_a_port_in_use_is_refused_even_where_it_could_be_shared() -> None:
         open_listeners(HOST, port, 1)
 
 
+def connected_from_elsewhere(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)  # else the bind searches for a port, slowly
+    client.bind((ELSEWHERE, 0))
+    client.connect((HOST, port))
+    return client
+
+
+async def test_listeners_on_any_port_share_one_that_nobody_has() -> None:
+    listeners = open_listeners(HOST, 0, 3)
+    (port,) = {listener.getsockname()[1] for listener in listeners}
+    with pytest.raises(OSError, match="in use"):
+        open_listeners(HOST, port, 1)
+    for listener in listeners:
+        listener.close()
+
+
 async def test_very_many_idle_connections_are_held_and_each_is_still_answered(data: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(MOST_IDLE, hard - 300)
@@ -203,7 +222,7 @@ async def test_very_many_idle_connections_are_held_and_each_is_still_answered(da
     try:
         async with supervised(data) as (_, port):
             for _ in range(count):
-                clients.append(socket.create_connection((HOST, port), source_address=(ELSEWHERE, 0)))
+                clients.append(connected_from_elsewhere(port))
             for client in clients:
                 client.sendall(get(b"/c/1"))
             for client in clients:

@@ -133,6 +133,7 @@ class Credit:
     promoters: dict[str, int] = field(default_factory=dict)
     found_by: str = ""
     why: list[tuple[Touch, str]] = field(default_factory=list)
+    looked: bool = False
 
 
 # --- candidates ----------------------------------------------------------------------------------
@@ -156,13 +157,13 @@ def candidates(touches: Sequence[Touch], order: Journey, settings: Settings) -> 
     """
     start = order.at - settings.window_days * DAY
     known = [t for t in touches if start <= t.at <= order.at and is_touch(t, order, settings)]
-    named = [t for t in touches if order.click and t.click == order.click and t.kind == "click"]
+    named = [t for t in touches if order.click and t.click == order.click]
 
     def made_up(promoter: str) -> list[Touch]:
         return [Touch(None, order.at, order.merchant, promoter, made_up=True)] if promoter else []
 
     def path() -> list[Touch]:
-        if not named or named[0].merchant != order.merchant or named[0].at < start:
+        if not named or named[0].merchant != order.merchant:
             return []
         click = named[0]
         return [t for t in known if t == click or (t.visitor and t.visitor == click.visitor and t.place < click.place)]
@@ -225,7 +226,7 @@ def judge(found: Sequence[Touch], judges: Judges, settings: Settings) -> list[tu
         later = [t for t in left if t.promoter == touch.promoter and t.place > touch.place]
         return within > 0 and any(t.at - touch.at <= within for t in later)
 
-    return [(t, v or ("collapsed" if len(left) > 1 and absorbed(t) else "")) for t, v in verdicts]
+    return [(t, v or ("collapsed" if absorbed(t) else "")) for t, v in verdicts]
 
 
 def bound(
@@ -246,7 +247,7 @@ def bound(
     holder, since = "", 0
     for click in eligible:
         protected = settings.binding == "first" or (
-            settings.binding == "mixed" and click.at <= since + settings.protect_days * DAY
+            settings.binding == "mixed" and click.at < since + settings.protect_days * DAY
         )
         if not holder or not protected:
             holder, since = click.promoter, click.at
@@ -255,19 +256,20 @@ def bound(
 
 def credit(touches: Sequence[Touch], order: Journey, settings: Settings, judges: Judges) -> Credit:
     """Whom the order credits."""
-    found_by, found = candidates(touches, order, settings)
+    unspent = [t for t in touches if judges.spent is None or t.at > judges.spent]
+    found_by, found = candidates(unspent, order, settings)
     why = judge(found, judges, settings)
     counting = [touch for touch, reason in why if not reason]
     if settings.binding != "none" and not (settings.binding_fallback and counting):
         by_cust = bound(touches, order, settings, judges, ("cust", order.cust))
         holder = by_cust or bound(touches, order, settings, judges, ("visitor", order.visitor))
         if holder:
-            return Credit({holder: WHOLE}, "binding", why)
+            return Credit({holder: WHOLE}, "binding", why, True)
     promoters: dict[str, int] = {}
     times = [touch.at for touch in counting]
     for touch, weight in zip(counting, weights(settings.model, times, settings.half_life), strict=True):
         promoters[touch.promoter] = promoters.get(touch.promoter, 0) + weight
-    return Credit({promoter: weight for promoter, weight in promoters.items() if weight}, found_by, why)
+    return Credit({promoter: weight for promoter, weight in promoters.items() if weight}, found_by, why, True)
 
 
 def confirmed(touch: Touch) -> Touch:

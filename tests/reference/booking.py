@@ -4,7 +4,7 @@ Everything that a rule looks at is added up anew over all orders.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -87,6 +87,12 @@ class Order:
         return self.merchant, self.oid, self.pid
 
     @property
+    def identified(self) -> bool:
+        """Whether it has an identifier of its own."""
+        own = (self.click, self.visitor, self.cust, self.did, self.fingerprint, self.coupon, self.aff)
+        return any(own)
+
+    @property
     def credits(self) -> dict[str, int]:
         """Credited promoter → weight of 1e-9."""
         return self.credit.promoters
@@ -155,13 +161,14 @@ class Booking(Registry, Ledger):
     # --- whom it credits ---
 
     def visitor_of(self, order: Order) -> str:
-        """Its own, else its click's, else that of its claims, if they agree (section 2)."""
+        """Its own, else its click's; where it has no identifier at all, that of its claims, if they agree."""
         own = order.visitor or self.click_visitor(order.click)
-        return own or (next(iter(order.claimed_by)) if len(order.claimed_by) == 1 else "")
+        lent = not order.identified and len(order.claimed_by) == 1
+        return own or (next(iter(order.claimed_by)) if lent else "")
 
     def claims_differ(self, order: Order) -> bool:
-        """Decided: claims by different visitors matter only where the order has no visitor of its own."""
-        return len(order.claimed_by) > 1 and not (order.visitor or self.click_visitor(order.click))
+        """Decided: claims by different visitors matter only where the order has no identifier of its own."""
+        return len(order.claimed_by) > 1 and not order.identified
 
     def spent_until(self, order: Order, visitor: str) -> int | None:
         """The instant of the visitor's previous credited order: of the same merchant and visitor, booked before, at
@@ -178,7 +185,7 @@ class Booking(Registry, Ledger):
         settings = self.product_of(order).attribution
         visitor = self.visitor_of(order)
         order.found_as = visitor
-        own = [p for p in self.promoters if self.bought(p, order.merchant, order.cust, visitor)]
+        own = [p for p in self.promoters if self.bought(p, order.merchant, order.cust, visitor, order.at)]
         judges = Judges(
             blocked=[promoter for promoter, its in self.promoters.items() if its.blocked],
             own=[] if settings.self_purchase else own,
@@ -199,13 +206,15 @@ class Booking(Registry, Ledger):
 
     def chain_of(self, order: Order, promoter: str) -> tuple[tuple[str, bool], ...]:
         """The chain at the order's instant, each with whether the level counts: not where its promoter is blocked,
-        bought the order himself, or is the same person as a lower level (itself missing or not)."""
+        bought the order himself, or is the same person as a lower level (itself missing or not). Decided: where the
+        product pays own purchases (`self_purchase`), it pays them at every level."""
         chain = self.tree.chain(promoter, order.at)
+        own_paid = self.product_of(order).attribution.self_purchase
         return tuple(
             (
                 one,
                 not self.promoters[one].blocked
-                and not self.bought(one, order.merchant, order.cust, order.found_as)
+                and (own_paid or not self.bought(one, order.merchant, order.cust, order.found_as, order.at))
                 and not any(self.same_person(one, lower) for lower in chain[:i]),
             )
             for i, one in enumerate(chain)
@@ -259,27 +268,34 @@ class Booking(Registry, Ledger):
 
     # --- booking ---
 
-    def book(self, order: Order, *, status: str, now: int, decided: bool = False) -> None:
-        """Books it anew with all that is known now; it becomes `status`, or is held. `decided`: by approval of a
-        held order, so neither budget nor conflict nor flag holds it again.
+    def book(self, order: Order, *, status: str, now: int, decided: bool = False, credit: Credit | None = None) -> str:
+        """Books it with all that is known now; it becomes `status`, or is held. Decided: one that is booked anew, or
+        after it was held over its budget, is credited as it was (`credit`): a click that came since changes nothing.
+        `decided`: by approval of a held order, so neither budget nor conflict nor flag holds it again.
 
-        Reasons, the first that applies: claim_conflict, no_touch, amount_missing, below_min_amount, budget, fraud.
+        Reasons, the first that applies: claim_conflict, no_touch, below_min_amount, budget, fraud. Decided: where the
+        rule needs an amount and there is none, the message is set aside, and nothing has happened: `amount_missing`.
         """
         assert not order.booked
         assert not order.lines
+        before, tiers = replace(order), dict(self.tiers_kept)
         order.status, order.reason, order.approved_at = status, "", None
         if self.claims_differ(order) and not decided:
             order.status, order.reason = "pending", "claim_conflict"
-            return
-        order.credit = self.attribute(order)
+            return ""
+        order.credit = credit if credit is not None and credit.looked else self.attribute(order)
         order.tiers = {p: self.tier(p, order.currency, self.day_of(order)) for p in order.credits}
         order.chains = {p: self.chain_of(order, p) for p in order.credits}
         order.version = self.product_of(order).version(order.at)
         order.rule = self.product_of(order).rules[order.version][1]
         lines = self.priced(order)
+        if order.reason == "amount_missing":
+            vars(order).update(vars(before))
+            self.tiers_kept = tiers
+            return "amount_missing"
         if not decided and not order.reason and self.over_budget(order, sum(line.standing for line in lines)):
             order.status, order.reason = "pending", "budget"
-            return
+            return ""
         if order.flagged and not decided and not order.reason:
             order.status, order.reason = "pending", "fraud"
         if order.status == "approved":
@@ -288,6 +304,7 @@ class Booking(Registry, Ledger):
         self.bookings += 1
         order.booked = self.bookings
         self.accrue(order)
+        return ""
 
     def priced(self, order: Order) -> list[Line]:
         """Its lines; or its reason for having none."""

@@ -5,7 +5,8 @@ Further decisions, where money.md is silent:
   * a message without `stamp` (imports, claims, decisions by an admin) has no `ts`: it is never older, and the last
     applied `ts` stays. A partial refund is no status: its `ts` is not looked at.
   * questions are asked in this order: product, status, older_status, final_status, amount_conflict, move.
-  * `amount_conflict` sets the whole message aside, its status too. Amounts are the same only in the same currency;
+  * `amount_conflict` sets the whole message aside, its status too; of a rejection the amount is not looked at.
+    Amounts are the same only in the same currency;
     a message without an amount says nothing of it.
   * a merchant's `approved` for an order that is held changes nothing, for it may be a repeat.
   * an order that is booked anew is so with all that is known then, and takes a new, last place in booking order. One
@@ -13,7 +14,7 @@ Further decisions, where money.md is silent:
   * a refund of an order that is pending is no move (`illegal_move`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reference.booking import Booking, Key, Order
@@ -91,10 +92,13 @@ class Orders(Booking):
         at = received if at is None else at
         found = (click, visitor, cust, did, fingerprint, aff, coupon)
         order = Order(*key, at, received, amount, currency, *found, signed=True, stamp=stamp, flagged=flagged)
-        if key in self.orders:
-            order.claimed_by = self.orders[key].claimed_by
+        claimed = self.orders.get(key)
+        if claimed is not None:
+            order.claimed_by = claimed.claimed_by
         self.orders[key] = order
-        self.first_word(order, status, received)
+        if code := self.first_word(order, status, received):
+            self.take_back(key, claimed)
+            return code
         self.refund_what_waited(order)
         return ""
 
@@ -130,15 +134,18 @@ class Orders(Booking):
         currency = currency or self.merchants[product.merchant].currency
         order = self.orders.get(key)
         accepted = product.pixel_conversions == "accept"
-        if order is not None and accepted and not order.held:
-            return self.repeat(order, amount, currency, "approved", None, received)
+        if order is not None and not self.only_claimed(order):
+            conflict = accepted and amount is not None and amount != order.amount
+            return "amount_conflict" if conflict else ""
         if order is None:
             at = received if at is None else at
             found = (click, visitor, cust, did, fingerprint, aff, coupon)
             order = Order(*key, at, received, amount, currency, *found, signed=False, reason="pixel")
             self.orders[key] = order
             if accepted:
-                self.first_word(order, "approved", received)
+                if code := self.first_word(order, "approved", received):
+                    self.take_back(key, None)
+                    return code
                 self.refund_what_waited(order)
                 return ""
         self.lend(order, visitor or self.click_visitor(click))
@@ -149,8 +156,6 @@ class Orders(Booking):
         one that comes after the order was booked is kept for when it is booked anew."""
         if visitor:
             order.claimed_by.add(visitor)
-        if not order.signed and order.reason == "pixel" and len(order.claimed_by) > 1:
-            order.reason = "claim_conflict"
 
     # --- decisions ---
 
@@ -166,9 +171,12 @@ class Orders(Booking):
         if order.booked:
             self.make_approved(order, received)
         else:
-            if not order.signed and order.reason == "claim_conflict":
+            visitor = order.visitor
+            if not order.signed and len(order.claimed_by) > 1:
                 order.visitor = ""  # claims that differ lend nothing
-            self.book(order, status="approved", now=received, decided=True)
+            if code := self.book(order, status="approved", now=received, decided=True, credit=order.credit):
+                order.visitor = visitor
+                return code
         return ""
 
     def reject(self, key: Key, *, received: int) -> str:
@@ -200,14 +208,23 @@ class Orders(Booking):
     def merchants_order(self, key: Key) -> Order | None:
         """The order, unless all that is known of it is a claim that is held."""
         order = self.orders.get(key)
-        claimed = order is not None and not order.signed and order.status == "pending"
-        return None if order is None or (claimed and order.reason in ("pixel", "claim_conflict")) else order
+        return None if order is None or self.only_claimed(order) else order
 
-    def first_word(self, order: Order, status: str, received: int) -> None:
+    def only_claimed(self, order: Order) -> bool:
+        return not order.signed and order.status == "pending" and order.reason == "pixel"
+
+    def first_word(self, order: Order, status: str, received: int) -> str:
         if status == "rejected":
             order.status, order.reason = "rejected", ""
+            return ""
+        return self.book(order, status=status, now=received)
+
+    def take_back(self, key: Key, claimed: Order | None) -> None:
+        """The order stands as before its message: claimed, or not there at all."""
+        if claimed is None:
+            del self.orders[key]
         else:
-            self.book(order, status=status, now=received)
+            self.orders[key] = claimed
 
     def repeat(
         self, order: Order, amount: int | None, currency: str, status: str, stamp: int | None, received: int
@@ -217,7 +234,8 @@ class Orders(Booking):
             return "older_status"
         if order.status in FINAL:
             return "" if order.status == status else "final_status"
-        changed = amount is not None and (amount, currency) != (order.amount, order.currency)
+        said = status != "rejected" and amount is not None
+        changed = said and (amount, currency) != (order.amount, order.currency)
         if changed and order.status == "approved":
             return "amount_conflict"
         if order.status == "approved" and status == "pending":
@@ -227,9 +245,10 @@ class Orders(Booking):
             self.make_rejected(order)
             return ""
         if changed:
+            credit = order.credit
             self.unbook(order)
             order.amount, order.currency = amount, currency
-            self.book(order, status=status, now=received)
+            self.book(order, status=status, now=received, credit=credit)
         elif status == "approved" and order.status == "pending" and not order.held:
             self.make_approved(order, received)
         return ""
@@ -245,48 +264,49 @@ class Orders(Booking):
         self.reverse(order, "reject")
 
     def apply_refund(self, order: Order, refund: Refund) -> str:
-        """A refund without an amount, or without a `refund_id` of just the order's amount, is a whole one and a
+        """A refund without an amount, or without a `refund_id` and of at least the order's amount, is a whole one and a
         status. Any other is partial and needs its `refund_id` (`missing_refund_id`). What exceeds the order's amount
         is set aside (`over_refund`) though the rest is applied; of an order without amount, or of 0, nothing can be
         refunded in part. Another currency than the order's: `amount_conflict`."""
         if order.status == "rejected":
             return "final_status"
-        amount, stamp = refund.amount, refund.stamp
+        amount, stamp, total = refund.amount, refund.stamp, order.amount or 0
         if refund.refund_id in order.refund_ids:
             return ""
         currency = refund.currency or order.currency
-        just_its_amount = (amount, currency) == (order.amount, order.currency)
-        whole = amount is None or (just_its_amount and not refund.refund_id)
+        whole = amount is None or (not refund.refund_id and amount >= total and currency == order.currency)
         if whole and stamp is not None and order.stamp is not None and stamp < order.stamp:
             return "older_status"
-        if whole and order.status == "refunded":
-            return ""
+        if order.status == "refunded":
+            return "" if whole else "over_refund"
         if order.status == "pending":
             return "illegal_move"
         if not whole and not refund.refund_id:
             return "missing_refund_id"
         if amount is not None and currency != order.currency:
             return "amount_conflict"
+        if not whole and not total:
+            return "over_refund"
         if refund.refund_id:
             order.refund_ids.add(refund.refund_id)
         if whole and stamp is not None:
             order.stamp = stamp
-        total = order.amount or 0
         wanted = total if amount is None else order.refunded + amount
         order.refunded = min(wanted, total)
-        if whole or (total and order.refunded == total):
+        if order.refunded == total:
             order.status = "refunded"
         self.reverse(order, "refund")
         return "over_refund" if wanted > total else ""
 
     def refund_what_waited(self, order: Order) -> None:
-        """Refunds that came before their order, in the order in which they came, if within 7 days of it."""
+        """Refunds that came before their order, in the order in which they came, if within 7 days of it. Decided: such
+        a one follows its order, whatever their `ts` say."""
         for refund in [x for x in self.waiting if x.key == order.key]:
             self.waiting.remove(refund)
             if refund.received + REFUND_WAITS < order.received:
                 self.dead.append(refund)
             else:
-                self.apply_refund(order, refund)
+                self.apply_refund(order, replace(refund, stamp=None))
 
     def dead_letters(self, now: int) -> list[Refund]:
         """Those that waited longer than 7 days."""

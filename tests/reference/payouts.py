@@ -46,7 +46,7 @@ class Books(Settlement):
 
     def __init__(self, *, minimums: dict[str, int] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
-        self.minimums = MINIMUMS if minimums is None else minimums
+        self.minimums = dict(MINIMUMS if minimums is None else minimums)
         self.payouts: dict[str, Payout] = {}
         self.decisions: set[str] = set()
         self.closed: set[tuple[Month, str]] = set()

@@ -235,11 +235,14 @@ class Registry:
         """The visitor of a click, "" where there is none."""
         return next((touch.visitor for touch in self.touches if click and touch.click == click), "")
 
-    def bought(self, promoter: str, merchant: str, cust: str, visitor: str) -> bool:
+    def bought(self, promoter: str, merchant: str, cust: str, visitor: str, at: int) -> bool:
         """Whether an order is the promoter's own: its `cust` is in his `customers` for that merchant, or its visitor
-        once signed in as him."""
+        once signed in as him. Decided: he did where a hit of that visitor at the merchant, no later than the order,
+        carries such a `cust`."""
         his = self.promoters[promoter]
-        return bool(cust and (merchant, cust) in his.customers) or bool(visitor and visitor in his.visitors)
+        hits = [t for t in self.touches if visitor and t.visitor == visitor and t.merchant == merchant and t.at <= at]
+        custs = {cust, *(hit.cust for hit in hits)} - {""}
+        return any((merchant, one) in his.customers for one in custs) or bool(visitor and visitor in his.visitors)
 
     def same_person(self, a: str, b: str) -> bool:
         return a == b or bool(self.promoters[a].person and self.promoters[a].person == self.promoters[b].person)

@@ -41,11 +41,11 @@ def in_force(term: Rule, at: int) -> bool:
 
 
 def needs_amount(rule: Rule) -> bool:
+    """Decided: an order without amount takes no tier bonus, and no bonus that has a `min_amount`."""
     if rule["type"] == "hybrid":
-        bonus = rule.get("bonus", [])
-        computed = any(term["type"] == "percentage" or "min_amount" in term for term in bonus)
-        return needs_amount(rule["base"]) or computed or "promoter_tier_bonus" in rule
-    return rule["type"] != "fixed" or "promoter_tier_bonus" in rule
+        computed = any(bonus["type"] == "percentage" for bonus in rule.get("bonus", []))
+        return needs_amount(rule["base"]) or computed
+    return rule["type"] != "fixed"
 
 
 def below_min_amount(rule: Rule, amount: int | None, exponent: int) -> bool:
@@ -79,7 +79,8 @@ def main_part(rule: Rule, s: Situation) -> int:
     if rule["type"] == "hybrid":
         total = base(rule["base"], s)
         for bonus in rule.get("bonus", []):
-            if in_force(bonus, s.at) and not below_min_amount(bonus, s.amount, s.exponent):
+            too_small = "min_amount" in bonus and (s.amount is None or below_min_amount(bonus, s.amount, s.exponent))
+            if in_force(bonus, s.at) and not too_small:
                 total += base(bonus, s)
     else:
         total = base(rule, s)
@@ -96,19 +97,18 @@ def tier_part(rule: Rule, s: Situation) -> int:
 def parts(rule: Rule, s: Situation) -> tuple[int, int]:
     """Main and tier part of the pool after the caps.
 
-    Decided: the pool (main + tier) is cut to the lower of `max_per_order` and the ceiling, and the two parts are
-    shrunk to it once, by largest remainder in proportion.
+    Decided: the pool (main + tier) is cut to `max_per_order`, then to the ceiling, and each cut shrinks the two parts
+    by largest remainder in proportion.
     """
     if below_min_amount(rule, s.amount, s.exponent):
         return 0, 0
     main, tier = main_part(rule, s), tier_part(rule, s)
     if s.amount is None:
         return main, tier
-    cap = math.floor(s.amount * s.ceiling)
-    if "max_per_order" in rule:
-        cap = min(cap, math.floor(units(rule["max_per_order"], s.exponent)))
-    if main + tier > cap:
-        main, tier = largest_remainder(cap, [main, tier])
+    caps = [math.floor(units(rule["max_per_order"], s.exponent))] if "max_per_order" in rule else []
+    for cap in [*caps, math.floor(s.amount * s.ceiling)]:
+        if main + tier > cap:
+            main, tier = largest_remainder(cap, [main, tier])
     return main, tier
 
 

@@ -110,9 +110,11 @@ class MoneyBooks(Books):
                 assert (balance < 0) == name.endswith(":owed"), (name, balance)
 
 
-def made(path: Path, rule: dict[str, Any] = TEN_PERCENT, **product: Any) -> MoneyBooks:
+def made(
+    path: Path, rule: dict[str, Any] = TEN_PERCENT, minimum: dict[str, int] | None = None, **product: Any
+) -> MoneyBooks:
     """Books with a shop that settles at once what is approved."""
-    books = MoneyBooks(path)
+    books = MoneyBooks(path, minimum)
     books.shop(rule, **product)
     books.ask("merchant.update", id="shop", settlement="T+0")
     return books

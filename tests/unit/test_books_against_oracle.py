@@ -6,13 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pair import DAY, HOUR, PRODUCTS, PROMOTERS, Pair
 
-CASES = int(os.environ.get("CASES", "400"))
-SHORT_LIVED = Path("/dev/shm")  # noqa: S108 (a directory of its own is made there)
+CASES = 400
+SHORT_LIVED = Path("/dev/shm")
 
 LEVELS = [{"level": 1, "value": "5"}, {"level": 2, "value": "3"}, {"level": 3, "value": "1.5"}]
 SHARED = [{"level": 1, "share": "50"}, {"level": 2, "share": "33.3333"}, {"level": 3, "share": "10"}]
@@ -142,7 +141,7 @@ def take(pair: Pair, name: str, how: dict[str, Any]) -> None:
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.fixed_dictionaries({"shop": MERCHANTS, "mart": MERCHANTS}),
-    st.fixed_dictionaries({product: GOODS for product in PRODUCTS}),
+    st.fixed_dictionaries(dict.fromkeys(PRODUCTS, GOODS)),
     st.lists(STEP, min_size=15, max_size=60),
 )
 def test_the_books_are_the_oracles_after_every_step(

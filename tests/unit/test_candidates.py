@@ -78,10 +78,16 @@ def test_identifiers_are_asked_in_their_order_until_one_finds_a_touch_that_count
 def test_what_was_looked_at_on_the_way_is_shown(books: Books) -> None:
     books.touches.hits = [
         touch("bob", NOW - 2, visitor=OTHER_VISITOR, embedded=True),
-        touch("carol", NOW - 1, visitor="", did="d1", counted=False, reason="bot"),
+        touch("carol", NOW - 1, visitor="", did="d1", kind="view"),
     ]
     books.order(visitor=OTHER_VISITOR, did="d1", aff="alice")
-    assert (books.found_by(), books.touched()) == ("aff", [("bob", "embedded"), ("carol", "bot"), ("alice", "")])
+    assert (books.found_by(), books.touched()) == ("aff", [("bob", "embedded"), ("carol", "view"), ("alice", "")])
+
+
+def test_a_touch_that_does_not_count_is_found_all_the_same(books: Books) -> None:
+    books.touches.hits = [touch("carol", NOW - 1, counted=False, reason="bot")]
+    books.order(visitor=VISITOR, aff="alice")
+    assert (books.found_by(), books.touched()) == ("visitor", [("carol", "bot")])
 
 
 def test_touches_are_of_the_same_merchant_whatever_its_product(books: Books) -> None:

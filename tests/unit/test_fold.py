@@ -108,7 +108,7 @@ def summed(hits: list[dict[str, Any]]) -> tuple[dict[Row, Counter[str]], dict[Ro
     return counts, visitors, outcomes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(HITS, max_size=40), st.integers(1, 40))
 def test_batches_add_up_to_what_a_plain_loop_sums(hits: list[dict[str, Any]], limit: int) -> None:
     counts: dict[Row, Counter[str]] = defaultdict(Counter)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuike import _core
+from waiting import PATIENCE
 
 IDS = st.binary(min_size=16, max_size=16).map(bytes.hex)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
@@ -30,7 +31,6 @@ EVENTS = st.fixed_dictionaries(
         "body": st.binary(min_size=1, max_size=300),
     },
 )
-PATIENCE = 30.0
 
 
 def event(n: int) -> bytes:

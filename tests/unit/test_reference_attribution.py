@@ -75,12 +75,10 @@ def test_a_coupon_comes_first_of_all_where_the_product_says_so() -> None:
         (click(1, NOON, prefetch=True), order(), {}, False),
         (click(1, NOON, fraud=True), order(), {}, False),
         (Touch(1, NOON, "other shop", "A", visitor="v"), order(), {}, False),
-        (
-            click(1, NOON - 30 * DAY - 1, visitor="w"),
-            order(click="c1"),
-            {},
-            False,
-        ),  # a named click has no longer window
+        (Touch(1, NOON, "other shop", "A", "view", visitor="v"), order(), {"view_through": True}, False),
+        (click(1, NOON, "A", "", click=""), order(visitor=""), {}, False),
+        # a named click has no longer window
+        (click(1, NOON - 30 * DAY - 1, visitor="w"), order(click="c1"), {}, False),
         (click(1, NOON, "A", ""), order(click="c1"), {}, True),  # a path of one
         (click(1, NOON, "A", ""), order(visitor=""), {}, False),  # nobody is not everybody
     ],
@@ -95,6 +93,14 @@ def test_a_named_click_brings_its_visitors_path_up_to_itself() -> None:
     came = credit(touches, journey, model="linear")
     assert came.promoters == {"A": 333_333_334, "B": 333_333_333, "C": 333_333_333}
     assert credit(touches, Journey("shop", 100, click="c2"), model="last").promoters == {"B": reference.WHOLE}
+    assert credit([*touches, click(0, 5, "E", "w")], journey, model="first").promoters == {"A": reference.WHOLE}
+
+
+def test_a_click_of_nobody_is_a_path_of_one_and_one_of_another_shop_none() -> None:
+    anonymous = [click(1, 10, "A", ""), click(2, 20, "B", "")]
+    assert credit(anonymous, Journey("shop", 100, click="c2"), model="first").promoters == {"B": reference.WHOLE}
+    elsewhere = [click(1, 10, "A"), Touch(2, 20, "other shop", "B", click="c2", visitor="v")]
+    assert credit(elsewhere, Journey("shop", 100, click="c2")).promoters == {}
 
 
 def test_who_never_counts_has_the_reason() -> None:
@@ -103,6 +109,11 @@ def test_who_never_counts_has_the_reason() -> None:
     came = credit(touches, Journey("shop", 9, visitor="v"), Judges({"B"}, {"C"}), view_through=True)
     assert [reason for _, reason in came.why] == ["bot", "prefetch", "fraud", "blocked", "own", "", "view"]
     assert came.promoters == {"A": reference.WHOLE}
+
+
+def test_a_view_counts_beside_a_click_that_does_not() -> None:
+    touches = [click(1, NOON - 2, kind="view"), click(2, NOON - 1, "B", bot=True)]
+    assert credit(touches, order(), view_through=True).promoters == {"A": reference.WHOLE}
 
 
 def test_a_way_that_finds_only_what_does_not_count_ends_the_search() -> None:
@@ -156,9 +167,10 @@ BINDERS = [click(2, 10, "B"), click(1, 10, "A"), click(3, 10 + 7 * DAY, "C"), cl
         ("last", 10 + 7 * DAY, "C"),
         ("last", NOON, "D"),
         ("mixed", 10, "A"),
-        ("mixed", 10 + 7 * DAY, "A"),  # the end of the protection is inside it
-        ("mixed", 11 + 7 * DAY, "D"),
-        ("mixed", NOON, "D"),
+        ("mixed", 9 + 7 * DAY, "A"),
+        ("mixed", 10 + 7 * DAY, "C"),  # the end of the protection is after it
+        ("mixed", 11 + 7 * DAY, "C"),
+        ("mixed", NOON, "C"),
     ],
 )
 def test_a_customer_is_bound_as_the_product_says(binding: str, at: int, holder: str | None) -> None:
@@ -167,10 +179,10 @@ def test_a_customer_is_bound_as_the_product_says(binding: str, at: int, holder: 
 
 
 def test_a_click_after_the_protection_starts_a_new_one() -> None:
-    clicks = [click(1, 0, "A"), click(2, 8 * DAY, "B"), click(3, 15 * DAY, "C"), click(4, 15 * DAY + 1, "D")]
+    clicks = [click(1, 0, "A"), click(2, 8 * DAY, "B"), click(3, 15 * DAY - 1, "C"), click(4, 15 * DAY, "D")]
     holders = [
         "".join(credit(clicks, Journey("shop", at, visitor="v"), binding="mixed").promoters)
-        for at in (8 * DAY, 15 * DAY, 15 * DAY + 1)
+        for at in (8 * DAY, 15 * DAY - 1, 15 * DAY)
     ]
     assert holders == ["B", "B", "D"]
 
@@ -186,6 +198,7 @@ def test_the_customer_is_the_cust_if_it_binds_one_and_else_the_visitor() -> None
     touches = [click(1, 1, "A"), click(2, 2, "B", "w", cust="k")]
     assert credit(touches, order(cust="k"), binding="first").promoters == {"B": reference.WHOLE}
     assert credit(touches, order(cust="l"), binding="first").promoters == {"A": reference.WHOLE}
+    assert credit([click(1, 1, "A", "w")], order(visitor=""), binding="first").promoters == {}
 
 
 @pytest.mark.parametrize("more", [{"kind": "view"}, {"bot": True}, {"dest": "iframe"}, {"promoter": "blocked"}])

@@ -46,6 +46,21 @@ def test_a_funded_merchants_orders_are_released_in_order_while_the_fund_lasts() 
     assert only(its, "o3").released
 
 
+def test_a_fund_is_of_its_merchant_and_currency() -> None:
+    its = books(TEN, merchant={"release_when": "funded"})
+    its.merchant("kiosk", settlement="T+0")
+    its.product("gum", merchant="kiosk", commission=TEN)
+    order(its, "o0", pid="gum")
+    order(its)
+    its.fund("f", merchant="shop", amount=10_00, currency="USD")
+    its.fund("g", merchant="kiosk", amount=10_00)
+    its.settle(START)
+    assert not only(its).released
+    its.fund("h", merchant="shop", amount=10_00)
+    its.settle(START)
+    assert only(its).released
+
+
 # --- payouts and tax -----------------------------------------------------------------------------
 
 
@@ -102,6 +117,51 @@ def test_a_remitted_month_is_closed() -> None:
     assert (balances(its)["platform:cash"], balances(its).get("A:tax")) == (40_00, None)
     assert its.failed("1") == "month_closed"
     assert its.payout("2", promoter="A", amount=200_00, date=date(2026, 1, 31), today=date(2026, 2, 1)) == "bad_date"
+
+
+def test_a_remittance_is_of_what_was_paid_in_its_month_and_currency() -> None:
+    its = earned(scheme="flat", percent="10")
+    its.prize("dollars", promoter="A", currency="USD", amount=500_00)
+    its.minimums["USD"] = 1
+    pay(its, "1", 200_00, date(2026, 1, 5))
+    pay(its, "2", 300_00, date(2026, 1, 6))
+    its.failed("2")
+    its.payout("3", promoter="A", currency="USD", date=date(2026, 1, 6), today=date(2026, 1, 6))
+    pay(its, "4", 400_00, date(2026, 2, 5))
+    its.remit((2026, 1))
+    assert (balances(its)["platform:cash"], balances(its)["A:tax"]) == (20_00, 40_00)
+    assert its.withheld_by_month() == {
+        ("A", "CNY", (2026, 1)): 20_00,
+        ("A", "USD", (2026, 1)): 50_00,
+        ("A", "CNY", (2026, 2)): 40_00,
+    }
+
+
+def test_other_persons_and_currencies_are_other_peoples_months() -> None:
+    its = earned(scheme="flat", percent="10")
+    its.prize("dollars", promoter="A", currency="USD", amount=500_00)
+    its.minimums["USD"] = 1
+    its.payout("1", promoter="A", currency="USD", date=date(2026, 2, 1), today=date(2026, 2, 1))
+    its.change_promoter("A", scheme="cn_labour")
+    assert pay(its, "2", 800_00, date(2026, 1, 5)) == 0
+    pay(its, "3", 800_00, date(2026, 1, 9), "P")
+    assert pay(its, "4", 200_00, date(2026, 1, 8)) == 40_00
+    its.paid("1")
+    early = its.payout("5", promoter="A", amount=200_00, date=date(2026, 1, 7), today=date(2026, 2, 1))
+    assert early == "bad_date"  # the last was on the 8th, not the 5th
+
+
+def test_an_adjustment_goes_through_owed_and_write_off_ends_it() -> None:
+    its = books()
+    assert its.adjust("a", promoter="A", currency="CNY", amount=5) == ""
+    assert its.adjust("b", promoter="A", currency="CNY", amount=-8) == ""
+    assert balances(its) == {"platform:revenue": 3, "A:owed": -3}
+    assert its.write_off("c", promoter="A", currency="CNY", amount=3) == ""
+    assert balances(its) == {}
+    assert its.adjust("d", promoter="nobody", currency="CNY", amount=1) == "unknown_promoter"
+    assert its.prize("d", promoter="nobody", currency="CNY", amount=1) == "unknown_promoter"
+    assert its.write_off("d", promoter="nobody", currency="CNY", amount=1) == "unknown_promoter"
+    assert its.fund("d", merchant="nobody", amount=1) == "unknown_merchant"
 
 
 @pytest.mark.parametrize(

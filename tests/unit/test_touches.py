@@ -144,7 +144,7 @@ class TouchStoreContract(RuleBasedStateMachine):
             self.directory.cleanup()
 
 
-TouchStoreContract.TestCase.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TouchStoreContract.TestCase.settings = settings(max_examples=40, stateful_step_count=15)
 TestContract = TouchStoreContract.TestCase
 
 

@@ -24,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Plan {
     pub target: SocketAddr,
     pub connections: usize,
+    /// Requests that a connection sends at once; the next ones follow when all of them are answered.
+    pub burst: usize,
     /// Measured time, after the warm-up.
     pub length: Duration,
     pub warmup: Duration,
@@ -37,6 +39,7 @@ impl Default for Plan {
         Plan {
             target: SocketAddr::from(([127, 0, 0, 1], 0)),
             connections: 64,
+            burst: 1,
             length: Duration::from_secs(3),
             warmup: Duration::from_millis(300),
             rate: None,
@@ -47,11 +50,12 @@ impl Default for Plan {
 
 impl Plan {
     pub fn check(&self) -> Result<(), String> {
-        if self.connections == 0 || self.length.is_zero() {
-            return Err("--connections and --seconds must be above 0".into());
+        if self.connections == 0 || self.burst == 0 || self.length.is_zero() {
+            return Err("--connections, --burst and --seconds must be above 0".into());
         }
         match self.rate {
             Some(rate) if !(rate > 0.0 && rate.is_finite()) => Err("--rate must be above 0".into()),
+            Some(_) if self.burst > 1 => Err("--burst is for the closed loop".into()),
             _ => Ok(()),
         }
     }
@@ -59,7 +63,8 @@ impl Plan {
 
 pub struct Load {
     plan: Plan,
-    requests: Vec<Box<[u8]>>,
+    /// What is sent at once: `plan.burst` requests each.
+    bursts: Vec<Box<[u8]>>,
     poll: Poll,
     connections: Vec<Connection>,
     /// Open loop: connections with nothing out.
@@ -79,7 +84,11 @@ impl Load {
         let free = if plan.rate.is_some() { (0..plan.connections).collect() } else { Vec::new() };
         let begin = Instant::now() + plan.warmup;
         let tally = Tally::new(Window { begin, end: begin + plan.length });
-        Ok(Load { plan, requests, poll, connections, free, backlog: VecDeque::new(), tally })
+        // the last one takes in the first requests again
+        let in_turn: Vec<_> = requests.iter().cycle().take(requests.len().next_multiple_of(plan.burst)).collect();
+        let bursts =
+            in_turn.chunks(plan.burst).map(|burst| burst.iter().copied().flatten().copied().collect()).collect();
+        Ok(Load { plan, bursts, poll, connections, free, backlog: VecDeque::new(), tally })
     }
 
     pub fn run(mut self) -> io::Result<Report> {
@@ -116,7 +125,7 @@ impl Load {
     }
 
     fn is_settled(&self) -> bool {
-        self.backlog.is_empty() && self.connections.iter().all(|connection| connection.since.is_none())
+        self.backlog.is_empty() && self.connections.iter().all(|connection| connection.out == 0)
     }
 
     /// Sends what is due, as far as there are free connections; how long to sleep until the next is due.
@@ -137,33 +146,35 @@ impl Load {
 
     /// A connection has something for us, or has ended.
     fn ready(&mut self, index: usize, ended: bool) -> io::Result<()> {
-        let outcome = self.connections[index].receive();
-        if let Outcome::Waiting = outcome {
-            return Ok(());
+        loop {
+            let out = self.connections[index].out;
+            let outcome = self.connections[index].receive();
+            let now = Instant::now();
+            let connection = &self.connections[index];
+            let usable = match &outcome {
+                Outcome::Waiting => return Ok(()),
+                Outcome::Answered(answer) => {
+                    self.tally.answered(answer, connection.since, now);
+                    !(answer.close || ended)
+                }
+                Outcome::Closed => false,
+                Outcome::Malformed => {
+                    self.tally.malformed += 1;
+                    false
+                }
+            };
+            if usable && connection.out > 0 {
+                continue;
+            }
+            if !usable {
+                // what a malformed answer was for is counted with it
+                self.tally.lost += connection.out.saturating_sub(matches!(outcome, Outcome::Malformed).into()) as u64;
+                self.tally.reconnects += 1;
+                self.connections[index] = Connection::open(&self.poll, self.plan.target, Token(index))?;
+            }
+            // one with nothing out is in `free` already
+            return if out > 0 { self.next(index, now) } else { Ok(()) };
         }
-        let now = Instant::now();
-        let since = self.connections[index].since.take();
-        let usable = match (&outcome, since) {
-            (Outcome::Answered(answer), Some(since)) => {
-                self.tally.answered(answer, since, now);
-                !(answer.close || ended)
-            }
-            (Outcome::Closed, Some(_)) => {
-                self.tally.lost += 1;
-                false
-            }
-            (Outcome::Closed, None) => false,
-            _ => {
-                self.tally.malformed += 1;
-                false
-            }
-        };
-        if !usable {
-            self.tally.reconnects += 1;
-            self.connections[index] = Connection::open(&self.poll, self.plan.target, Token(index))?;
-        }
-        // one with nothing out is in `free` already
-        if since.is_some() { self.next(index, now) } else { Ok(()) }
     }
 
     /// Gives a connection with nothing out its next request, if one is due.
@@ -181,14 +192,15 @@ impl Load {
     }
 
     fn send(&mut self, index: usize, since: Instant) -> io::Result<()> {
-        let request = &self.requests[self.tally.sent as usize % self.requests.len()];
-        self.tally.sent += 1;
-        self.connections[index].send(request, since)
+        let count = self.plan.burst;
+        let burst = &self.bursts[self.tally.sent as usize / count % self.bursts.len()];
+        self.tally.sent += count as u64;
+        self.connections[index].send(burst, count, since)
     }
 
     fn report(&self, usage: &Usage) -> Report {
         Report {
-            unanswered: self.connections.iter().filter(|connection| connection.since.is_some()).count(),
+            unanswered: self.connections.iter().map(|connection| connection.out).sum(),
             unsent: self.backlog.len(),
             ..Report::new(&self.tally, usage, self.plan.connections, self.plan.rate)
         }

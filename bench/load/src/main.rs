@@ -1,6 +1,7 @@
 //! tuike-load: sends prepared requests over N connections and measures the answers.
 //!
-//! One thread. *Closed loop*: each connection has one request out, always. *Open loop* (`--rate`):
+//! One thread. *Closed loop*: each connection has one request out, always (with `--burst N` it pipelines: N at
+//! once, and the next N when they are answered). *Open loop* (`--rate`):
 //! requests are due at the instants of a Poisson process and their latency counts from then, so time
 //! spent waiting for a slow server is in it (coordinated omission corrected). The requests are the
 //! bytes of a file, sent in turn; the result is one JSON object on stdout.
@@ -26,7 +27,7 @@ use std::time::Duration;
 use crate::load::{Load, Plan};
 
 const USAGE: &str = "usage: tuike-load --target IP:PORT --requests FILE
-  [--connections 64] [--seconds 3] [--warmup 0.3] [--rate REQUESTS_PER_SECOND] [--seed 1]";
+  [--connections 64] [--burst 1] [--seconds 3] [--warmup 0.3] [--rate REQUESTS_PER_SECOND] [--seed 1]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -71,6 +72,7 @@ fn parse(arguments: &[String]) -> Result<(Plan, String), String> {
             "--target" => target = Some(number::<SocketAddr>(name, value)?),
             "--requests" => file = Some(value.clone()),
             "--connections" => plan.connections = number(name, value)?,
+            "--burst" => plan.burst = number(name, value)?,
             "--seconds" => plan.length = seconds(name, value)?,
             "--warmup" => plan.warmup = seconds(name, value)?,
             "--rate" => plan.rate = Some(number(name, value)?),

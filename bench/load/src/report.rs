@@ -115,7 +115,7 @@ pub struct Report {
     pub statuses: BTreeMap<u16, u64>,
     /// Answers with `Tuike-Recorded: 0`.
     pub unrecorded: u64,
-    /// Requests whose connection ended before their answer.
+    /// Requests whose connection ended, or could not be used any more, before their answer.
     pub lost: u64,
     pub malformed: u64,
     /// Requests still out after the grace at the end.

@@ -31,10 +31,13 @@ fn serve(answer: fn(u64) -> Vec<u8>) -> (SocketAddr, Arc<AtomicU64>) {
 
 fn converse(mut stream: TcpStream, counted: &AtomicU64, answer: fn(u64) -> Vec<u8>) {
     let mut buffer = [0; 1024];
-    while let Ok(1..) = stream.read(&mut buffer) {
-        let bytes = answer(counted.fetch_add(1, Ordering::Relaxed));
-        if bytes.is_empty() || stream.write_all(&bytes).is_err() {
-            return;
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        // what is sent at once comes at once here: it is short
+        for _ in memchr::memmem::find_iter(&buffer[..read], b" HTTP/1.1\r\n") {
+            let bytes = answer(counted.fetch_add(1, Ordering::Relaxed));
+            if bytes.is_empty() || stream.write_all(&bytes).is_err() {
+                return;
+            }
         }
     }
 }
@@ -63,6 +66,27 @@ fn every_request_is_answered_and_counted() {
     for fault in ["lost", "malformed", "unanswered", "unsent", "unrecorded", "reconnects"] {
         assert_eq!(report[fault], 0, "{fault}");
     }
+}
+
+#[test]
+fn pipelined_requests_are_answered_and_counted_one_by_one() {
+    let (target, count) = serve(|_| GOOD.to_vec());
+    let report = load(target, &["--burst", "16"]);
+    assert!(report["sent"].as_u64() > Some(100));
+    assert_eq!(report["statuses"]["200"], report["sent"]);
+    assert_eq!(report["sent"], count.load(Ordering::Relaxed));
+    for fault in ["lost", "malformed", "unanswered", "reconnects"] {
+        assert_eq!(report[fault], 0, "{fault}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_burst_is_lost_with_its_connection() {
+    let (target, _) = serve(|number| if number % 100 == 55 { Vec::new() } else { GOOD.to_vec() });
+    let report = load(target, &["--burst", "16"]);
+    assert!(report["lost"].as_u64() > report["reconnects"].as_u64());
+    let answered = report["statuses"]["200"].as_u64().unwrap();
+    assert_eq!(report["sent"].as_u64(), Some(answered + report["lost"].as_u64().unwrap()));
 }
 
 #[test]

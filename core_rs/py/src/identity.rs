@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use tuike_core::agents::Agents;
 use tuike_core::{event, identity, params};
 
-fn key(hex: &str) -> PyResult<[u8; 32]> {
+/// The bytes of a secret in hex.
+pub fn key(hex: &str) -> PyResult<[u8; 32]> {
     let (high, low) = hex.as_bytes().split_at_checked(32).unwrap_or_default();
     match (event::unhex(high), event::unhex(low)) {
         (Some(high), Some(low)) => Ok([high, low].concat().try_into().expect("two halves of 16 bytes")),

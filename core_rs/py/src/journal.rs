@@ -1,6 +1,7 @@
 //! `Writer`, `JournalReader`, the events' wire form, and what looks at whole journals.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
@@ -244,12 +245,16 @@ pub fn live_marks(py: Python<'_>, root: PathBuf) -> PyResult<BTreeMap<String, u6
     py.detach(|| journal::live_marks(&root)).map_err(error)
 }
 
+pub fn io_error(path: PathBuf, source: io::Error) -> PyErr {
+    match source.raw_os_error() {
+        Some(code) => PyOSError::new_err((code, source.to_string(), path)),
+        None => PyOSError::new_err(format!("{}: {source}", path.display())),
+    }
+}
+
 pub fn error(error: Error) -> PyErr {
     match error {
-        Error::Io { path, source } => match source.raw_os_error() {
-            Some(code) => PyOSError::new_err((code, source.to_string(), path)),
-            None => PyOSError::new_err(format!("{}: {source}", path.display())),
-        },
+        Error::Io { path, source } => io_error(path, source),
         Error::Unsynced { .. } => PyOSError::new_err(error.to_string()),
         Error::Newer { .. } | Error::Producer(_) | Error::SegmentSize(_) => PyValueError::new_err(error.to_string()),
     }

@@ -3,9 +3,11 @@ mod edge;
 mod fold;
 mod identity;
 mod journal;
+mod leaves;
 mod metrics;
 mod money;
 mod proofs;
+mod registry;
 mod rule;
 
 use pyo3::prelude::*;
@@ -23,6 +25,8 @@ mod _core {
         JournalFull, JournalReader, Writer, check_journal, decode_event, encode_event, incarnations, live_marks,
     };
     #[pymodule_export]
+    use super::leaves::ledger_leaves;
+    #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
     use super::money::{
@@ -31,6 +35,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::proofs::{MerkleTree, chain_hashes, ed25519_public, ed25519_sign, ed25519_verify, merkle_verify};
+    #[pymodule_export]
+    use super::registry::SnapshotBuilder;
     #[pymodule_export]
     use super::rule::Rule;
 }

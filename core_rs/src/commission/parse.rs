@@ -133,6 +133,9 @@ impl Reader {
     }
 
     fn bonuses(self, rule: &Object) -> Read<Vec<Bonus>> {
+        if !rule.contains_key("bonus") {
+            return Ok(Vec::new());
+        }
         let Some(values) = list(rule, "bonus").filter(|bonuses| bonuses.len() <= MAX_BONUSES) else {
             return refuse("bad_bonus", format!("`bonus` is a list of at most {MAX_BONUSES}"));
         };

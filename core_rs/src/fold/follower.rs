@@ -70,8 +70,16 @@ impl Followed {
         Ok(true)
     }
 
-    /// Reads up to `limit` records; whether there may be more.
+    /// Reads up to `limit` records; whether there may be more. One that was read as far as is wanted goes on in
+    /// a later read that wants more; where nothing of it was, it takes no open file.
     fn read(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_>) -> Result<bool, Error> {
+        let last = into.upto.map_or(u64::MAX, |upto| upto.get(&incarnation).copied().unwrap_or(0));
+        if self.position >= last {
+            if matches!(self.state, State::Ended(_)) {
+                self.state = State::Ended(None);
+            }
+            return Ok(false);
+        }
         let reader = match &mut self.state {
             State::Live(reader) => reader,
             State::Ended(reader) => match reader {
@@ -83,12 +91,8 @@ impl Followed {
         let source = Source { producer: self.producer.clone(), incarnation };
         let index = into.records.sources.len();
         into.records.sources.push(source.clone());
-        let last = into.upto.map_or(u64::MAX, |upto| upto.get(&incarnation).copied().unwrap_or(0));
         for _ in 0..limit {
             if self.position >= last {
-                if matches!(self.state, State::Ended(_)) {
-                    self.state = State::Drained;
-                }
                 return Ok(false);
             }
             if into.is_full() {
@@ -234,9 +238,10 @@ impl Follower {
         while !into.is_full() {
             let Some(incarnation) = queue.pop_front() else { break };
             let followed = self.followed.get_mut(&incarnation).expect("queued from there");
+            let live = matches!(followed.state, State::Live(_));
             if followed.read(incarnation, QUANTUM, into)? {
                 queue.push_back(incarnation);
-            } else if matches!(followed.state, State::Drained) {
+            } else if !live {
                 queue.extend(ended.pop_front());
             }
         }

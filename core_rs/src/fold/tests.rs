@@ -151,6 +151,11 @@ fn a_read_between_positions_ends_at_the_last_of_them() {
         read.extend(batch.upto);
     }
     assert_eq!(read, upto);
+    for wanted in [301, 302, 1000] {
+        let upto = HashMap::from([(1, wanted), (3, wanted)]);
+        read.extend(follower.read_between(&read, Some(&upto), 5000, 1).unwrap().upto);
+        assert_eq!((read[&1], read[&2], read[&3]), (wanted, 700, wanted));
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Responder {
         let visit = self.visit(ask, params);
         let said = params.get(Name::Aff);
         let aff = if said.is_empty() { visit.click.map_or("", |(_, promoter)| promoter) } else { said };
-        let (outcome, product) = judge(registry, pid, aff, &visit);
+        let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
         let prefix = prefix_of(&visit);
         let referrer = super::hit::referrer(params.get(Name::Referrer).as_bytes());
         let mut event = event_of(&self.turn, registry, &visit, &prefix);

@@ -6,7 +6,7 @@ use super::{Answered, Ask, HitKind, Outcome, Responder, Sink, Visit, event_of, j
 use crate::event::{Event, Id, Kind};
 use crate::params::{self, Name, Params};
 use crate::registry::{Link, Product, Registry, Status};
-use crate::target::{self, Filling, Target};
+use crate::target::{self, Filling};
 
 /// Cookies of hits without a product that says how long live this many days.
 const COOKIE_DAYS: u32 = 30;
@@ -17,8 +17,8 @@ struct Way<'a> {
     aff: &'a str,
     pid: &'a str,
     product: &'a Product,
-    target: &'a Target,
-    link: Option<(&'a str, &'a Link)>,
+    target: &'a str,
+    link: Option<(&'a str, &'a Link<'a>)>,
     outcome: Outcome,
 }
 
@@ -33,7 +33,7 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::View, missing);
         }
         let visit = self.visit(ask, &params);
-        let (outcome, product) = judge(registry, pid, aff, &visit);
+        let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
         let prefix = prefix_of(&visit);
         let mut event = event_of(&self.turn, registry, &visit, &prefix);
         labels(&mut event, &params);
@@ -65,20 +65,20 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::Click, malformed);
         };
         let found = (code.len() <= LONGEST_CODE).then(|| registry.link(&code)).flatten();
-        let Some((link, product)) = found.and_then(|link| Some((link, registry.product(&link.product)?))) else {
+        let Some((link, product)) = found.and_then(|link| Some((link, registry.product(link.product)?))) else {
             let unknown =
                 answer::Refusal { outcome: Some(Outcome::UnknownLink), code: "unknown_link", ..answer::NOT_FOUND };
             return self.refuse(sink, ask, HitKind::Click, unknown);
         };
         let visit = self.visit(ask, &params);
-        let (mut outcome, _) = judge(registry, &link.product, &link.promoter, &visit);
+        let (mut outcome, _) = judge(registry, link.product, registry.promoter_of(&link), &visit);
         if link.status != Status::Active {
             outcome = Outcome::Paused;
         } else if link.expires.is_some_and(|expires| expires <= self.turn.now) {
             outcome = Outcome::Expired;
         }
-        let target = link.target.as_ref().unwrap_or(&product.target);
-        let way = Way { aff: &link.promoter, pid: &link.product, product, target, link: Some((&code, link)), outcome };
+        let target = if link.url.is_empty() { &product.target } else { link.url };
+        let way = Way { aff: link.promoter, pid: link.product, product, target, link: Some((&code, &link)), outcome };
         self.follow(registry, ask, &params, &visit, &way, sink)
     }
 
@@ -92,14 +92,14 @@ impl Responder {
             return self.refuse(sink, ask, HitKind::Click, missing);
         }
         let visit = self.visit(ask, &params);
-        let (outcome, product) = judge(registry, pid, aff, &visit);
+        let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
         let Some(product) = product else {
             let unknown = answer::Refusal { outcome: Some(outcome), code: "unknown_product", ..answer::NOT_FOUND };
             return self.refuse(sink, ask, HitKind::Click, unknown);
         };
         let given;
         let target = if url.is_empty() {
-            &product.target
+            &*product.target
         } else {
             let allowed = target::host(url)
                 .is_some_and(|host| product.allowed_hosts.iter().any(|h| h.eq_ignore_ascii_case(&host)));
@@ -107,7 +107,7 @@ impl Responder {
                 let refusal = bad_request(Outcome::UrlNotAllowed, Outcome::UrlNotAllowed.name());
                 return self.refuse(sink, ask, HitKind::Click, refusal);
             }
-            given = Target::parse(url);
+            given = target::visible(url);
             &given
         };
         let way = Way { aff, pid, product, target, link: None, outcome };
@@ -150,7 +150,7 @@ impl Responder {
         let mut reply = Answer::new(sink.out, "302 Found", &self.turn.date, ask.close, ask.head());
         reply.lines(answer::NO_STORE);
         if stopped {
-            reply.line("Location", &way.product.fallback);
+            reply.line("Location", way.product.fallback.as_bytes());
         } else {
             let sub = [event.sub1, event.sub2, event.sub3, event.sub4, event.sub5];
             let filling = Filling {
@@ -162,7 +162,7 @@ impl Responder {
                 now: self.turn.now,
                 extra: &params.extra,
             };
-            way.target.write(&filling, reply.start_line("Location"));
+            target::write(way.target, &filling, reply.start_line("Location"));
             reply.end_line();
         }
         if way.outcome == Outcome::Counted && !visit.private {
@@ -255,11 +255,11 @@ pub(super) fn settle_outcome(event: &mut Event<'_>, outcome: Outcome) {
 }
 
 /// A link's own labels stand where the request brings none.
-fn link_labels<'a>(event: &mut Event<'a>, link: &'a Link) {
-    let [sub1, sub2, sub3, sub4, sub5] = &link.sub;
+fn link_labels<'a>(event: &mut Event<'a>, link: &Link<'a>) {
+    let [sub1, sub2, sub3, sub4, sub5] = link.sub;
     for (label, own) in [
-        (&mut event.channel, &link.channel),
-        (&mut event.coupon, &link.coupon),
+        (&mut event.channel, link.channel),
+        (&mut event.coupon, link.coupon),
         (&mut event.sub1, sub1),
         (&mut event.sub2, sub2),
         (&mut event.sub3, sub3),

@@ -219,15 +219,20 @@ fn labels<'a>(event: &mut Event<'a>, params: &'a Params<'_>) {
     event.extra = &params.extra;
 }
 
-/// Whether a hit for this product and promoter counts, and why not. A product that somebody knows
+/// Whether a hit for this product, by a promoter of this status, counts, and why not. A product that somebody knows
 /// gives the hit its merchant in any case.
-fn judge<'r>(registry: &'r Registry, pid: &str, aff: &str, visit: &Visit<'_>) -> (Outcome, Option<&'r Product>) {
+fn judge<'r>(
+    registry: &'r Registry,
+    pid: &str,
+    promoter: Option<Status>,
+    visit: &Visit<'_>,
+) -> (Outcome, Option<&'r Product>) {
     let Some(product) = registry.product(pid) else {
         return (Outcome::UnknownProduct, None);
     };
     let paused = product.status != Status::Active
         || registry.merchant(&product.merchant).is_none_or(|merchant| merchant.status != Status::Active);
-    let outcome = match registry.promoter(aff) {
+    let outcome = match promoter {
         None => Outcome::UnknownPromoter,
         Some(Status::Blocked) => Outcome::BlockedPromoter,
         _ if paused => Outcome::Paused,

@@ -33,9 +33,11 @@ from tuike.admin import (
     queries,
     reporting,
     settlements,
+    statements,
     tokens,
     traces,
     treasury,
+    why,
     withholding,
 )
 from tuike.admin.auth import Actor
@@ -43,6 +45,7 @@ from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
 from tuike.data import Data, write_private
+from tuike.statements import Signer
 from tuike.stores import engine
 
 PRODUCER = "admin"
@@ -66,6 +69,7 @@ RESOURCES: tuple[Route, ...] = (
     *promoters.ROUTES,
     *links.ROUTES,
     *conversions.ROUTES,
+    *why.ROUTES,
     *traces.ROUTES,
     *reporting.ROUTES,
     *withholding.ROUTES,
@@ -73,6 +77,7 @@ RESOURCES: tuple[Route, ...] = (
     *payouts.ROUTES,
     *preview.ROUTES,
     *ledger.ROUTES,
+    *statements.ROUTES,
     *treasury.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
@@ -143,6 +148,7 @@ def _service(settings: Settings) -> Service:
         ),
         metrics=data.metrics,
         secret=data.secret,
+        signer=Signer(data.secret, data.statement_key()),
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,

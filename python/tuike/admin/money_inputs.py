@@ -12,7 +12,7 @@ MAX_ACCOUNT = 96
 
 Note = Annotated[str, Meta(max_length=MAX_REASON)]
 Account = Annotated[str, Meta(max_length=MAX_ACCOUNT, description="e.g. `promoter:alice:available`")]
-Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])(?!\n)$", description="e.g. 2025-10")]
+Month = Annotated[str, Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])(?!\n)$", description="e.g. 2025-10")]
 
 
 class SettlementBody(Input):

@@ -61,7 +61,7 @@ ROUTES = (
         "/v1/rules/preview",
         preview,
         "The split that a rule would make of an order now, without saving it",
-        auth.READERS,
+        auth.MONEY,
         body=money_inputs.PreviewBody,
         answer=money_answers.Preview,
     ),

@@ -25,9 +25,13 @@ class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
 
 
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[str, Meta(description="`next` of the page before")]
+
+
 class Page(Query):
-    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Annotated[str, Meta(description="`next` of the page before")] = ""
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = ""
 
 
 class Products(Page):
@@ -68,13 +72,22 @@ class Payouts(Query):
     date: Annotated[Day, Meta(description="accounting date, YYYY-MM-DD")] | None = None
 
 
-class PayoutPage(Payouts, Page):
+class PayoutPage(Payouts):
     """The newest first."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = ""
 
 
 class Withheld(Query):
-    month: Month
+    """This month (UTC) by default."""
+
+    month: Month = ""
     format: Literal["json", "csv"] = "json"
+
+
+class Statements(Page):
+    month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
 
 
 class Audit(Page):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
+from tuike.statements import Signer
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -33,6 +34,7 @@ class Service:
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
     secret: str  # the instance secret, hex
+    signer: Signer  # of statements
     first_token_hash: str
     public_url: str  # of the edge, without a slash at its end
     max_levels: int

@@ -9,18 +9,18 @@ from tuike import _core, views
 from tuike.admin import auth, money_answers, queries, tables
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route
-from tuike.stores.schema import closings, payouts
+from tuike.stores.schema import COUNTING, closings, payouts
 
 MAX_ITEMS = 10_000
 COLUMNS = ("month", "person", "currency", "scheme", "payouts", "amount", "tax", "net")
-COUNTING = ("reserved", "paid")
 
 
 async def withheld(call: Call) -> Body | web.Response:
     query: queries.Withheld = call.query
+    month = query.month or views.instant(call.service.clock())[: len("2025-10")]
     if query.format == "csv":
-        return tables.response(f"withheld-{query.month}", await call.read(_table, query.month))
-    return await call.read(_withheld, query.month)
+        return tables.response(f"withheld-{month}", await call.read(_table, month))
+    return await call.read(_withheld, month)
 
 
 def _withheld(connection: Connection, month: str) -> Body:

@@ -28,6 +28,12 @@ class Item(NamedTuple):
     message: Message
 
 
+def item_of(incarnation: int, seq: int, producer: str, fields: Mapping[str, Any]) -> Item:
+    """A message as `_core.Batch.events` gives it."""
+    message = msgspec.convert({**fields, "id": event_id(incarnation, seq, fields)}, Message)
+    return Item(message.received, producer, seq, incarnation, message)
+
+
 class Backlog:
     """Registry writes are due at once, orders behind the watermark, an import's orders at its closing mark."""
 
@@ -52,8 +58,7 @@ class Backlog:
             self._seen[incarnation] = seq
             if kind not in BOOKED_KINDS:
                 continue
-            message = msgspec.convert(fields | {"id": event_id(incarnation, seq, fields)}, Message)
-            item = Item(message.received, producer, seq, incarnation, message)
+            item = item_of(incarnation, seq, producer, fields)
             self._unapplied.setdefault(incarnation, deque()).append(seq)
             if kind == "registry":
                 self._registry.append(item)

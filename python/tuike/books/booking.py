@@ -150,11 +150,12 @@ def _accrued(
 
 
 def due(desk: Desk, effect: Effect, approved: Place) -> Effect:
-    """Says when an order that is approved now may be released, where there is anything to release."""
+    """Says when an order that is approved now may be released, where it is credited: what is the platform's alone
+    counts against the merchant's payments in as well."""
     standing = effect.standing
     assert standing is not None
     conversion = standing.conversion
-    if not commission(standing.shares):
+    if not standing.shares:
         return effect
     merchant = desk.registry.merchants[conversion.merchant]
     days = max(desk.registry.products[conversion.product].hold_days, merchant.refund_days)
@@ -253,6 +254,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
     effect = Effect(Standing(after, shares), transfers=_transfer(conversion, "reverse", step, lines))
     if not standing.shares:
         return effect
+    waited = conversion.due and not conversion.released and after.status in ("rejected", "refunded")
     stood = (conversion.amount or 0) - conversion.refunded
     fallen = sum(share.amount for share in shares) - sum(share.amount for share in standing.shares)
     return msgspec.structs.replace(
@@ -271,6 +273,7 @@ def _fall(desk: Desk, standing: Standing, shares: tuple[Share, ...], left: int, 
         funding=(Funding(conversion.merchant, conversion.currency, 0, fallen),)
         if conversion.released and fallen
         else (),
+        settled=((conversion.due, conversion.number),) if waited else (),
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
@@ -25,7 +24,7 @@ from tuike.books.touches import Touches
 from tuike.books.waiting import WaitingRefunds
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
-from tuike.stores import schema
+from tuike.stores import meta, schema
 
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
@@ -51,27 +50,31 @@ class Bookkeeper:
         journal: Journal,
         max_levels: int,
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        secret: str | None = None,
     ) -> None:
         """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
-        is the least payout of each currency that is paid out, in minor units."""
+        is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
+        of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
         self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)
         self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
         self._orders = Orders(self._desk, touches, self._waiting)
-        self._days = Days(connection)
+        self._days = Days(connection, secret)
         self._journal = journal
         self._unposted: list[Booked] = []
-        kept = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == NUMBER_KEY))
-        self.number = int(kept or 0)
+        self.number = int(meta.read(connection, NUMBER_KEY) or 0)
 
-    def apply(self, connection: Connection, registry: Sequence[Item], orders: Sequence[Item]) -> list[dict[str, Any]]:
+    def apply(
+        self, connection: Connection, registry: Sequence[Item], orders: Sequence[Item], now: int = 0
+    ) -> list[dict[str, Any]]:
         """Applies registry writes, then orders, claims and decisions. Answers with what edges must hear.
 
-        What has an outcome already is passed over: it was applied, and only the position was behind.
+        `now` (ms) says on which day of the ledger this is. What has an outcome already is passed over: it was
+        applied, and only the position was behind.
         """
-        self._desk.begin(connection)
+        self._begin(connection, now)
         done = self._done(connection, [*registry, *orders])
         answered: dict[str, Answered] = {}
         changed = self._apply_registry(connection, registry, done, answered)
@@ -85,19 +88,28 @@ class Bookkeeper:
 
     def step(self, connection: Connection, now: int) -> None:
         """Does some of it: refunds that waited in vain, the end of a day, a part of the running settlement."""
-        self._desk.begin(connection)
+        self._begin(connection, now)
         for event, outcome in self._waiting.expired(now):
             self._book(Booked(self.number + 1, event, "expire", now, outcome, again=True))
         self._flush(connection)
-        if (closed := self._days.closed(connection, now)) is not None:
+        if self._days.due(now) and (closed := self._days.step(connection, self._desk.ledger.number)) is not None:
             self._book(Booked(self.number + 1, "", "day", now, effect=Effect(day=closed)))
             self._flush(connection)
+            self._days.resume(connection)
         if self._settlements.running:
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)
             if ended is not None:
                 self._settlements.resume(connection)
+
+    def judgement(self, touches: Touches) -> Orders:
+        """Decides as this bookkeeper does, by other touches."""
+        return Orders(self._desk, touches, self._waiting)
+
+    def _begin(self, connection: Connection, now: int) -> None:
+        self._desk.begin(connection)
+        self._days.begin(now)
 
     def _book(self, record: Booked) -> None:
         self.number = record.number
@@ -112,37 +124,50 @@ class Bookkeeper:
             # what was fresh stands in the tables now
             self._desk.begin(connection)
 
-    def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog) -> None:
+    def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
-        self._desk.begin(connection)
+        self._days.begin(now)
         missing = {record.number: record for record in booked if record.number > self.number}
         for number in sorted(missing):
             record = missing[number]
             if record.kind != "registry":
-                self.repeat(connection, record)
+                self.repeat(connection, [record])
                 continue
             item = backlog.registry_write(record.event)
             if item is None:
                 raise DataError(f"the journal lacks registry write {record.event}, which the books have applied")
-            self.number = number - 1
-            self._apply_registry(connection, [item], set(), {})
-            self._post(connection, self._unposted)
-            self._unposted = []
+            self.repeat_write(connection, item, number)
 
-    def repeat(self, connection: Connection, record: Booked) -> None:
-        """Posts a record of the journal as it stands there: it was decided before."""
-        self._take(record.effect)
-        if record.again:
-            self._waiting.forget(record.event)
-        self._post(connection, [record])
+    def repeat(
+        self, connection: Connection, records: Sequence[Booked], before: Callable[[Booked], None] = lambda record: None
+    ) -> None:
+        """Posts records of the journal as they stand there: they were decided before. `before` is called with each,
+        when all before it counts and it does not yet."""
+        self._desk.begin(connection)
+        for record in records:
+            before(record)
+            self._take(record.effect)
+            if record.again:
+                self._waiting.forget(record.event)
+        self._post(connection, records)
         self._settlements.resume(connection)
         self._days.resume(connection)
 
+    def repeat_write(self, connection: Connection, item: Item, number: int) -> None:
+        """Applies a registry write again under the number that it has in the journal."""
+        self._desk.begin(connection)
+        self.number = number - 1
+        self._apply_registry(connection, [item], set(), {})
+        self._post(connection, self._unposted)
+        self._unposted = []
+
     def _post(self, connection: Connection, booked: Sequence[Booked]) -> None:
+        posted = self._desk.ledger.number
         post(connection, self._desk.ledger, booked)
+        if self._desk.ledger.number > posted:
+            self._days.posted(connection, posted + 1)
         self.number = booked[-1].number
-        row = {"key": NUMBER_KEY, "value": str(self.number)}
-        connection.execute(insert(schema.meta).on_conflict_do_update(index_elements=["key"], set_=row), row)
+        meta.write(connection, NUMBER_KEY, str(self.number))
 
     def _apply_registry(
         self, connection: Connection, items: Sequence[Item], done: set[str], answered: dict[str, Answered]

@@ -25,7 +25,7 @@ LABELS = tuple(f"sub{n}" for n in range(1, 6))
 
 
 def attribute(order: Message, product: Product, registry: Registry, touches: Touches, ends: PathEnds) -> Attribution:
-    """Goes through the order's identifiers until one finds a touch that counts, and asks whose customer it is."""
+    """Goes through the order's identifiers until one finds any touch, and asks whose customer it is."""
     merchant, settings = product.merchant, product.attribution
     search = Search(order, product, registry, touches)
     own = () if settings.self_purchase else search.own()
@@ -33,7 +33,7 @@ def attribute(order: Message, product: Product, registry: Registry, touches: Tou
     judge = Judge(registry, settings, order.at, own, NEVER if spent is None else spent)
     found_by, seen, hits = _look(search, judge)
     binding = None
-    if not (settings.binding_fallback and found_by):
+    if not (settings.binding_fallback and any(not candidate.why for candidate in seen)):
         binding = binding_click(order, merchant, search.visitor, judge, touches)
     if binding is None:
         candidates = _weighted(_limited(_in_order(seen)), settings)
@@ -54,15 +54,16 @@ def attribute(order: Message, product: Product, registry: Registry, touches: Tou
 
 
 def _look(search: "Search", judge: Judge) -> tuple[Found, list[Candidate], Sequence[Hit]]:
-    """What finds a touch that counts, all touches that were looked at on the way, and those that it found.
+    """What finds a touch, be it one that counts or not, all hits that were looked at on the way, and those it found.
 
     What the order itself names (coupon, `aff`) is no part of its visitor's path: an earlier order does not spend it."""
     seen: dict[tuple[str, str], Candidate] = {}
     for asked, hits in search.paths():
-        whys = [judge.never(hit) for hit in hits] if asked in ("coupon", "aff") else judge.path(hits)
+        named = asked in ("coupon", "aff")
+        whys = [judge.never(hit) for hit in hits] if named else judge.path(hits)
         for hit, why in zip(hits, whys, strict=True):
             seen[hit["id"], hit["kind"]] = _candidate(hit, hit["kind"], why)
-        if not all(whys):
+        if any(named or judge.is_touch(hit) for hit in hits):
             return asked, list(seen.values()), hits
     return "", list(seen.values()), ()
 

@@ -1,17 +1,28 @@
-"""What edges must know of each entity: the entries of the registry log, from rows."""
+"""What edges must know of each entity: the entries of the registry log, and the rows of its snapshot, from SQL."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from tuike.stores import schema
 
 Row = Mapping[Any, Any]
 Entry = dict[str, Any]
 
+SNAPSHOT: Entry = {"t": "snapshot"}
+"""The file beside the log is there, with all promoters and links."""
 READY: Entry = {"t": "ready"}
+"""What the log begins with is complete."""
+NUMBER: Entry = {"t": "number"}
+"""Nothing has changed but the books' number."""
+
+PROMOTER = ("id", "status")
+LINK = (
+    *("code", "promoter", "product", "url", "channel", "sub1", "sub2", "sub3", "sub4", "sub5", "coupon"),
+    *("expires", "status"),
+)
 
 
 def merchant(row: Row) -> Entry:
@@ -27,31 +38,31 @@ def product(row: Row) -> Entry:
 
 
 def promoter(row: Row) -> Entry:
-    return _entry("promoter", row, "id", "status")
+    return _entry("promoter", row, *PROMOTER)
 
 
 def link(row: Row) -> Entry:
-    labels = tuple(f"sub{n}" for n in range(1, 6))
-    names = ("code", "promoter", "product", "url", "channel", *labels, "coupon", "expires", "status")
-    return _entry("link", row, *names)
+    return _entry("link", row, *LINK)
 
 
 def daily_key(row: Row) -> Entry:
     return _entry("key", row, "day", "key")
 
 
-def snapshot(connection: Connection) -> Iterator[Entry]:
-    """All that edges must know, what is referred to before what refers to it."""
+def few(connection: Connection) -> Iterator[Entry]:
+    """All that edges must know but promoters and links, what is referred to before what refers to it."""
     for table, entry in (
         (schema.daily_keys, daily_key),
         (schema.merchants, merchant),
         (schema.products, product),
-        (schema.promoters, promoter),
-        (schema.links, link),
     ):
-        for row in connection.execute(select(table), execution_options={"yield_per": 1_000}).mappings():
+        for row in connection.execute(select(table)).mappings():
             yield entry(row)
-    yield READY
+
+
+def rows(table: Table, names: tuple[str, ...]) -> Select[tuple[str]]:
+    """The rows as the snapshot's builder takes them: each a JSON array."""
+    return select(func.json_array(*(table.c[name] for name in names)))
 
 
 def _entry(kind: str, row: Row, *names: str) -> Entry:

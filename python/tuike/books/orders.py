@@ -25,6 +25,7 @@ IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_be
 
 Verdict = Outcome | Effect
 
+NOTHING_LEFT = Outcome.refused("over_refund", "there is nothing left to refund")
 OLDER = Outcome.refused("older_status", "a later status of this order is applied already")
 
 
@@ -107,25 +108,19 @@ class Orders:
                 return Effect(Standing(conversion, ()))
             return self._book(place, message, conversion)
         conversion = standing.conversion
-        if status == "refunded" and conversion.status in ("approved", "refunded"):
-            if message.amount is not None and message.currency not in ("", conversion.currency):
-                return Outcome.refused(
-                    "amount_conflict", f"the refund is in {message.currency}, the order in {conversion.currency}"
-                )
-            if message.stamp < conversion.stamp and message.stamp and not message.refund_id:
-                return OLDER
-            return self._refund(standing, message.amount, message.refund_id, message.stamp)
+        if status == "refunded":
+            return self._refund(standing, message.amount, message.currency, message.refund_id, message.stamp)
         stamp = max(message.stamp, conversion.stamp)
         if message.stamp and message.stamp < stamp:
             return OLDER
         if status == conversion.status in FINAL:
             return booking.keep(standing, stamp=stamp)
-        if conversion.status in FINAL or status == "refunded":
+        if conversion.status in FINAL:
             return _illegal(conversion, status)
-        if status == "rejected":
-            return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
         if standing.claimed:
             return self._book_claimed(place, message, standing, status)
+        if status == "rejected":
+            return booking.reverse(self._desk, standing, conversion.refunded, "reject", "rejected", stamp=stamp)
         return self._status(place, message, standing, status, stamp)
 
     def _unknown(self, place: Place, message: Message, target: Target) -> Verdict:
@@ -171,7 +166,10 @@ class Orders:
         if anonymous and len(visitors) == 1:
             message = msgspec.structs.replace(message, visitor=visitors.pop())
         conversion = self._conversion(before.number, message, target, status)
+        conversion = msgspec.structs.replace(conversion, created=before.created)
         conversion.evidence["claims"] = claims
+        if status == "rejected":
+            return Effect(Standing(conversion, ()))
         if anonymous and len(visitors) > 1:
             held = conversion.evidence | {"held": True}
             return Effect(
@@ -190,7 +188,8 @@ class Orders:
         if standing is not None:
             if standing.claimed:
                 return _claimed_again(message, standing)
-            if message.amount not in (None, standing.conversion.amount):
+            # it never changes an order that is there; where it is an order itself, another amount is said
+            if policy == "accept" and message.amount not in (None, standing.conversion.amount):
                 return Outcome.refused("amount_conflict", "the order has another amount")
             return booking.keep(standing)
         if policy == "accept":
@@ -230,9 +229,8 @@ class Orders:
                         amount = _core.parse_amount(request.data["amount"], conversion.currency)
                     except ValueError as error:
                         return Outcome.refused(str(error), "the amount is not one of the conversion's currency")
-                if conversion.status not in ("approved", "refunded"):
-                    return _illegal(conversion, "refunded")
-                return self._refund(standing, amount, request.data.get("refund_id") or request.idem or "", 0)
+                refund_id = request.data.get("refund_id") or request.idem or ""
+                return self._refund(standing, amount, "", refund_id, 0)
             case _:
                 return Outcome.refused("unknown_op", f"there is no decision {request.op!r}")
 
@@ -260,33 +258,43 @@ class Orders:
 
     # --- both --------------------------------------------------------------------------------------
 
-    def _refund(self, standing: Standing, amount: int | None, refund_id: str, stamp: int) -> Verdict:
-        """Refunds all that is left, or a part that has a name; a repeat changes nothing."""
+    def _refund(self, standing: Standing, amount: int | None, currency: str, refund_id: str, stamp: int) -> Verdict:
+        """Refunds all that is left, or a part that has a name; a repeat changes nothing. All it is without an amount,
+        or with no name and at least the order's amount: then it is a status, and no older than the last."""
         conversion = standing.conversion
         refunds: dict[str, int] = conversion.evidence.get("refunds", {})
         step = booking.refund_step(refund_id)
         whole = conversion.amount or 0
-        asked = whole - conversion.refunded if amount is None else amount
-        entire = amount is None or (amount >= whole and not conversion.refunded)
-        if step in refunds or (conversion.status == "refunded" and not refund_id):
+        entire = amount is None or (not refund_id and amount >= whole and currency in ("", conversion.currency))
+        if conversion.status == "rejected":
+            return _illegal(conversion, "refunded")
+        if refund_id and step in refunds:
             return booking.keep(standing)
+        if entire and stamp and stamp < conversion.stamp:
+            return OLDER
+        if conversion.status == "refunded":
+            return booking.keep(standing) if entire else NOTHING_LEFT
+        if conversion.status == "pending":
+            return _illegal(conversion, "refunded")
         if not entire and not refund_id:
             return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id (here: an Idempotency-Key)")
+        if amount is not None and currency not in ("", conversion.currency):
+            detail = f"the refund is in {currency}, the order in {conversion.currency}"
+            return Outcome.refused("amount_conflict", detail)
+        if not entire and not whole:
+            return NOTHING_LEFT
         if not entire and len(refunds) >= MAX_REFUNDS:
             return Outcome.refused("too_many_refunds", f"after {MAX_REFUNDS} parts only the rest can be refunded")
-        room = whole - conversion.refunded
-        if conversion.status == "refunded" or (not entire and not whole):
-            return Outcome.refused("over_refund", "there is nothing left to refund")
-        taken = min(asked, room)
+        asked = whole - conversion.refunded if amount is None else amount
+        taken = min(asked, whole - conversion.refunded)
         refunded = conversion.refunded + taken
-        status = "refunded" if refunded == whole else conversion.status
         effect = booking.reverse(
             self._desk,
             standing,
             refunded,
             step,
-            status,
-            stamp=max(stamp, conversion.stamp) if status == "refunded" else conversion.stamp,
+            "refunded" if refunded == whole else conversion.status,
+            stamp=max(stamp, conversion.stamp) if entire else conversion.stamp,
             evidence=conversion.evidence | {"refunds": refunds | {step: taken}},
         )
         return msgspec.structs.replace(effect, code="over_refund") if asked > taken else effect

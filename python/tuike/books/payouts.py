@@ -43,7 +43,7 @@ class Payouts:
         settings = json.loads(known.tax)
         if settings["scheme"].startswith("cn_") and currency != CN_CURRENCY:
             raise Refusal("scheme_currency", f"the scheme {settings['scheme']} is for {CN_CURRENCY} alone")
-        of_person = tax.accounts_of(desk.connection, promoter, known.person)
+        of_person = tax.accounts_of(promoter, known.person)
         day = self._day(place, of_person, currency, data.get("date"))
         amount = self._amount(promoter, currency, data.get("amount"))
         taxed, detail = tax.withhold(desk.connection, settings, of_person, currency, amount, day)
@@ -128,7 +128,7 @@ class Payouts:
         if owed > 0:
             raise Refusal("owed", f"{promoter!r} owes {_core.format_amount(owed, currency)} {currency}")
 
-    def _day(self, place: Place, of_person: Sequence[str], currency: str, text: str | None) -> int:
+    def _day(self, place: Place, of_person: tax.Accounts, currency: str, text: str | None) -> int:
         today = place.received // DAY_MS
         if text is None:
             day = today

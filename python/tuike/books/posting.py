@@ -23,23 +23,18 @@ DELETE_SHARES = bulk.Bulk(
     ),
     ("order", "there"),
 )
-RELEASED = bulk.Bulk(
-    update(schema.conversions)
-    .where(schema.conversions.c.number == bindparam("order"))
-    .values(released=bindparam("by")),
-    ("by", "order"),
-)
+RELEASES = bulk.inserting(schema.releases)
 LOOKED_AT = bulk.Bulk(
     update(schema.conversions)
     .where(schema.conversions.c.number == bindparam("order"))
-    .values(released=bindparam("by"), evidence=bindparam("proof")),
-    ("by", "proof", "order"),
+    .values(evidence=bindparam("proof")),
+    ("proof", "order"),
 )
 STANDS = bulk.Bulk(
     update(schema.shares)
     .where(schema.shares.c.conversion == bindparam("order"), schema.shares.c.position == bindparam("line"))
-    .values(amount=bindparam("stands")),
-    ("stands", "order", "line"),
+    .values(original=bindparam("least"), amount=bindparam("stands")),
+    ("least", "stands", "order", "line"),
 )
 DUES = bulk.missing(schema.dues)
 DELETE_DUES = bulk.Bulk(
@@ -101,10 +96,12 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
     dues: list[bulk.Row] = []
     for effect in effects:
         if effect.standing is not None:
-            last[effect.standing.conversion.number] = effect.standing
-            looks.pop(effect.standing.conversion.number, None)
+            after = effect.standing.conversion
+            last[after.number] = effect.standing
+            looks.pop(after.number, None)
+            about = after.merchant, after.product, after.currency, after.rule_version
+            dues += [(*due, *about) for due in effect.due]
         looks.update((look.number, look) for look in effect.looked_at)
-        dues += effect.due
         released += effect.released
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
     DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
@@ -116,7 +113,7 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
             for position, share in enumerate(standing.shares)
         ],
     )
-    RELEASED.run(connection, [(by, number) for number, by in released])
+    RELEASES.run(connection, released)
     _post_looks(connection, list(looks.values()))
     DUES.run(connection, dues)
     DELETE_DUES.run(connection, [row for effect in effects for row in effect.settled])
@@ -130,13 +127,14 @@ def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
         rows = []
         for number, evidence in kept:
             proof = msgspec.json.decode(evidence) | {"second_look": some[number].second_look}
-            rows.append((some[number].released, msgspec.json.encode(proof).decode(), number))
+            rows.append((msgspec.json.encode(proof).decode(), number))
         LOOKED_AT.run(connection, rows)
-    STANDS.run(connection, [(amount, look.number, line) for look in looks for line, amount in enumerate(look.amounts)])
+    stands = [(look.number, zip(look.second_look["originals"], look.amounts, strict=True)) for look in looks]
+    STANDS.run(connection, [(*pair, number, line) for number, lines in stands for line, pair in enumerate(lines)])
 
 
 def _conversion(standing: Standing) -> bulk.Row:
-    *columns, evidence = msgspec.structs.astuple(standing.conversion)
+    *columns, evidence, _released = msgspec.structs.astuple(standing.conversion)
     return *columns, msgspec.json.encode(evidence).decode()
 
 

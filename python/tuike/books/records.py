@@ -93,7 +93,7 @@ class Share(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Conversion(msgspec.Struct, frozen=True):
-    """A row of `conversions`."""
+    """A row of `conversions`, and of `releases` the number of the step that has `released` it; 0: none has."""
 
     id: str
     number: int
@@ -112,10 +112,10 @@ class Conversion(msgspec.Struct, frozen=True):
     day: int
     created: int
     due: int
-    released: int
     source: str
     event_id: str
     evidence: dict[str, Any]
+    released: int = 0
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -265,11 +265,10 @@ class Closing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True):
-    """A second look at an order that is released by step `released`: what it adds to the order's evidence, and what
-    the shares stand at since."""
+    """A second look that has changed an order: what it adds to the order's evidence, the shares' originals among it,
+    and what the shares stand at since."""
 
     number: int
-    released: int
     second_look: dict[str, Any]
     amounts: tuple[int, ...]
 
@@ -286,8 +285,8 @@ class Waiting(msgspec.Struct, frozen=True):
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that one message changes in the books; `code` says what of the message was set aside.
 
-    `due` are (instant, number) of orders that are to be released, `settled` those that a run is done with; `released`
-    are (number, step) of those that change in nothing else, `looked_at` those that a second look has changed."""
+    `due` are (instant, number) of the order where it is to be released, `settled` of those that no longer are;
+    `released` are (number, step) of what a settlement's step has released, `looked_at` what it has changed of it."""
 
     standing: Standing | None = None
     transfers: tuple[Transfer, ...] = ()
@@ -342,6 +341,8 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
     body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.
+    `seen` says how far hits were folded when this was decided, where that is further than the records before say:
+    incarnation (hex) to sequence number.
     """
 
     number: int
@@ -353,6 +354,7 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     request: Request | None = None
     target: str = ""
     again: bool = False
+    seen: dict[str, int] = {}
 
     @property
     def journalled(self) -> "Booked":

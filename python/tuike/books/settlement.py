@@ -27,7 +27,7 @@ from tuike.books.records import (
     Transfer,
 )
 from tuike.books.standings import orders_numbered
-from tuike.stores.schema import conversions, dues, settlements, shares
+from tuike.stores.schema import dues, settlements, shares
 
 ORDERS_PER_STEP = 2_000
 # A step is one event of the journal, of 1 MiB at most: its orders in all, and each one beside its transfers.
@@ -47,8 +47,6 @@ class Due:
     merchant: str
     product: str
     currency: str
-    status: str
-    released: int
     version: int
     sums: dict[str, int] = field(default_factory=dict)
 
@@ -89,6 +87,7 @@ class Settlements:
         self._desk = desk
         self._run: Settlement | None = None
         self._short: dict[Fund, bool] = {}  # whose payments in do not cover the next order
+        self._owing: set[tuple[str, str]] = set()  # promoters and currencies of the step at hand
         self.resume(desk.connection)
 
     @property
@@ -108,6 +107,8 @@ class Settlements:
         as_of = place.received if data.get("as_of") is None else data["as_of"]
         if as_of > place.received:
             raise Refusal("as_of_in_future", "a settlement releases what is due by now, at the latest")
+        if as_of < 0:
+            raise Refusal("bad_time", "nothing was due before 1970")
         run = Settlement(event, place.number, as_of, "running", 0, 0, 0, place.received)
         return Decision(Outcome.waits(result=view(run)), (Effect(settlement=run),), f"settlement:{event}")
 
@@ -140,13 +141,13 @@ class Settlements:
 
     def _part(self, orders: list[Due], number: int) -> Part:
         desk = self._desk
-        desk.ledger.prepare((promoters(promoter, "owed"), due.currency) for due in orders for promoter in due.sums)
-        looks = orders_numbered(desk.connection, [due.number for due in orders if self._is_tiered(due)])
+        self._owing = self._owed_by({(promoter, due.currency) for due in orders for promoter in due.sums})
+        tiered = {rule: self._is_tiered(*rule) for rule in {(due.product, due.version, due.currency) for due in orders}}
+        again = [due.number for due in orders if tiered[due.product, due.version, due.currency]]
+        looks = orders_numbered(desk.connection, again)
         part = Part()
         for due in orders:
-            if due.status != "approved" or due.released or not due.sums:
-                part.settled.append((due.instant, due.number))
-            elif not self._release(part, due, looks.get(due.number), number):
+            if not self._release(part, due, looks.get(due.number), number):
                 break
             part.taken += 1
         return part
@@ -159,24 +160,17 @@ class Settlements:
             .limit(ORDERS_PER_STEP)
             .subquery()
         )
-        names = ("number", "merchant", "product", "currency", "status", "released", "rule_version")
-        lines = (
-            select(some.c.due, *(conversions.c[name] for name in names), shares.c.promoter, shares.c.amount)
-            .join_from(some, conversions, conversions.c.number == some.c.conversion)
-            .outerjoin(shares, and_(shares.c.conversion == some.c.conversion, shares.c.amount > 0))
-            .order_by(some.c.due, some.c.conversion)
-        )
-        found: list[Due] = []
-        number = 0
-        for line in self._desk.connection.execute(lines):
+        theirs = and_(shares.c.conversion == some.c.conversion, shares.c.amount > 0)
+        lines = select(some, shares.c.promoter, shares.c.amount).outerjoin_from(some, shares, theirs)
+        found: dict[int, Due] = {}
+        for line in self._desk.connection.execute(lines).all():
             *about, promoter, amount = line
-            if line[1] != number:
-                number = line[1]
-                due = Due(*about)
-                found.append(due)
+            due = found.get(line[1])
+            if due is None:
+                due = found[line[1]] = Due(*about)
             if amount:
                 due.sums[promoter] = due.sums.get(promoter, 0) + amount
-        return found
+        return sorted(found.values(), key=lambda due: (due.instant, due.number))
 
     def _release(self, part: Part, due: Due, standing: Standing | None, number: int) -> bool:
         """Moves an approved order's money, or leaves it waiting; False: there is no room for it in this part."""
@@ -190,11 +184,14 @@ class Settlements:
         for promoter, amount in sums.items():
             if promoter:
                 lines.append((promoters(promoter, "pending"), -amount))
-                lines += booking.into_available(self._desk.ledger, promoter, due.currency, amount)
+                if (promoter, due.currency) in self._owing:
+                    lines += booking.into_available(self._desk.ledger, promoter, due.currency, amount)
+                else:
+                    lines.append((promoters(promoter, "available"), amount))
         moved = () if fallen is None else fallen.transfers
         if lines:
             moved += (Transfer(due.number, "release", "release", due.currency, due.instant, tuple(lines)),)
-        looked = None if fallen is None else _look(_after(fallen), number)
+        looked = None if fallen is None else _look(_after(fallen))
         size = BYTES_PER_ORDER + len(msgspec.json.encode((moved, looked, fallen and fallen.deltas)))
         if part.taken and part.size + size > BYTES_PER_STEP:
             return False
@@ -205,18 +202,23 @@ class Settlements:
         part.pools[fund] = part.pools.get(fund, 0) + pool
         part.amounts[due.currency] = part.amounts.get(due.currency, 0) + pool - sums.get("", 0)
         part.settled.append((due.instant, due.number))
-        if fallen is None or looked is None:
-            part.released.append((due.number, number))
-        else:
+        part.released.append((due.number, number))
+        if fallen is not None and looked is not None:
             self._desk.totals.take(fallen)
             part.deltas += fallen.deltas
             part.spent += fallen.spent
             part.looked_at.append(looked)
         return True
 
-    def _is_tiered(self, due: Due) -> bool:
-        version = self._desk.registry.products[due.product].version(due.version)
-        return version.rule(due.currency).needs_total
+    def _owed_by(self, purses: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these promoters owe something in these currencies."""
+        ledger = self._desk.ledger
+        names = {(promoters(promoter, "owed"), currency): (promoter, currency) for promoter, currency in purses}
+        ledger.prepare(names)
+        return {purse for name, purse in names.items() if ledger.balance(*name)}
+
+    def _is_tiered(self, product: str, version: int, currency: str) -> bool:
+        return self._desk.registry.products[product].version(version).rule(currency).needs_total
 
     def _funded(self, part: Part, fund: Fund, pool: int) -> bool:
         """Whether what the merchant has paid in covers it; orders are released in turn, none before an earlier one."""
@@ -234,10 +236,7 @@ class Settlements:
         assert run is not None
         merchant, currency = fund
         found = (
-            select(dues.c.due)
-            .join(conversions, conversions.c.number == dues.c.conversion)
-            .where(~_further(run), conversions.c.merchant == merchant, conversions.c.currency == currency)
-            .limit(1)
+            select(dues.c.due).where(~_further(run), dues.c.merchant == merchant, dues.c.currency == currency).limit(1)
         )
         return self._desk.connection.execute(found).first() is not None
 
@@ -261,6 +260,6 @@ def _after(fallen: Effect) -> Standing:
     return fallen.standing
 
 
-def _look(after: Standing, number: int) -> Look:
+def _look(after: Standing) -> Look:
     amounts = tuple([share.amount for share in after.shares])
-    return Look(after.conversion.number, number, after.conversion.evidence["second_look"], amounts)
+    return Look(after.conversion.number, after.conversion.evidence["second_look"], amounts)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from tuike.books.records import Conversion, Share, Standing
-from tuike.stores.schema import conversions, shares
+from tuike.stores.schema import conversions, releases, shares
 
 ROWS_PER_SELECT = 10_000
 
@@ -18,7 +18,7 @@ def orders_of(connection: Connection, ids: Iterable[str]) -> dict[str, Standing]
     found: dict[str, Standing] = {}
     for start in range(0, len(wanted), ROWS_PER_SELECT):
         chunk = wanted[start : start + ROWS_PER_SELECT]
-        for standing in _read(connection, select(conversions).where(conversions.c.id.in_(chunk))):
+        for standing in _read(connection, conversions.c.id.in_(chunk)):
             found[standing.conversion.id] = standing
     return found
 
@@ -28,13 +28,18 @@ def orders_numbered(connection: Connection, numbers: Sequence[int]) -> dict[int,
     found: dict[int, Standing] = {}
     for start in range(0, len(numbers), ROWS_PER_SELECT):
         chunk = numbers[start : start + ROWS_PER_SELECT]
-        for standing in _read(connection, select(conversions).where(conversions.c.number.in_(chunk))):
+        for standing in _read(connection, conversions.c.number.in_(chunk)):
             found[standing.conversion.number] = standing
     return found
 
 
-def _read(connection: Connection, statement: Select[Any]) -> list[Standing]:
-    rows = connection.execute(statement).all()
+def _read(connection: Connection, which: ColumnElement[bool]) -> list[Standing]:
+    found = (
+        select(conversions, func.coalesce(releases.c.number, 0).label("released"))
+        .outerjoin(releases, releases.c.conversion == conversions.c.number)
+        .where(which)
+    )
+    rows = connection.execute(found).all()
     lines: dict[int, list[Share]] = {}
     numbers = [row.number for row in rows]
     theirs = select(shares).where(shares.c.conversion.in_(numbers)).order_by(shares.c.conversion, shares.c.position)

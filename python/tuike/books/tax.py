@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from tuike import _core
 from tuike.books.records import Refusal
 from tuike.books.totals import EPOCH
-from tuike.stores.schema import payouts, promoters
+from tuike.stores.schema import COUNTING, payouts, promoters
 
-COUNTING = ("reserved", "paid")
-"""Statuses of the payouts that are income of their month; what failed or bounced is not."""
+Accounts = Sequence[str] | Select[tuple[str]]
+"""The promoters that are one person: their ids, or what selects them."""
 
 
 def month_number(day: int) -> int:
@@ -33,14 +33,12 @@ def month_text(month: int) -> str:
     return f"{month // 12:04}-{month % 12 + 1:02}"
 
 
-def accounts_of(connection: Connection, promoter: str, person: str) -> list[str]:
+def accounts_of(promoter: str, person: str) -> Accounts:
     """All promoters that are this one's person; `person` is empty where it is none but himself."""
-    if not person:
-        return [promoter]
-    return list(connection.scalars(select(promoters.c.id).where(promoters.c.person == person)))
+    return select(promoters.c.id).where(promoters.c.person == person) if person else [promoter]
 
 
-def last_day(connection: Connection, accounts: Sequence[str], currency: str) -> int | None:
+def last_day(connection: Connection, accounts: Accounts, currency: str) -> int | None:
     """The accounting date of the last payout that counts."""
     latest = (
         select(payouts.c.day)
@@ -52,7 +50,7 @@ def last_day(connection: Connection, accounts: Sequence[str], currency: str) -> 
 
 
 def withhold(
-    connection: Connection, settings: Mapping[str, Any], accounts: Sequence[str], currency: str, amount: int, day: int
+    connection: Connection, settings: Mapping[str, Any], accounts: Accounts, currency: str, amount: int, day: int
 ) -> tuple[int, dict[str, Any]]:
     """The tax on a payout of `amount` dated `day`, and its arithmetic: for `flat` the `percent`; for the others the
     `income` of so many `months` with this payout, the tax `due` on it, and what was `withheld` of that before.
@@ -82,7 +80,7 @@ def withhold(
 
 
 def _months(
-    connection: Connection, accounts: Sequence[str], currency: str, month: int
+    connection: Connection, accounts: Accounts, currency: str, month: int
 ) -> tuple[dict[int, int], dict[int, int]]:
     """What counts of the calendar year up to `month`: by month what was paid, and what was withheld of it."""
     since, until = first_day(month - month % 12), first_day(month + 1)

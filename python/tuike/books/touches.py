@@ -21,6 +21,19 @@ class Touches(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
+class NoTouches:
+    """For where it does not matter who is credited."""
+
+    def click(self, id: str) -> dict[str, Any] | None:
+        return None
+
+    def path(self, kind: Key, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
+        return []
+
+    def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        return []
+
+
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """A touch that was looked at. It counts where `why` is empty.
 

@@ -2,7 +2,7 @@
 month and closes it (money.md, section 5)."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import MAXYEAR, date
 from typing import Any
 
 from sqlalchemy import func, select
@@ -49,6 +49,7 @@ class Treasury:
     def write_off(self, place: Place, event: str, data: Body) -> Decision:
         """What a promoter owes, or a part of it, becomes the platform's loss."""
         promoter, currency = self._promoter(data), data["currency"]
+        _check_currency(currency)
         owed = -self._desk.ledger.balance(promoters(promoter, "owed"), currency)
         amount = owed if data.get("amount") is None else _positive(data["amount"], currency)
         if amount > owed or not owed:
@@ -85,8 +86,7 @@ class Treasury:
         if not currencies:
             raise Refusal("nothing_to_remit", f"no payout is dated in {tax.month_text(month)}")
         for currency in currencies:
-            if _core.exponent(currency) is None:
-                raise Refusal("bad_currency", f"{currency!r} is no currency of ISO 4217")
+            _check_currency(currency)
             self._check_open(month, currency)
         effects: list[Effect] = []
         items: list[Body] = []
@@ -194,6 +194,11 @@ def _positive(text: str, currency: str) -> int:
     return amount
 
 
+def _check_currency(currency: str) -> None:
+    if _core.exponent(currency) is None:
+        raise Refusal("bad_currency", f"{currency!r} is no currency of ISO 4217")
+
+
 def _text(amount: int, currency: str) -> str:
     return f"{_core.format_amount(amount, currency)} {currency}"
 
@@ -203,6 +208,8 @@ def _month(text: str) -> int:
         first = date.fromisoformat(f"{text}-01")
     except ValueError as error:
         raise Refusal("bad_month", f"{text!r} is no month such as 2025-10") from error
+    if first.year == MAXYEAR:
+        raise Refusal("bad_month", f"{text!r} is not over in any calendar")
     return first.year * 12 + first.month - 1
 
 

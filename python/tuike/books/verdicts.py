@@ -22,6 +22,15 @@ class Judge:
     own: Collection[str]
     spent: int = NEVER
 
+    def is_touch(self, hit: Hit) -> bool:
+        """Whether a hit is a touch at all, be it one that counts or not: no embedded click is, none that is spent, and
+        a view only where the product says so and inside its own window."""
+        if hit.get("embedded") or hit["at"] <= self.spent:
+            return False
+        return hit["kind"] != "view" or (
+            self.settings.view_through and hit["at"] >= self.instant - self.settings.view_window
+        )
+
     def never(self, hit: Hit) -> str:
         """Why a hit counts for nothing, be it a touch or a click that binds; empty where it may count."""
         if not hit.get("counted"):

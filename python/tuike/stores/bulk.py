@@ -44,20 +44,29 @@ class Lookup:
 
     def find(self, connection: Connection, *values: str | int) -> Any:
         """The first value; None where there is no row."""
-        row = next(self.rows(connection, *values), None)
-        return None if row is None else row[0]
+        rows = self.rows(connection, *values)
+        return rows[0][0] if rows else None
 
-    def rows(self, connection: Connection, *values: str | int) -> Iterator[Row]:
-        """The rows, read as they are asked for."""
+    def rows(self, connection: Connection, *values: str | int) -> list[Row]:
         sql, order = self._compiled(connection.dialect)
         cursor = connection.connection.cursor()
         cursor.execute(sql, tuple([values[place] for place in order]))
-        yield from iter(cursor.fetchone, None)
+        rows: list[Row] = list(cursor.fetchall())
         cursor.close()
+        return rows
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
         return sql, list(range(len(self.names))) if order is None else order
+
+
+def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
+    """The rows of a query, however many, as the driver gives them: as they are asked for, as plain tuples."""
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    cursor = connection.connection.cursor()
+    cursor.execute(str(compiled))
+    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    return rows
 
 
 def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:

@@ -19,6 +19,7 @@ READERS = 4
 
 SHARED_PRAGMAS = (f"busy_timeout={BUSY_MS}", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}", "temp_store=MEMORY")
 WRITER_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
+SCRATCH_PRAGMAS = ("journal_mode=MEMORY", "synchronous=OFF")
 READER_PRAGMAS = ("query_only=ON",)
 
 
@@ -46,6 +47,12 @@ def copy(path: Path, to: Path) -> Engine:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
     return writer(to)
+
+
+def scratch(path: Path) -> Engine:
+    """The writer's engine of a new database that nobody will miss."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool, connect_args={"cached_statements": 512})
+    return _prepare(engine, (*SHARED_PRAGMAS, *SCRATCH_PRAGMAS), "BEGIN IMMEDIATE")
 
 
 def _prepare(engine: Engine, pragmas: tuple[str, ...], begin: str) -> Engine:

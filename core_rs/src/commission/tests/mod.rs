@@ -113,11 +113,13 @@ fn a_hybrid_adds_each_bonus_that_applies_rounded_by_itself() {
         "base":{"type":"tiered","mode":"marginal","tiers":[{"from":"0","value":"1"},{"from":"1","value":"2"}]}}"#;
     assert_eq!(pool(tiered, 200, 0, Credit { total: 0, ..credit("p") }), 1 + 2 + 1);
     assert!(rule(tiered).needs_total());
+    assert_eq!(pool(r#"{"type":"hybrid","base":{"type":"fixed","value":"1"}}"#, 900, 0, credit("p")), 100);
 }
 
 #[test]
 fn a_season_multiplies_base_and_bonuses_but_not_the_tier_bonus() {
-    let seasons = r#"[{"multiplier":"2","from":"2027-01-01"},{"multiplier":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
+    let seasons =
+        r#"[{"multiplier":"2","from":"2027-01-01"},{"multiplier":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
     let json = format!(
         r#"{{"type":"hybrid","base":{{"type":"percentage","value":"1"}},"bonus":[{{"type":"fixed","value":"0.01"}}],
         "season":{seasons},"promoter_tier_bonus":{{"gold":"1","diamond":"2"}}}}"#
@@ -331,7 +333,7 @@ fn bad_rules_are_refused_with_their_code() {
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"value":"5"}]"#), "bad_level"),
         (tiers(r#"[{"from":"0","value":"5"}],"levels":[{"level":1,"share":"100.0001"}]"#), "levels_above_pool"),
         (r#"{"type":"hybrid","bonus":[]}"#.into(), "bad_rule"),
-        (format!(r#"{{"type":"hybrid","base":{fixed}}}"#), "bad_bonus"),
+        (hybrid(fixed, "{}"), "bad_bonus"),
         (hybrid(&hybrid(fixed, "[]"), "[]"), "unknown_type"),
         (hybrid(r#"{"type":"percentage","value":"50.0001"}"#, "[]"), "above_ceiling"),
         (hybrid(r#"{"type":"percentage","value":"5","min_amount":"1"}"#, "[]"), "unknown_key"),
@@ -353,7 +355,9 @@ fn bad_rules_are_refused_with_their_code() {
         (with(r#""season":{"multiplier":"2","from":1794355200}"#), "bad_season"),
         (with(r#""season":{"multiplier":"2","from":"1969-12-31"}"#), "bad_season"),
         (
-            with(r#""season":[{"multiplier":"2","from":"2026-11-12"},{"multiplier":"3","until":"2026-11-12T00:00:01Z"}]"#),
+            with(
+                r#""season":[{"multiplier":"2","from":"2026-11-12"},{"multiplier":"3","until":"2026-11-12T00:00:01Z"}]"#,
+            ),
             "bad_season",
         ),
         (with(r#""promoter_tier_bonus":{"platinum":"1"}"#), "unknown_key"),

@@ -14,7 +14,7 @@ use super::{Batch, Durability, Next, Reader, Writer, incarnations};
 
 /// Small, so that a few records cross into the next segment.
 const SMALL: Sizes = Sizes { first: 512, max: 2048 };
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A root of its own, with the one producer `p`.
 struct Journal(TempDir);

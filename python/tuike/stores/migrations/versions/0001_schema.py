@@ -312,7 +312,6 @@ def _conversions() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
-        sa.Column("released", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
@@ -339,8 +338,19 @@ def _conversions() -> None:
         "dues",
         sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("due", "conversion"),
         sqlite_with_rowid=False,
+    )
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "releases",
+        sa.Column("conversion", number, autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("conversion"),
     )
 
 
@@ -385,6 +395,17 @@ def _ledger() -> None:
         sa.Column("root", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("day"),
     )
+    op.create_table(
+        "tiles",
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tile", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("transfer", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("leaves", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("day", "tile"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _payments() -> None:
@@ -424,7 +445,6 @@ def _payments() -> None:
         sa.UniqueConstraint("number"),
     )
     op.create_index("ix_payouts_day", "payouts", ["day"], unique=False)
-    op.create_index("ix_payouts_person", "payouts", ["person"], unique=False)
     op.create_index("ix_payouts_promoter", "payouts", ["promoter"], unique=False)
     op.create_table(
         "closings",

@@ -1,0 +1,171 @@
+//! Orders: pixels' claims, signed postbacks, beacons.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::*;
+
+#[test]
+fn a_conversion_pixel_is_a_claim_and_trusts_only_our_own_cookie() {
+    let mut world = World::new();
+    let click = world.get("/c/L1");
+    let (vid, aff) = (click.cookie("tk_vid").unwrap(), click.cookie("tk_aff").unwrap());
+    let value = |text: &str| text.split(';').next().unwrap().to_owned();
+    let cookies = format!("tk_vid={}; tk_aff={}", value(vid), value(aff));
+    let got = world.ask("GET", "/conversion?oid=A1&pid=tea&amount=12.50&aff=thief", &[("Cookie", &cookies)], None);
+    assert_eq!((got.status, got.body.len(), got.answered.durable), (200, 43, true));
+    for (field, value) in
+        [("kind", "claim"), ("oid", "A1"), ("amount", "1250"), ("currency", "CNY"), ("aff", "ann"), ("source", "pixel")]
+    {
+        assert_eq!(got.field(0, field), Some(value), "{field}");
+    }
+    assert_eq!((got.field(0, "click"), got.field(0, "visitor")), (click.field(0, "id"), click.field(0, "visitor")));
+    assert_eq!(world.get("/conversion?oid=A1&pid=tea&aff=thief").field(0, "aff"), None);
+    for (query, code) in [
+        ("pid=tea", "missing_oid"),
+        ("oid=1", "missing_pid"),
+        ("oid=1&pid=tea&amount=1.234", "bad_amount"),
+        ("oid=1&pid=tea&currency=XXQ", "bad_currency"),
+    ] {
+        let got = world.get(&format!("/conversion?{query}"));
+        assert_eq!((got.status, got.code().as_str()), (400, code), "{query}");
+    }
+    assert_eq!(world.get("/conversion?oid=1&pid=what&amount=5").field(0, "reason"), Some("unknown_product"));
+}
+
+fn signed(pairs: &[(&str, &str)]) -> String {
+    let mut encoded: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| {
+            let mut out = Vec::new();
+            crate::params::encode(name, &mut out);
+            out.push(b'=');
+            crate::params::encode(value, &mut out);
+            String::from_utf8(out).unwrap()
+        })
+        .collect();
+    encoded.sort_by(|a, b| a.split('=').cmp(b.split('=')));
+    let text = encoded.join("&");
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"key").unwrap();
+    mac.update(text.as_bytes());
+    let sig: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    format!("{text}&sig={sig}")
+}
+
+fn postback(world: &mut World, more: &[(&str, &str)]) -> Got {
+    let ts = (NOW / 1000).to_string();
+    let mut pairs = vec![("merchant", "shop"), ("ts", ts.as_str())];
+    pairs.extend_from_slice(more);
+    world.get(&format!("/postback?{}", signed(&pairs)))
+}
+
+#[test]
+fn a_signed_postback_is_accepted_as_query_form_or_json() {
+    let mut world = World::new();
+    let ts = (NOW / 1000).to_string();
+    let pairs = [
+        ("merchant", "shop"),
+        ("ts", ts.as_str()),
+        ("txid", "A 1"),
+        ("pid", "tea"),
+        ("sale_amount", "99.9"),
+        ("coupon", ""),
+        ("x", "五"),
+    ];
+    let query = signed(&pairs);
+    let sig = query.rsplit_once('=').unwrap().1;
+    let members: Vec<String> = pairs.iter().chain(&[("sig", sig)]).map(|(n, v)| format!("\"{n}\":\"{v}\"")).collect();
+    let json = format!("{{{}}}", members.join(","));
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for got in [
+        world.get(&format!("/postback?{query}")),
+        world.ask("POST", "/postback", &form, Some(query.as_bytes())),
+        world.ask("POST", "/postback", &[("Content-Type", "application/json; charset=utf-8")], Some(json.as_bytes())),
+    ] {
+        assert_eq!((got.status, got.answered.durable), (202, true), "{}", got.code());
+        assert!(String::from_utf8_lossy(&got.body).contains(got.field(0, "id").unwrap()));
+        for (field, value) in [
+            ("kind", "order"),
+            ("oid", "A 1"),
+            ("amount", "9990"),
+            ("status", "approved"),
+            ("source", "postback"),
+            ("merchant", "shop"),
+        ] {
+            assert_eq!(got.field(0, field), Some(value), "{field}");
+        }
+    }
+}
+
+#[test]
+fn a_postback_that_is_unsigned_wrong_or_stale_is_401() {
+    let mut world = World::new();
+    let stale = (NOW / 1000 - 301).to_string();
+    let good = signed(&[("merchant", "shop"), ("ts", &(NOW / 1000).to_string()), ("oid", "1"), ("pid", "tea")]);
+    for (query, code) in [
+        ("merchant=shop&oid=1&pid=tea".to_owned(), "bad_signature"),
+        (good.replace("oid=1", "oid=2"), "bad_signature"),
+        (signed(&[("merchant", "shop"), ("ts", &stale), ("oid", "1")]), "stale_signature"),
+        (signed(&[("merchant", "shop"), ("oid", "1")]), "stale_signature"),
+        (signed(&[("merchant", "nobody"), ("ts", "1")]), "unknown_merchant"),
+        (String::new(), "unknown_merchant"),
+    ] {
+        let got = world.get(&format!("/postback?{query}"));
+        assert_eq!((got.status, got.code().as_str(), got.events.len()), (401, code, 0), "{query}");
+    }
+}
+
+#[test]
+fn a_signed_postback_that_cannot_be_an_order_is_422_with_its_code() {
+    let mut world = World::new();
+    let future = (NOW / 1000 + 5).to_string();
+    let old = (NOW / 1000 - 31 * 86_400).to_string();
+    for (more, code) in [
+        (vec![("oid", "1"), ("oid", "1")], "duplicate_parameter"),
+        (vec![("oid", "1"), ("txid", "2")], "duplicate_parameter"),
+        (vec![("zz", "1"), ("zz", "2"), ("oid", "1")], "duplicate_parameter"),
+        (vec![("oid", "1"), ("pid", "what")], "unknown_product"),
+        (vec![("oid", "1"), ("status", "maybe")], "unknown_status"),
+        (vec![("oid", "1"), ("amount", "1.234")], "bad_amount"),
+        (vec![("oid", "1"), ("amount", "-1")], "bad_amount"),
+        (vec![("oid", "1"), ("amount", "1"), ("currency", "JPX")], "bad_currency"),
+        (vec![("oid", "1"), ("amount", "1.5"), ("currency", "JPY")], "bad_amount"),
+        (vec![("oid", "1"), ("time", "yesterday")], "bad_time"),
+        (vec![("oid", "1"), ("time", &future)], "bad_time"),
+        (vec![("oid", "1"), ("time", &old)], "bad_time"),
+        (vec![("pid", "tea")], "missing_oid"),
+    ] {
+        let got = postback(&mut world, &more);
+        assert_eq!((got.status, got.code().as_str(), got.events.len()), (422, code, 0), "{more:?}");
+    }
+    let rfc3339 = postback(&mut world, &[("oid", "1"), ("time", "2025-11-23T12:00:00+08:00")]);
+    assert_eq!(rfc3339.field(0, "at"), Some("1763870400000"));
+    let by_click = postback(&mut world, &[("cid", &"ab".repeat(16))]);
+    assert_eq!((by_click.status, by_click.field(0, "click")), (202, Some("ab".repeat(16).as_str())));
+}
+
+#[test]
+fn a_beacon_takes_all_its_events_or_none() {
+    let mut world = World::new();
+    let view = r#"{"type":"view","aff":"ann","pid":"tea"}"#;
+    let order = r#"{"type":"conversion","oid":"A1","pid":"tea","amount":99.5}"#;
+    let mut send = |body: &str| world.ask("POST", "/e", &[("Origin", "https://s.example")], Some(body.as_bytes()));
+    let got = send(&format!("[{view},{order}]"));
+    assert_eq!((got.status, got.events.len(), got.answered.durable), (204, 2, true));
+    assert_eq!(
+        (got.field(0, "kind"), got.field(1, "kind"), got.field(1, "amount")),
+        (Some("view"), Some("claim"), Some("9950"))
+    );
+    assert_eq!(send(view).events.len(), 1);
+    assert_eq!(send("[]").status, 204);
+    for (body, code) in [
+        (format!("[{view},{{\"type\":\"conversion\",\"pid\":\"tea\"}}]"), "missing_oid"),
+        (format!("[{}]", vec![view; 101].join(",")), "too_many_events"),
+        ("{".into(), "malformed_body"),
+        (r#"{"type":"x"}"#.into(), "unknown_type"),
+        (String::new(), "malformed_body"),
+    ] {
+        let got = send(&body);
+        assert_eq!((got.status, got.code().as_str(), got.events.len()), (400, code, 0), "{body}");
+    }
+}

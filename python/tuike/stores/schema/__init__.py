@@ -1,0 +1,82 @@
+"""The tables. All of it but `meta` and `tokens` is a fold of the journal.
+
+Times are milliseconds since the Unix epoch, amounts are minor units, ids are hex.
+Only the processor writes; everyone else reads.
+"""
+
+from tuike.stores.schema.base import metadata
+from tuike.stores.schema.folds import audit, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.ledger import (
+    COUNTING,
+    accounts,
+    closings,
+    days,
+    entries,
+    payouts,
+    settlements,
+    tiles,
+    transfers,
+)
+from tuike.stores.schema.orders import (
+    budgets,
+    conversions,
+    dues,
+    funding,
+    path_ends,
+    releases,
+    sales,
+    shares,
+    tiers,
+    waiting,
+)
+from tuike.stores.schema.registry import (
+    daily_keys,
+    links,
+    merchants,
+    products,
+    promoter_parents,
+    promoters,
+    rules,
+    tokens,
+)
+from tuike.stores.schema.reports import order_rollups, rollups
+
+__all__ = [
+    "COUNTING",
+    "accounts",
+    "audit",
+    "budgets",
+    "closings",
+    "conversions",
+    "daily_keys",
+    "damage",
+    "days",
+    "dues",
+    "entries",
+    "funding",
+    "hit_counts",
+    "idempotency",
+    "links",
+    "merchants",
+    "meta",
+    "metadata",
+    "order_rollups",
+    "outcomes",
+    "path_ends",
+    "payouts",
+    "positions",
+    "products",
+    "promoter_parents",
+    "promoters",
+    "releases",
+    "rollups",
+    "rules",
+    "sales",
+    "settlements",
+    "shares",
+    "tiers",
+    "tiles",
+    "tokens",
+    "transfers",
+    "waiting",
+]

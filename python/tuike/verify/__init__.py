@@ -1,0 +1,87 @@
+"""Proves the books: what was accepted is accounted for, what is accounted for adds up, what was paid is right.
+
+One reading of the database (a snapshot) against itself and against the journal; the first fault ends it. One module
+for each check:
+
+ledger     transfers, entries, the hash chain, balances     days       the roots of the ledger's days
+booked     the books' journal: splits, refunds, what moved  orders     rows and lines, sales
+sums       budgets, funding, what is due, reports           payments   payouts, settlements, months handed over
+hits       hits and messages
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from tuike.books.bookkeeper import NUMBER_KEY
+from tuike.data import Data
+from tuike.faults import Fault, Found, Report
+from tuike.stores import engine, meta
+from tuike.verify import hits, payments, sums
+from tuike.verify.booked import Records
+from tuike.verify.days import Trees
+from tuike.verify.ledger import Ledger
+from tuike.verify.orders import Orders
+
+Check = tuple[str, str]
+"""A check's name and what it proved."""
+
+
+def verify(data: Data) -> Report:
+    """Runs every check until one fails. Nothing is written; the instance may be running."""
+    report = Report()
+    if not data.books.exists():
+        report.proved.append("no books yet")
+        return report
+    books = engine.reader(data.books)
+    checks = Checks()
+    try:
+        with books.begin() as connection:
+            for name, proved in checks.run(connection, data):
+                report.proved.append(f"{name}: {proved}")
+    except Found as found:
+        report.fault = Fault(checks.name, found.place, found.detail)
+    finally:
+        books.dispose()
+    return report
+
+
+class Checks:
+    """The checks in their order: each may rest on what those before it have proved."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        """Of the check that is under way."""
+
+    def run(self, connection: Connection, data: Data) -> Iterator[Check]:
+        self.name = "ledger"
+        books, trees = Ledger(connection), Trees(connection, data.secret)
+        for batch in books.batches():
+            self.name = "days"
+            trees.take(batch)
+            self.name = "ledger"
+        books.check_balances()
+        yield "ledger", books.proved()
+        yield self._now("days"), trees.end()
+        root = str(data.journal)
+        records = Records(connection, root, int(meta.read(connection, NUMBER_KEY) or 0))
+        yield self._now("booked"), records.check()
+        left = records.left
+        orders = Orders(connection, left)
+        yield self._now("orders"), orders.check()
+        yield self._now("budgets"), sums.check_budgets(connection, orders.sums)
+        yield self._now("funding"), sums.check_funding(connection, orders.sums)
+        yield self._now("dues"), sums.check_dues(connection, orders.sums)
+        yield self._now("waiting"), sums.check_waiting(connection, left)
+        yield self._now("order reports"), sums.check_reports(connection, orders.sums)
+        yield self._now("payouts"), payments.check_payouts(connection, left)
+        yield self._now("months"), payments.check_closings(connection, left)
+        yield self._now("settlements"), payments.check_settlements(connection, left)
+        yield self._now("booked days"), payments.check_days(connection, left)
+        yield self._now("journal"), hits.check_journal(connection, root)
+        yield self._now("hit reports"), hits.check_reports(connection)
+        yield self._now("damage"), hits.check_damage(connection)
+
+    def _now(self, name: str) -> str:
+        self.name = name
+        return name
