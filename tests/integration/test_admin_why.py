@@ -52,6 +52,7 @@ async def test_a_promoter_sees_others_as_counts(admin: Admin) -> None:
     why = await admin.get(f"/v1/conversions/{id}/why", token=token)
     msgspec.convert(why, Why)
     assert (why["candidates"], why["other_candidates"], why["split"], why["others"]) == ([], 1, [], 1)
-    stranger = await admin.token("promoter:carol")
+    await admin.post("/v1/promoters", {"id": "stranger", "name": "Stranger", "kind": "member"})
+    stranger = await admin.token("promoter:stranger")
     status, _ = await admin.call("GET", f"/v1/conversions/{id}/why", token=stranger)
     assert status == 404

@@ -199,7 +199,7 @@ fn the_most_specific_override_wins() {
 fn an_order_without_an_amount_takes_fixed_parts_uncut_and_no_rate() {
     let uncut =
         r#"{"type":"fixed","value":"8","max_per_order":"1","min_amount":"5","promoter_tier_bonus":{"gold":"1"}}"#;
-    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"season":{"season":"1.5"},"bonus":[
+    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"season":{"multiplier":"1.5"},"bonus":[
         {"type":"fixed","value":"1"},{"type":"fixed","value":"4","min_amount":"0"}]}"#;
     for (json, paid) in [(uncut, 800), (bonus, 1_350)] {
         let part = part(&rule(json), None, 0, Credit { tier: "gold", ..credit("p") });
