@@ -121,9 +121,6 @@ class Codes:
     def day_key(self, now: int) -> bytes:
         return bytes(32)
 
-    def binds(self, product: str) -> bool:
-        return False
-
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:

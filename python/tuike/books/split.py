@@ -88,6 +88,5 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
 
 def split_again(rule: _core.Rule, amount: int | None, at: int, steps: Sequence[dict[str, Any]]) -> Split | None:
     """The split that an order's evidence asks for, from its steps alone."""
-    names = ("promoter", "kind", "weight", "total", "tier", "chain", "present")
-    credits = [Credit(*(step[name] for name in names), step.get("unpaid", ())) for step in steps]
-    return split(rule, amount, at, credits)
+    names = ("promoter", "kind", "weight", "total", "tier", "chain", "present", "unpaid")
+    return split(rule, amount, at, [Credit(**{name: step[name] for name in names if name in step}) for step in steps])
