@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from proof_kit import World, Story
+from proof_kit import Story, World
+
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_is_proved(tmp_path: Path, seed: int) -> None:
