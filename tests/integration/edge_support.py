@@ -16,10 +16,11 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from tuike._core import Edge, Writer, decode_event, encode_event, seal
+from tuike._core import Edge, SnapshotBuilder, Writer, decode_event, encode_event, seal
+from tuike.books import entries as books
 from tuike.edge.app import Limits, Service, wall_clock
 from tuike.edge.routes import Clock
-from waiting import PATIENCE
+from waiting import PATIENCE, until
 
 SECRET = "5a" * 32
 SEGMENT_HEADER = 64
@@ -61,13 +62,40 @@ def registry_entries(now: int) -> list[dict[str, Any]]:
     return [*entries, {"t": "ready"}]
 
 
+class Log:
+    """An incarnation of the registry log, as the bookkeeper writes it."""
+
+    def __init__(self, data: Path, told: Sequence[dict[str, Any]], incarnation: int | None = None) -> None:
+        number = incarnation or secrets.randbits(63)
+        self.path = data / "registry" / "registry" / f"{number:016x}"
+        self.writer = Writer(str(data / "registry"), "registry", number, durability="process")
+        self.add(1, *told)
+
+    def add(self, version: int, *told: dict[str, Any]) -> None:
+        self.writer.append(
+            [encode_event({"kind": "registry", "registry": version, "body": json.dumps(e).encode()}) for e in told]
+        )
+
+    def write_snapshot(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Writes the promoters and links among the entries, and says so."""
+        links = [dict.fromkeys(books.LINK, "") | e for e in entries if e["t"] == "link"]
+        promoters = [e for e in entries if e["t"] == "promoter"]
+        builder = SnapshotBuilder(str(self.path / "snapshot"), bytes(16), len(promoters), len(links))
+        builder.add_promoters([json.dumps([e[name] for name in books.PROMOTER]) for e in promoters])
+        builder.add_links([json.dumps([e[name] for name in books.LINK]) for e in links])
+        builder.finish()
+        self.add(1, books.SNAPSHOT)
+
+
 def make_data(path: Path, now: int | None = None, more: Sequence[dict[str, Any]] = ()) -> Path:
-    """A data directory with the secret and a whole registry log; `more` entries follow."""
+    """A data directory with the secret and a whole registry; `more` entries are changes."""
     (path / "secret").write_text(SECRET)
-    writer = Writer(str(path / "registry"), "registry", 1)
-    entries = [*registry_entries(now or wall_clock()), *more]
-    writer.append([encode_event({"kind": "registry", "registry": 1, "body": json.dumps(e).encode()}) for e in entries])
-    writer.close(0)
+    entries = registry_entries(now or wall_clock())
+    many = [entry for entry in entries if entry["t"] in ("promoter", "link")]
+    log = Log(path, [entry for entry in entries if entry not in [*many, books.READY]], 1)
+    log.write_snapshot(many)
+    log.add(1, books.READY, *more)
+    log.writer.close(0)
     return path
 
 
@@ -84,7 +112,17 @@ def events(data: Path, producer: str = "*") -> list[dict[str, Any]]:
 
 
 def open_edge(data: Path, producer: str = "edge-0", seed: bytes = bytes(32), **settings: Any) -> Edge:
-    return Edge(str(data), producer, secrets.randbits(63), secret=SECRET, seed=seed, **settings)
+    """The core of a worker; it has the registry where there is one."""
+    edge = Edge(str(data), producer, secrets.randbits(63), secret=SECRET, seed=seed, **settings)
+    if (data / "registry").exists():
+        until(lambda: is_ready(edge), "the registry's snapshot to be open")
+    return edge
+
+
+def is_ready(edge: Edge) -> bool:
+    """Whether it has the registry after another look."""
+    edge.tick(0)
+    return edge.ready
 
 
 @contextlib.asynccontextmanager

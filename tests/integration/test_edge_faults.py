@@ -1,8 +1,6 @@
 """The edge when its disk is full, and when the registry comes, changes or is damaged."""
 
 import asyncio
-import json
-import secrets
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 from edge_support import (
     SECRET,
+    Log,
     events,
     get,
     make_data,
@@ -23,7 +22,7 @@ from edge_support import (
 )
 
 from ports import HOST, free_port
-from tuike._core import Edge, Writer, edge_states, encode_event, render_metrics
+from tuike._core import Edge, edge_states, render_metrics
 from tuike.edge import worker
 from tuike.edge.app import wall_clock
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
@@ -80,21 +79,6 @@ def problem(data: Path) -> str:
 
 
 # --- the registry
-
-
-class Log:
-    """An incarnation of the registry log, as the bookkeeper writes it."""
-
-    def __init__(self, data: Path, entries: list[dict[str, object]]) -> None:
-        number = secrets.randbits(63)
-        self.path = data / "registry" / "registry" / f"{number:016x}"
-        self.writer = Writer(str(data / "registry"), "registry", number, durability="process")
-        self.add(2, *entries)
-
-    def add(self, version: int, *entries: dict[str, object]) -> None:
-        self.writer.append(
-            [encode_event({"kind": "registry", "registry": version, "body": json.dumps(e).encode()}) for e in entries]
-        )
 
 
 def link(code: str) -> dict[str, object]:

@@ -28,11 +28,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 async def closed(admin: Admin) -> Any:
     """The roots, once both days of the world are closed: they are long over."""
 
-    async def both() -> Any:
-        roots = await admin.get("/v1/ledger/roots")
-        return roots if len(roots["items"]) == 2 else None
+    async def both() -> bool:
+        return len((await admin.get("/v1/ledger/roots"))["items"]) == 2
 
-    return await eventually(both)
+    await eventually(both, "both days to be closed")
+    return await admin.get("/v1/ledger/roots")
 
 
 async def test_statements_and_roots_agree_and_are_proved_without_the_instance(world: World, tmp_path: Path) -> None:

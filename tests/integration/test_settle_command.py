@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,34 @@ def test_a_settle_that_was_killed_is_run_again(instance: Instance, tmp_path: Pat
     until(lambda: available(instance) == "201.00", "all released once")
     with Submission(data, "settle") as submission:
         assert submission.refused() == []
+
+
+def test_the_books_prove_themselves_after_all_that_money_does(instance: Instance) -> None:
+    instance.call("PATCH", "promoters/ann", {"tax": {"scheme": "flat", "percent": "10"}})
+    tuike("settle", "--data", instance.data)
+    last_month = date.today().replace(day=1) - timedelta(days=1)
+    failed = instance.post("payouts", promoter="ann", amount="100.00", date=last_month.isoformat())
+    instance.post(f"payouts/{failed['id']}/failed")
+    paid = instance.post("payouts", promoter="ann", date=last_month.isoformat())
+    instance.post(f"payouts/{paid['id']}/paid", reason="bank file 7")
+    instance.post("ledger/remit", month=f"{last_month:%Y-%m}", reason="tax office")
+    for number in range(3):
+        instance.postback(oid=f"o{number}", pid="tea", status="refunded")
+    until(lambda: instance.balance("ann")["owed"] == "30.00", "the refunds booked")
+    instance.post("ledger/fund", merchant="shop", amount="170.00", reason="bank")
+    instance.post("ledger/prize", promoter="ann", currency="CNY", amount="10.00", reason="contest")
+    instance.post("ledger/write_off", promoter="ann", currency="CNY", amount="5.00", reason="agreed")
+    moved = {"from": "platform:revenue", "to": "promoter:ann:available", "currency": "CNY", "amount": "20.00"}
+    instance.post("ledger/adjust", **moved, reason="typing error")
+    expected = {
+        "pending": "0.00",
+        "available": "5.00",
+        "reserved": "0.00",
+        "paid": "180.00",
+        "tax": "0.00",
+        "owed": "0.00",
+    }
+    assert instance.balance("ann") == {"currency": "CNY"} | expected
+    assert "FAULT" not in tuike("verify", "--data", instance.data).stdout
+    assert instance.stop() == 0
+    assert "no difference" in tuike("replay", "--data", instance.data).stdout

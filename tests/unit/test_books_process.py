@@ -1,7 +1,5 @@
 """The processor over real journals: what is journalled is folded and booked once, whatever is killed when."""
 
-import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from books_kit import TEN_PERCENT
+from process_kit import Producer, balances, click, drain, order, rows, settle, shop
 from sqlalchemy import select
 
 from tuike import _core, process, verify
@@ -21,57 +19,7 @@ from tuike.stores import engine, position, schema
 from tuike.touch_server import TouchServer
 from waiting import until
 
-VISITOR = f"{5:032x}"
-STEPS_AT_MOST = 50
 TRIES = 5
-
-
-class Producer:
-    """A producer's journal, as an edge or the admin writes it."""
-
-    def __init__(self, data: Data, name: str = "edge-0", incarnation: int = 1) -> None:
-        self.writer = _core.Writer(str(data.journal), name, incarnation, durability="process")
-        self.count = 0
-        self.closed = False
-        self.incarnation = incarnation
-
-    def append(self, *events: dict[str, Any]) -> None:
-        now = process.clock()
-        payloads = []
-        for event in events:
-            self.count += 1
-            id = f"{self.incarnation:016x}{self.count:016x}"
-            payloads.append(_core.encode_event({"id": id, "at": now, "received": now} | event))
-        self.writer.append(payloads)
-
-    def close(self) -> None:
-        if not self.closed:
-            self.writer.close(process.clock())
-        self.closed = True
-
-
-def write(op: str, **data: Any) -> dict[str, Any]:
-    return {"kind": "registry", "body": json.dumps({"op": op, "data": data, "actor": "test"}).encode()}
-
-
-def shop(data: Data) -> list[dict[str, Any]]:
-    secret = _core.seal(data.secret, "merchant", b"postback key", bytes(12))
-    product = {"id": "tea", "merchant": "shop", "name": "Tea", "url": "https://s.example/", "commission": TEN_PERCENT}
-    return [
-        write("merchant.create", id="shop", name="Shop", currency="CNY", secret=secret),
-        write("product.create", **product),
-        write("promoter.create", id="alice", name="Alice"),
-    ]
-
-
-def click(**more: Any) -> dict[str, Any]:
-    fields = {"kind": "click", "aff": "alice", "pid": "tea", "merchant": "shop", "visitor": VISITOR, "counted": True}
-    return fields | more
-
-
-def order(oid: str, **more: Any) -> dict[str, Any]:
-    fields = {"kind": "order", "merchant": "shop", "pid": "tea", "oid": oid, "amount": 10_000, "currency": "CNY"}
-    return fields | {"visitor": VISITOR, "source": "postback"} | more
 
 
 @pytest.fixture
@@ -84,32 +32,6 @@ def edge(data: Data) -> Iterator[Producer]:
     producer = Producer(data)
     yield producer
     producer.close()
-
-
-def settle(data: Data) -> None:
-    """Starts a processor, steps until there is nothing to do, ends it."""
-    processor = Processor(data)
-    drain(processor)
-    processor.close()
-
-
-def drain(processor: Processor) -> None:
-    for _ in range(STEPS_AT_MOST):
-        if not processor.step() and not processor.more:
-            return
-    raise AssertionError("the processor does not come to rest")
-
-
-def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
-    books = engine.reader(data.books)
-    with books.begin() as connection:
-        found = [dict(row) for row in connection.execute(statement).mappings()]
-    books.dispose()
-    return found
-
-
-def balances(data: Data) -> dict[str, int]:
-    return {row["name"]: row["balance"] for row in rows(data, select(schema.accounts))}
 
 
 def proved(data: Data) -> None:
@@ -256,37 +178,6 @@ def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -
 # --- what edges and the admin see ------------------------------------------------------------------
 
 
-def test_edges_get_a_snapshot_and_then_changes(data: Data, edge: Producer) -> None:
-    edge.append(*shop(data))
-    settle(data)
-    processor = Processor(data)
-    edge.append(write("link.create", code="L", promoter="alice", product="tea"))
-    drain(processor)
-    (incarnation,) = (data.registry / "registry").iterdir()
-    events = [_core.decode_event(payload) for _, payload in _core.JournalReader(str(incarnation), 0)]
-    processor.close()
-    entries = [json.loads(event["body"]) for event in events]
-    assert [entry["t"] for entry in entries] == ["key"] * 3 + ["merchant", "product", "snapshot", "ready", "link"]
-    assert b"alice" in (incarnation / "snapshot").read_bytes()
-    assert events[-1]["registry"] == 4
-    assert len(_core.unseal(data.secret, "day", entries[0]["key"])) == 32
-
-
-def test_a_new_day_brings_a_new_snapshot_and_destroys_old_keys(data: Data) -> None:
-    today = [process.clock()]
-    processor = Processor(data, now=lambda: today[0])
-    first = {row["day"] for row in rows(data, select(schema.daily_keys))}
-    (before,) = (data.registry / "registry").iterdir()
-    today[0] += 2 * 86_400_000
-    processor.step()
-    (after,) = (data.registry / "registry").iterdir()
-    processor.close()
-    assert before != after
-    assert {row["day"] for row in rows(data, select(schema.daily_keys))} == {day + 2 for day in first} | {
-        max(first) - 1
-    }
-
-
 async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) -> None:
     edge.append(*shop(data), click(channel="wechat"))
     processor = Processor(data)
@@ -327,52 +218,3 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         running.join()
         processor.close()
     assert min(times) < 1, times  # the others show what else the machine has to do
-
-
-# --- verify ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("statement", "check", "place"),
-    [
-        ("UPDATE entries SET amount = amount + 1 WHERE transfer = 2 AND position = 1", "ledger", "transfer 2"),
-        ("UPDATE entries SET amount = amount * 2 WHERE transfer = 2", "ledger", "transfer 2"),
-        ("DELETE FROM transfers WHERE number = 1", "ledger", "transfer 2"),
-        ("DELETE FROM entries WHERE transfer = 2", "ledger", "transfer 2"),
-        ("UPDATE accounts SET balance = 0 WHERE name LIKE 'promoter%'", "ledger", "account promoter:alice:pending CNY"),
-        ("UPDATE shares SET amount = 0 WHERE amount = 1000", "orders", "conversion"),
-        ("DELETE FROM shares", "orders", "conversion"),
-        ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product tea CNY"),
-        ("UPDATE hit_counts SET hits = hits + 1", "journal", "outcome counted"),
-        ("DELETE FROM outcomes WHERE kind = 'order'", "journal", "event 5"),
-        ("UPDATE rollups SET clicks = 0", "hit reports", "all hits"),
-    ],
-)
-def test_verify_finds_the_first_fault_and_its_place(
-    data: Data, edge: Producer, statement: str, check: str, place: str
-) -> None:
-    edge.append(*shop(data), click(), order("o1"), order("o2"))
-    edge.close()
-    settle(data)
-    proved(data)
-    books = engine.writer(data.books)
-    with books.begin() as connection:
-        connection.exec_driver_sql(statement)
-    books.dispose()
-    fault = verify.verify(data).fault
-    assert fault is not None
-    assert (fault.check, place in fault.place) == (check, True), fault
-
-
-def test_verify_finds_a_journal_that_is_gone(data: Data, edge: Producer) -> None:
-    edge.append(*shop(data), click())
-    edge.close()
-    settle(data)
-    shutil.rmtree(data.journal / "edge-0")
-    fault = verify.verify(data).fault
-    assert fault is not None
-    assert fault.check == "journal"
-
-
-def test_verify_of_an_instance_that_never_ran_finds_nothing(data: Data) -> None:
-    assert verify.verify(data).text() == "ok     no books yet"

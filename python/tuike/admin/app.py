@@ -37,6 +37,7 @@ from tuike.admin import (
     tokens,
     traces,
     treasury,
+    why,
     withholding,
 )
 from tuike.admin.auth import Actor
@@ -68,6 +69,7 @@ RESOURCES: tuple[Route, ...] = (
     *promoters.ROUTES,
     *links.ROUTES,
     *conversions.ROUTES,
+    *why.ROUTES,
     *traces.ROUTES,
     *reporting.ROUTES,
     *withholding.ROUTES,

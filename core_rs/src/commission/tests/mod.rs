@@ -118,7 +118,8 @@ fn a_hybrid_adds_each_bonus_that_applies_rounded_by_itself() {
 
 #[test]
 fn a_season_multiplies_base_and_bonuses_but_not_the_tier_bonus() {
-    let seasons = r#"[{"multiplier":"2","from":"2027-01-01"},{"multiplier":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
+    let seasons =
+        r#"[{"multiplier":"2","from":"2027-01-01"},{"multiplier":"1.25","from":"2026-11-11","until":"2026-11-12"}]"#;
     let json = format!(
         r#"{{"type":"hybrid","base":{{"type":"percentage","value":"1"}},"bonus":[{{"type":"fixed","value":"0.01"}}],
         "season":{seasons},"promoter_tier_bonus":{{"gold":"1","diamond":"2"}}}}"#
@@ -198,7 +199,7 @@ fn the_most_specific_override_wins() {
 fn an_order_without_an_amount_takes_fixed_parts_uncut_and_no_rate() {
     let uncut =
         r#"{"type":"fixed","value":"8","max_per_order":"1","min_amount":"5","promoter_tier_bonus":{"gold":"1"}}"#;
-    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"season":{"season":"1.5"},"bonus":[
+    let bonus = r#"{"type":"hybrid","base":{"type":"fixed","value":"8"},"season":{"multiplier":"1.5"},"bonus":[
         {"type":"fixed","value":"1"},{"type":"fixed","value":"4","min_amount":"0"}]}"#;
     for (json, paid) in [(uncut, 800), (bonus, 1_350)] {
         let part = part(&rule(json), None, 0, Credit { tier: "gold", ..credit("p") });
@@ -354,7 +355,9 @@ fn bad_rules_are_refused_with_their_code() {
         (with(r#""season":{"multiplier":"2","from":1794355200}"#), "bad_season"),
         (with(r#""season":{"multiplier":"2","from":"1969-12-31"}"#), "bad_season"),
         (
-            with(r#""season":[{"multiplier":"2","from":"2026-11-12"},{"multiplier":"3","until":"2026-11-12T00:00:01Z"}]"#),
+            with(
+                r#""season":[{"multiplier":"2","from":"2026-11-12"},{"multiplier":"3","until":"2026-11-12T00:00:01Z"}]"#,
+            ),
             "bad_season",
         ),
         (with(r#""promoter_tier_bonus":{"platinum":"1"}"#), "unknown_key"),
