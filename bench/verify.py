@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import func, select
+
 import registry
 import settlement
 from part import Bench, Figure, Result
-from sqlalchemy import func, select
 from tuike.data import Data
 from tuike.process import Processor, clock
 from tuike.stores import engine, schema

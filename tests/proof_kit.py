@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tuike import _core
 from tuike.data import Data
@@ -128,12 +128,12 @@ class World:
         books.dispose()
         return found
 
-    def change(self, statement: str) -> int:
-        """Tampers with the books; how many rows."""
+    def change(self, statement: Any) -> int:
+        """Tampers with the books, by SQL or a statement; how many rows."""
         books = engine.writer(self.data.books)
         with books.begin() as connection:
             connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
-            changed = connection.exec_driver_sql(statement).rowcount
+            changed = connection.execute(text(statement) if isinstance(statement, str) else statement).rowcount
         books.dispose()
         return changed
 

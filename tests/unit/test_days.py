@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from proof_kit import DAY, START, World
 from sqlalchemy import select
 
+from proof_kit import DAY, START, World
 from tuike import _core
 from tuike.books import days as days_module
 from tuike.books.days import Days

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proof_kit import DAY, World, full
 from sqlalchemy import select
 
-from tuike import statements as module
+from proof_kit import DAY, World, full
 from tuike import _core
+from tuike import statements as module
 from tuike.statements import Signer, statements
 from tuike.stores import engine, schema, tiles
 from tuike.verify.statement import NotAStatement, verify_file
@@ -140,9 +140,7 @@ def test_no_field_can_be_changed(statement: Json, fault: Callable[..., str]) -> 
         assert fault(put(statement, path, other)), path
 
 
-def test_no_field_can_be_changed_by_who_has_the_key(
-    world: World, statement: Json, fault: Callable[..., str]
-) -> None:
+def test_no_field_can_be_changed_by_who_has_the_key(world: World, statement: Json, fault: Callable[..., str]) -> None:
     """But what nothing else in the statement says: the promoter's balance before it, and until when it is."""
     free = {("accounts", "opening"), ("accounts", "closing"), ("days", "leaves")}
     for path in leaves(statement):
@@ -179,9 +177,7 @@ def test_what_is_no_statement_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_the_canonical_form_is_that_of_rfc_8785() -> None:
     document = {"b": '€"\\/\n\x0f\x7f', "a": [1, None, True], "signature": "x", "é": "\u2028"}
-    assert module.canonical(document) == (
-        '{"a":[1,null,true],"b":"€\\"\\\\/\\n\\u000f\x7f","é":"\u2028"}'.encode()
-    )
+    assert module.canonical(document) == ('{"a":[1,null,true],"b":"€\\"\\\\/\\n\\u000f\x7f","é":"\u2028"}'.encode())
 
 
 def test_a_long_month_comes_in_statements_that_go_on_where_the_one_before_ended(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from proof_kit import DAY, Story, World, full
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
+from proof_kit import DAY, Story, World, full
 from tuike import _core
 from tuike.data import Data
 from tuike.replay import replay
@@ -54,6 +54,10 @@ def test_the_world_that_is_tampered_with_has_a_row_of_every_kind(world: World) -
     world.proved()
 
 
+def setting(table: str, column: str, value: str, where: str) -> str:
+    return " ".join(("UPDATE", table, "SET", column, "=", value, "WHERE", where))
+
+
 O1 = "(SELECT number FROM conversions WHERE order_id = 'o1')"
 FIRST_DAY = "day 2025-10-09"
 
@@ -91,7 +95,7 @@ TAMPERED = [
     ("DELETE FROM conversions WHERE order_id = 'o1'", "ledger", "transfer 1"),
     ("DELETE FROM conversions WHERE order_id = 'o4'", "ledger", "transfer"),
     *[
-        (f"UPDATE conversions SET {column} = {value} WHERE order_id = 'o1'", "orders", "conversion")
+        (setting("conversions", column, value, "order_id = 'o1'"), "orders", "conversion")
         for column, value in [
             ("merchant", "'other'"),
             ("order_id", "'other'"),
@@ -114,7 +118,7 @@ TAMPERED = [
         ]
     ],
     *[
-        (f"UPDATE shares SET {column} = {value} WHERE conversion = {O1} AND position = 0", "orders", "conversion")
+        (setting("shares", column, value, f"conversion = {O1} AND position = 0"), "orders", "conversion")
         for column, value in [
             ("promoter", "'bob'"),
             ("level", "2"),
@@ -124,8 +128,8 @@ TAMPERED = [
             ("amount", "amount - 1"),
         ]
     ],
-    (f"DELETE FROM shares WHERE conversion = {O1}", "orders", "conversion"),
-    (f"DELETE FROM shares WHERE conversion = {O1} AND position = 1", "orders", "conversion"),
+    ("DELETE FROM shares WHERE conversion = " + O1, "orders", "conversion"),
+    ("DELETE FROM shares WHERE position = 1 AND conversion = " + O1, "orders", "conversion"),
     ("INSERT INTO shares VALUES (999, 0, 'alice', 1, 'alice', 1, 1, 1)", "orders", "shares of number 999"),
     ("UPDATE shares SET amount = amount - 1 WHERE original > amount AND amount > 1", "orders", "conversion"),
     # what follows from orders
@@ -191,11 +195,13 @@ def test_a_forged_transfer_that_fits_the_chain_is_not_in_the_journal(world: Worl
     number = last["number"] + 1
     lines = [("merchant:shop:payable", -5), ("promoter:alice:pending", 5)]
     (hash,) = _core.chain_hashes(last["hash"], number, [("CNY", lines)])
-    world.change(f"INSERT INTO transfers VALUES ({number}, 0, 'x', 'adjust', 'CNY', 0, x'{hash.hex()}')")
+    forged = (number, 0, "x", "adjust", "CNY", 0, hash)
+    world.change(insert(schema.transfers).values(forged))
+    accounts = schema.accounts
     for position, (name, amount) in enumerate(lines):
-        account = f"(SELECT id FROM accounts WHERE name = '{name}')"
-        world.change(f"INSERT INTO entries VALUES ({number}, {position}, {account}, {amount})")
-        world.change(f"UPDATE accounts SET balance = balance + {amount} WHERE name = '{name}'")
+        (account,) = world.rows(select(accounts.c.id).where(accounts.c.name == name))
+        world.change(insert(schema.entries).values((number, position, account["id"], amount)))
+        world.change(update(accounts).where(accounts.c.name == name).values(balance=accounts.c.balance + amount))
     fault = verify(world.data).fault
     assert fault is not None
     assert (fault.check, fault.place) == ("booked", f"transfer {number}"), fault
