@@ -1,5 +1,6 @@
 """Proofs as people ask for them: the API's statements and roots, the commands, and the page that says how by hand."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -138,6 +139,10 @@ def test_what_is_no_statement_is_said_in_a_line(tmp_path: Path) -> None:
 # --- docs/PROOFS.md --------------------------------------------------------------------------------
 
 
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
 async def test_the_page_says_how_to_check_a_statement_by_hand(world: World, tmp_path: Path) -> None:
     async with serving(world.data.root) as admin:
         await closed(admin)
@@ -145,8 +150,8 @@ async def test_the_page_says_how_to_check_a_statement_by_hand(world: World, tmp_
     blocks = dict(re.findall(r"```(bash|python)\n(.*?)```", PAGE.read_text(), re.DOTALL))
     for item in items:
         (tmp_path / "statement.json").write_text(json.dumps(item))
-        done = subprocess.run([sys.executable, "-c", blocks["python"]], cwd=tmp_path, capture_output=True, text=True)
+        done = await asyncio.to_thread(run, tmp_path, sys.executable, "-c", blocks["python"])
         assert done.stdout == f"{len(item['lines'])} lines proved\n", done.stderr
         if all(shutil.which(program) for program in ("jq", "openssl", "xxd")):
-            done = subprocess.run(["bash", "-e", "-c", blocks["bash"]], cwd=tmp_path, capture_output=True, text=True)
+            done = await asyncio.to_thread(run, tmp_path, "bash", "-e", "-c", blocks["bash"])
             assert done.returncode == 0, done.stderr

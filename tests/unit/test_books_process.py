@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from process_kit import Producer, balances, click, drain, order, rows, settle, shop
+from process_kit import Producer, balances, click, drain, forget, order, rows, settle, shop
 from sqlalchemy import select
 
 from tuike import _core, process, verify
@@ -98,16 +98,6 @@ def test_visitors_of_many_batches_are_counted_once(data: Data, edge: Producer) -
 
 class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
-
-
-def forget(processor: Processor) -> None:
-    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
-    processor._lock.close()
-    processor._engine.dispose()
-    processor.touches.close()
-    processor._edges.close(0)
-    if processor._booked is not None:
-        processor._booked.close(0)
 
 
 @pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])

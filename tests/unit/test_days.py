@@ -4,13 +4,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from process_kit import forget
 from sqlalchemy import select
 
 from proof_kit import DAY, START, World
 from tuike import _core
 from tuike.books import days as days_module
 from tuike.books.days import Days
-from tuike.process import Processor
 from tuike.stores import engine, schema, tiles
 from tuike.verify import verify
 
@@ -185,21 +185,11 @@ def test_a_day_whose_closing_is_killed_is_closed_once(
         with pytest.raises(Killed):
             world.drain()
     assert Days.resume is resume
-    _forget(world.processor)
+    forget(world.processor)
     world.start()
     world.drain()
     assert closed(world) == [(0, 1, 8, 40)]
     world.proved()
-
-
-def _forget(processor: Processor) -> None:
-    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
-    processor._lock.close()
-    processor._engine.dispose()
-    processor.touches.close()
-    for writer in (processor._booked, processor._edges._writer):
-        if writer is not None:
-            writer.close(0)
 
 
 def test_salts_are_the_instances_own(tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ TAMPERED = [
             ("amount", "amount - 1"),
         ]
     ],
-    ("DELETE FROM shares WHERE conversion = " + O1, "orders", "conversion"),
-    ("DELETE FROM shares WHERE position = 1 AND conversion = " + O1, "orders", "conversion"),
+    (" ".join(("DELETE FROM shares WHERE conversion =", O1)), "orders", "conversion"),
+    (" ".join(("DELETE FROM shares WHERE position = 1 AND conversion =", O1)), "orders", "conversion"),
     ("INSERT INTO shares VALUES (999, 0, 'alice', 1, 'alice', 1, 1, 1)", "orders", "shares of number 999"),
     ("UPDATE shares SET amount = amount - 1 WHERE original > amount AND amount > 1", "orders", "conversion"),
     # what follows from orders
