@@ -131,11 +131,12 @@ class World:
     def change(self, statement: Any) -> int:
         """Tampers with the books, by SQL or a statement; how many rows."""
         books = engine.writer(self.data.books)
-        with books.begin() as connection:
-            connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
-            changed = connection.execute(text(statement) if isinstance(statement, str) else statement).rowcount
-        books.dispose()
-        return changed
+        try:
+            with books.begin() as connection:
+                connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+                return connection.execute(text(statement) if isinstance(statement, str) else statement).rowcount
+        finally:
+            books.dispose()
 
     def balances(self) -> dict[str, int]:
         return {row["name"]: row["balance"] for row in self.rows(select(schema.accounts)) if row["balance"]}

@@ -65,7 +65,7 @@ TAMPERED = [
     # the ledger
     ("UPDATE entries SET amount = amount + 1 WHERE transfer = 2 AND position = 1", "ledger", "transfer 2"),
     ("UPDATE entries SET amount = amount * 2 WHERE transfer = 2", "ledger", "transfer 2"),
-    ("UPDATE entries SET position = position + 1 WHERE transfer = 2 AND position = 3", "ledger", "transfer 2"),
+    ("UPDATE entries SET position = 9 WHERE transfer = 2 AND position = 3", "ledger", "transfer 2"),
     ("UPDATE entries SET account = 999 WHERE transfer = 2 AND position = 1", "ledger", "transfer 2"),
     ("DELETE FROM entries WHERE transfer = 2", "ledger", "transfer 2"),
     ("INSERT INTO entries VALUES (999, 0, 1, 0)", "ledger", "transfer 999"),
@@ -73,7 +73,7 @@ TAMPERED = [
     ("UPDATE transfers SET currency = 'USD' WHERE number = 2", "ledger", "transfer 2"),
     ("UPDATE transfers SET hash = zeroblob(32) WHERE number = 3", "ledger", "transfer 3"),
     ("UPDATE transfers SET conversion = 999 WHERE number = 3", "ledger", "transfer 3"),
-    ("UPDATE accounts SET balance = balance + 1 WHERE id = 1", "ledger", "account merchant:shop:payable CNY"),
+    ("UPDATE accounts SET balance = 0 WHERE name = 'platform:cash'", "ledger", "account platform:cash CNY"),
     ("UPDATE accounts SET name = 'promoter:mallory:pending' WHERE id = 2", "ledger", "transfer 1"),
     ("UPDATE accounts SET currency = 'USD' WHERE id = 2", "ledger", "transfer 1"),
     ("DELETE FROM accounts WHERE id = 2", "ledger", "transfer 1"),
@@ -92,7 +92,7 @@ TAMPERED = [
     ("UPDATE days SET last = 999", "days", FIRST_DAY),
     ("DELETE FROM days", "booked days", FIRST_DAY.removeprefix("day ")),
     # orders
-    ("DELETE FROM conversions WHERE order_id = 'o1'", "ledger", "transfer 1"),
+    ("DELETE FROM conversions WHERE order_id = 'o1'", "ledger", "transfer"),
     ("DELETE FROM conversions WHERE order_id = 'o4'", "ledger", "transfer"),
     *[
         (setting("conversions", column, value, "order_id = 'o1'"), "orders", "conversion")
