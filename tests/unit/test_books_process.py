@@ -1,6 +1,5 @@
 """The processor over real journals: what is journalled is folded and booked once, whatever is killed when."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
