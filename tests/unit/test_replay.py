@@ -207,9 +207,11 @@ def test_another_model_is_compared(world: World) -> None:
     world.now += MINUTE
     world.order("o1")
     world.stop()
+    before = world.data.books.read_bytes()
     found = paid(what_if(world.data, Change(model="first"), 3, MINIMUM).rows())
     assert found["alice", "1", "tea"] == ("0.00", "5.00", "5.00")
     assert found["dave", "1", "tea"] == ("5.00", "0.00", "-5.00")
+    assert world.data.books.read_bytes() == before
 
 
 def test_another_rule_takes_the_place_of_every_version(world: World) -> None:
