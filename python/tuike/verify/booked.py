@@ -29,7 +29,7 @@ from tuike.replay.history import Numbered, booked
 from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
-from tuike.verify.evidence import Evidence, SecondLook, Written, columns_of, lines_of, row_hash
+from tuike.verify.evidence import Evidence, SecondLook, Written, columns_of, decoded, lines_of, row_hash
 from tuike.verify.moved import Brought, Chain, zeros
 
 RECORDS_PER_BATCH = 2_000
@@ -197,7 +197,7 @@ class Records:
             raise Found(f"conversion of number {look.number}", "its row is missing")
         place = f"conversion {row.id} at its second look"
         second = msgspec.convert(look.second_look, SecondLook)
-        first = msgspec.json.decode(row.evidence, type=Evidence).split
+        first = decoded(place, row.evidence, Evidence).split
         if len(first) != len(second.totals):
             raise Found(place, "its evidence is not what was booked")
         again = [step | {"total": total} for step, total in zip(first, second.totals, strict=True)]

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from tuike.books.records import Conversion
+from tuike.faults import Found
 from tuike.stores.schema import conversions
 
 KEPT = [column.name for column in conversions.columns if column.name != "evidence"]
@@ -33,6 +34,14 @@ class Evidence(msgspec.Struct, frozen=True):
     split: list[dict[str, Any]] = []
     second_look: SecondLook | None = None
     budget: int | None = None
+
+
+def decoded(place: str, text: str, kind: Any = Any) -> Any:
+    """What a row's JSON says. Found: it is none, or not of this kind."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as problem:
+        raise Found(place, f"its row holds no such JSON: {problem}") from None
 
 
 columns_of = attrgetter(*KEPT)
