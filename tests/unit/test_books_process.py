@@ -1,6 +1,5 @@
 """The processor over real journals: what is journalled is folded and booked once, whatever is killed when."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from process_kit import Producer, balances, click, drain, order, rows, settle, shop, write
+from process_kit import Producer, balances, click, drain, forget, order, rows, settle, shop, write
 from sqlalchemy import select
 
 from tuike import _core, process, verify
@@ -132,16 +131,6 @@ class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-def forget(processor: Processor) -> None:
-    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
-    processor._lock.close()
-    processor._engine.dispose()
-    processor.touches.close()
-    processor._edges.close(0)
-    if processor._booked is not None:
-        processor._booked.close(0)
-
-
 @pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
 def test_a_processor_killed_anywhere_books_once(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
@@ -250,52 +239,3 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         running.join()
         processor.close()
     assert min(times) < 1, times  # the others show what else the machine has to do
-
-
-# --- verify ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("statement", "check", "place"),
-    [
-        ("UPDATE entries SET amount = amount + 1 WHERE transfer = 2 AND position = 1", "ledger", "transfer 2"),
-        ("UPDATE entries SET amount = amount * 2 WHERE transfer = 2", "ledger", "transfer 2"),
-        ("DELETE FROM transfers WHERE number = 1", "ledger", "transfer 2"),
-        ("DELETE FROM entries WHERE transfer = 2", "ledger", "transfer 2"),
-        ("UPDATE accounts SET balance = 0 WHERE name LIKE 'promoter%'", "ledger", "account promoter:alice:pending CNY"),
-        ("UPDATE shares SET amount = 0 WHERE amount = 1000", "orders", "conversion"),
-        ("DELETE FROM shares", "orders", "conversion"),
-        ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product tea CNY"),
-        ("UPDATE hit_counts SET hits = hits + 1", "journal", "outcome counted"),
-        ("DELETE FROM outcomes WHERE kind = 'order'", "journal", "event 5"),
-        ("UPDATE rollups SET clicks = 0", "hit reports", "all hits"),
-    ],
-)
-def test_verify_finds_the_first_fault_and_its_place(
-    data: Data, edge: Producer, statement: str, check: str, place: str
-) -> None:
-    edge.append(*shop(data), click(), order("o1"), order("o2"))
-    edge.close()
-    settle(data)
-    proved(data)
-    books = engine.writer(data.books)
-    with books.begin() as connection:
-        connection.exec_driver_sql(statement)
-    books.dispose()
-    fault = verify.verify(data).fault
-    assert fault is not None
-    assert (fault.check, place in fault.place) == (check, True), fault
-
-
-def test_verify_finds_a_journal_that_is_gone(data: Data, edge: Producer) -> None:
-    edge.append(*shop(data), click())
-    edge.close()
-    settle(data)
-    shutil.rmtree(data.journal / "edge-0")
-    fault = verify.verify(data).fault
-    assert fault is not None
-    assert fault.check == "journal"
-
-
-def test_verify_of_an_instance_that_never_ran_finds_nothing(data: Data) -> None:
-    assert verify.verify(data).text() == "ok     no books yet"
