@@ -9,8 +9,9 @@ Further decisions, where money.md is silent:
     Amounts are the same only in the same currency;
     a message without an amount says nothing of it.
   * a merchant's `approved` for an order that is held changes nothing, for it may be a repeat.
-  * an order that is booked anew is so with all that is known then, and takes a new, last place in booking order. One
-    held over its budget is tried again and may go through.
+  * an order that is booked anew is credited as it was, rated by all else that is known then, and takes a new, last
+    place in booking order. Of one that is held and has accrued nothing another amount is noted: it leaves by approval
+    or rejection alone.
   * a refund of an order that is pending is no move (`illegal_move`).
 """
 
@@ -244,7 +245,9 @@ class Orders(Booking):
         if status == "rejected":
             self.make_rejected(order)
             return ""
-        if changed:
+        if changed and order.held and not order.booked:
+            order.amount, order.currency = amount, currency
+        elif changed:
             credit = order.credit
             self.unbook(order)
             order.amount, order.currency = amount, currency

@@ -52,7 +52,7 @@ class Touches:
         self.hits = sorted([*self.hits, *hits], key=lambda hit: (hit["at"], hit["id"]))
 
     def click(self, id: str) -> dict[str, Any] | None:
-        return next((hit for hit in self.hits if hit["id"] == id), None)
+        return next((hit for hit in self.hits if hit["id"] == id and hit["kind"] == "click"), None)
 
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return [

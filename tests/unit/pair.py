@@ -223,18 +223,19 @@ class Pair:
             key: (one.status, one.refunded, one.reason, one.released, sorted(one.shares))
             for key, one in self.oracle.orders.items()
         }
-        assert not differences(self.real.orders_now(), orders)
-        assert not differences(self.real.accounts_now(), self.oracle.accounts)
+        agreed(self.real.orders_now(), orders)
+        agreed(self.real.accounts_now(), self.oracle.accounts)
         names = ("promoter", "amount", "tax", "net", "status")
         payouts = {id: tuple(getattr(one, name) for name in names) for id, one in self.oracle.payouts.items()}
-        assert not differences(self.real.payouts_now(), payouts)
+        agreed(self.real.payouts_now(), payouts)
         self.real.obey()
 
 
-def differences(real: dict[Any, Any], oracle: dict[Any, Any]) -> dict[Any, tuple[Any, Any]]:
-    """What the real books have, and what the oracle, where that is not the same."""
+def agreed(real: dict[Any, Any], oracle: dict[Any, Any]) -> None:
+    """Fails with what the real books have, and what the oracle, where that is not the same."""
     keys = [*real, *(key for key in oracle if key not in real)]
-    return {key: (real.get(key), oracle.get(key)) for key in keys if real.get(key) != oracle.get(key)}
+    differences = {key: (real.get(key), oracle.get(key)) for key in keys if real.get(key) != oracle.get(key)}
+    assert not differences, differences
 
 
 CODES: dict[str, str] = {"unknown_conversion": "unknown_order"}
