@@ -37,6 +37,21 @@ RULES: list[dict[str, Any]] = [
         "overrides": [{"promoter": "papa", "value": "20"}, {"kind": "kol", "value": "12", "levels": SHARED}],
     },
 ]
+RULES += [
+    TIERED
+    | {
+        "overrides": [
+            {"promoter": "papa", "value": "20"},
+            {"kind": "kol", "value": "4", "levels": [{"level": 2, "share": "70"}]},
+        ]
+    },
+    {
+        "type": "hybrid",
+        "base": {key: TIERED[key] for key in ("type", "tiers")},
+        "bonus": [{"type": "fixed", "value": "0.5"}],
+        "overrides": [{"promoter": "solo", "value": "7.5"}],
+    },
+]
 ATTRIBUTIONS: list[dict[str, Any]] = [
     {},
     {"model": "first", "path_reset": True},
@@ -64,6 +79,7 @@ GOODS = st.fixed_dictionaries(
     }
 )
 AMOUNTS = st.sampled_from([None, 0, 1, 99, 10_000, 19_999]) | st.integers(0, 60_000)
+CURRENCY = st.sampled_from([*["CNY"] * 4, "", "USD"])
 WHO = st.sampled_from(list(PROMOTERS))
 PID = st.sampled_from(list(PRODUCTS))
 OID = st.sampled_from(["o1", "o2", "o3"])
@@ -95,6 +111,7 @@ SAID = st.fixed_dictionaries(
         "pid": PID,
         "oid": OID,
         "amount": AMOUNTS,
+        "currency": CURRENCY,
         "status": st.sampled_from(["approved", "approved", "approved", "pending", "rejected", "refunded", "refunded"]),
         "refund_id": st.sampled_from(["", "r1", "r2"]),
         "click": st.sampled_from(["", "", f"{1:032x}", f"{3:032x}"]),
@@ -113,7 +130,7 @@ STEP = st.one_of(
     ORDER,
     ORDER,
     ORDER,
-    step("claim", pid=PID, oid=OID, amount=AMOUNTS, visitor=VISITOR),
+    step("claim", pid=PID, oid=OID, amount=AMOUNTS, currency=CURRENCY, visitor=VISITOR),
     step("judge", how=st.sampled_from(["approve", "reject"]), oid=OID, pid=PID),
     step("judge", how=st.just("refund"), oid=OID, pid=PID, amount=AMOUNTS, refund_id=st.sampled_from(["", "r1", "r3"])),
     step("wait", time=st.sampled_from([1, HOUR, DAY, DAY, 8 * DAY, 32 * DAY])),
