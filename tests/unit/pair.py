@@ -1,5 +1,6 @@
 """The real books and the oracle's, told the same: every step's answer, every account, order and payout must agree."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MINIMUM = {"CNY": 1_000}
+
+Step = tuple[str, dict[str, Any]]
 
 PROMOTERS: dict[str, dict[str, Any]] = {
     "gran": {},
@@ -55,6 +58,14 @@ class Pair:
         writes.append(self.coupon("SAVE", "tea", "kid"))
         assert set(self.real.registered(writes)) == {""}
         self.real.mark()
+
+    def play(self, steps: Iterable[Step]) -> None:
+        """Each step is a method's name and what it is told."""
+        for name, how in steps:
+            self.now += 1
+            getattr(self, name)(**how)
+            self.check()
+        self.real.replayed()
 
     # --- the registry ---
 
