@@ -59,7 +59,7 @@ class MemoryBooks(MoneyBooks):
 
     def __init__(self, template: Engine | None = None, minimum: dict[str, int] | None = None) -> None:
         self._template = template
-        self.crashing = False
+        self.crashing = self.marked = False
         self.written: dict[str, Item] = {}
         self._standing: dict[int, tuple[str, list[int]]] = {}
         self._proved = 0
@@ -86,7 +86,7 @@ class MemoryBooks(MoneyBooks):
 
     def run(self, orders: Sequence[Item] = (), registry: Sequence[Item] = (), now: int = 0) -> None:
         """One transaction of the processor; if it is to be killed, all of it is lost but its journal. Then the same
-        messages once more: nothing is written."""
+        messages once more: nothing is written (of what is checked, so after `mark`)."""
         self.written |= {item.message.id: item for item in registry}
         before = len(self.journal)
         try:
@@ -99,7 +99,7 @@ class MemoryBooks(MoneyBooks):
         except Crash:
             self.crashing = False
             self.restart()
-        if orders or registry:
+        if self.marked and (orders or registry):
             rows = self.raw.total_changes
             self.apply(registry, orders)
             assert self.raw.total_changes == rows, "posted twice"
@@ -175,6 +175,7 @@ class MemoryBooks(MoneyBooks):
         """What `replayed` begins with."""
         self.raw.backup(driver(memory("again")))
         self.journal.clear()
+        self.marked = True
 
     def replayed(self) -> None:
         """The journal, read from its bytes, makes the same rows in all tables that are made of it."""

@@ -64,6 +64,43 @@ ATTRIBUTIONS: list[dict[str, Any]] = [
     {"binding": "last", "binding_fallback": True, "model": "linear", "collapse_minutes": 0},
     {"binding": "mixed", "protect_days": 3},
 ]
+RATE = st.integers(0, 500_000).map(lambda units: f"{units / 10_000:.4f}")
+MONEY = st.integers(0, 50_00).map(lambda units: f"{units / 100:.2f}")
+SHARE = st.integers(0, 333_333).map(lambda units: f"{units / 10_000:.4f}")
+PARTS = st.lists(SHARE, min_size=1, max_size=3).map(
+    lambda shares: [{"level": level, "share": share} for level, share in enumerate(shares, start=1)]
+)
+TIERS = st.tuples(RATE, st.lists(st.tuples(st.integers(1, 900), RATE), max_size=2, unique_by=lambda tier: tier[0])).map(
+    lambda drawn: [{"from": str(start), "value": rate} for start, rate in [(0, drawn[0]), *sorted(drawn[1])]]
+)
+TERM = {"min_amount": st.sampled_from(["0.01", "100"]), "until": st.just("2026-01-10T00:00:00+08:00")}
+BASE = (
+    st.fixed_dictionaries({"type": st.just("percentage"), "value": RATE})
+    | st.fixed_dictionaries({"type": st.just("fixed"), "value": MONEY})
+    | st.fixed_dictionaries({"type": st.just("tiered"), "tiers": TIERS}, optional={"mode": st.just("marginal")})
+)
+BONUS = st.fixed_dictionaries({"type": st.sampled_from(["fixed", "percentage"]), "value": MONEY}, optional=TERM)
+SEASON = st.fixed_dictionaries({"multiplier": RATE}, optional={"from": st.just("2026-01-03T12:00:00Z")})
+COMMON = st.fixed_dictionaries(
+    {},
+    optional={
+        "levels": PARTS,
+        "missing_level": st.just("redistribute"),
+        "min_amount": MONEY,
+        "max_per_order": MONEY,
+        "daily_budget": MONEY,
+        "season": SEASON,
+        "promoter_tier_bonus": st.dictionaries(st.sampled_from(["bronze", "silver"]), RATE),
+        "overrides": st.fixed_dictionaries({"value": MONEY}, optional={"levels": PARTS}).flatmap(
+            lambda one: st.sampled_from([[one | {"promoter": "kid"}], [one | {"kind": "member"}]])
+        ),
+    },
+)
+DRAWN = st.tuples(
+    BASE | st.fixed_dictionaries({"type": st.just("hybrid"), "base": BASE, "bonus": st.lists(BONUS, max_size=2)}),
+    COMMON,
+).map(lambda parts: parts[0] | parts[1])
+RULE = st.sampled_from(RULES) | DRAWN
 MERCHANTS = st.fixed_dictionaries(
     {
         "timezone": st.sampled_from(["Asia/Shanghai", "America/New_York", "UTC"]),
@@ -74,7 +111,7 @@ MERCHANTS = st.fixed_dictionaries(
 )
 GOODS = st.fixed_dictionaries(
     {
-        "commission": st.sampled_from(RULES),
+        "commission": RULE,
         "attribution": st.sampled_from(ATTRIBUTIONS),
         "hold_days": st.sampled_from([0, 0, 1, 5]),
         "pixel_conversions": st.sampled_from(["hold", "accept", "reject"]),
@@ -142,7 +179,7 @@ STEP = st.one_of(
     step("remit"),
     step("block", promoter=WHO, blocked=st.booleans()),
     step("move", promoter=WHO, parent=st.none() | WHO),
-    step("rule", product=PID, rule=st.sampled_from(RULES)),
+    step("rule", product=PID, rule=RULE),
     step("crash"),
     step("restart"),
     step("again"),
