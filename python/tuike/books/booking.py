@@ -95,7 +95,7 @@ def accrue(
     if budget is not None:
         evidence["budget"] = budget
         spent = desk.totals.budget(conversion.product, conversion.currency, conversion.day)
-        if spent + parts.pool > budget and not forced:
+        if parts.pool and spent + parts.pool > budget and not forced:
             held = evidence | {"held": True}
             after = msgspec.structs.replace(conversion, status="pending", reason="budget", evidence=held)
             return Effect(Standing(after, ()), tiers=tiers)
