@@ -76,8 +76,8 @@ impl Agents {
         if libraries > 0 || devices > 0 || agent.len() < SHORTEST_NAME {
             return false;
         }
-        let Some(rest) = agent.strip_prefix(b"Mozilla/") else { return true };
-        let names_itself = rest.contains(&b'/');
+        let Some(rest) = agent.strip_prefix(b"Mozilla") else { return true };
+        let names_itself = rest.iter().filter(|byte| **byte == b'/').nth(1).is_some();
         contains(rest, COMPATIBLE) || (engines == 0 && names_itself)
     }
 }
@@ -117,8 +117,9 @@ mod tests {
         "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
         "CCBot/2.0",
     ];
-    const NO_BOTS: [&str; 18] = [
+    const NO_BOTS: [&str; 19] = [
         "",
+        "Mozilla",
         "x",
         "Mozilla/5.0",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",

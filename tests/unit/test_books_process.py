@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from process_kit import Producer, balances, click, drain, order, rows, settle, shop
+from process_kit import Producer, balances, click, drain, order, rows, settle, shop, write
 from sqlalchemy import select
 
 from tuike import _core, process, verify
@@ -21,6 +21,7 @@ from tuike.touch_server import TouchServer
 from waiting import until
 
 TRIES = 5
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -81,6 +82,36 @@ def test_an_imports_orders_are_applied_at_its_close_by_their_time(data: Data, ed
     found = rows(data, select(schema.conversions).order_by(schema.conversions.c.number))
     assert [row["order_id"] for row in found] == ["early", "late"]
     proved(data)
+
+
+def test_a_click_that_binds_outlives_the_touches_of_its_day(data: Data, edge: Producer) -> None:
+    now = process.clock()
+    bound = write("product.update", id="tea", attribution={"binding": "first"})
+    edge.append(*shop(data), write("promoter.create", id="bob", name="Bob"), bound)
+    edge.append(click(aff="bob", at=now - 400 * DAY, binds=True, cust="c1"), click(at=now - DAY))
+    settle(data)
+    stranger = f"{9:032x}"
+    edge.append(order("by visitor"), order("by customer", visitor=stranger, cust="c1"), order("no", visitor=stranger))
+    edge.close()
+    processor = Processor(data)
+    processor.touches.drop_before(now - 100 * DAY)
+    assert processor.touches.path("cust", "shop", "c1", 0, now) == []
+    drain(processor)
+    processor.close()
+    assert balances(data) == {"merchant:shop:payable": -2_000, "promoter:bob:pending": 2_000}
+    proved(data)
+
+
+def test_a_claim_after_midnight_finds_the_click_before_it(data: Data, edge: Producer) -> None:
+    today, yesterday = f"{21:032x}", f"{22:032x}"
+    edge.append(*shop(data), write("product.update", id="tea", pixel_conversions="accept"))
+    edge.append(click(fingerprint=yesterday))
+    new = f"{9:032x}"  # the browser has lost its cookie
+    claim = {"kind": "claim", "visitor": new, "fingerprint": today, "fingerprint_before": yesterday, "source": "pixel"}
+    edge.append(order("o1") | claim)
+    edge.close()
+    settle(data)
+    assert balances(data)["promoter:alice:pending"] == 1_000
 
 
 def test_visitors_of_many_batches_are_counted_once(data: Data, edge: Producer) -> None:
