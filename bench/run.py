@@ -34,6 +34,7 @@ import registry
 import report
 import reporting
 import settlement
+import verify
 import workers
 from machine import Cores, Unfit
 from part import Bench, Json, Result, Settings
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "settlement": settlement.measure,
     "books": books.measure,
     "incore": incore.measure,
+    "verify": verify.measure,
 }
 
 

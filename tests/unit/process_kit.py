@@ -87,3 +87,13 @@ def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
 
 def balances(data: Data) -> dict[str, int]:
     return {row["name"]: row["balance"] for row in rows(data, select(schema.accounts))}
+
+
+def forget(processor: Processor) -> None:
+    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
+    processor._lock.close()
+    processor._engine.dispose()
+    processor.touches.close()
+    processor._edges.close(0)
+    if processor._booked is not None:
+        processor._booked.close(0)
