@@ -185,6 +185,7 @@ class Orders(Booking):
             if code := self.book(order, status="approved", now=received, decided=True, credit=order.credit):
                 order.visitor = visitor
                 return code
+            self.refund_what_waited(order)
         return ""
 
     def reject(self, key: Key, *, received: int) -> str:
@@ -242,7 +243,10 @@ class Orders(Booking):
         if stamp is not None and order.stamp is not None and stamp < order.stamp:
             return "older_status"
         if order.status in FINAL:
-            return "" if order.status == status else "final_status"
+            if order.status != status:
+                return "final_status"
+            order.stamp = order.stamp if stamp is None else stamp
+            return ""
         said = status != "rejected" and amount is not None
         changed = said and (amount, currency) != (order.amount, order.currency)
         if changed and order.status == "approved":
