@@ -41,7 +41,7 @@ def dimensions(at: str, **more: Any) -> Json:
 
 
 def hits(connection: Connection, at: str, **more: Any) -> None:
-    counters = {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b""}
+    counters = {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b"", "partition": 0}
     connection.execute(insert(rollups).values(counters | dimensions(at) | more))
 
 

@@ -116,6 +116,29 @@ def test_whoever_saw_an_older_position_writes_nothing(writer: Engine, moves: int
         assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
 
 
+def test_a_partition_moves_alone_and_keeps_its_marks(writer: Engine) -> None:
+    with writer.begin() as connection:
+        first = position.advance(connection, position.read(connection, "hits", 7), {1: 5}, marks={1: 900}, token=3)
+        position.advance(connection, position.read(connection, "hits", 8), {1: 6})
+    with writer.begin() as connection:
+        assert position.read(connection, "hits", 7) == first
+        assert (first.marks, first.token) == ({1: 900}, 3)
+        assert position.read(connection, "hits").version == 0
+        assert {(kept.fold, kept.partition): dict(kept.upto) for kept in position.read_all(connection)} == {
+            ("hits", 7): {1: 5},
+            ("hits", 8): {1: 6},
+        }
+
+
+def test_an_older_token_moves_nothing(writer: Engine) -> None:
+    with writer.begin() as connection:
+        seen = position.advance(connection, position.read(connection, "books"), {1: 5}, token=3)
+    with pytest.raises(PositionMoved), writer.begin() as connection:
+        position.advance(connection, seen, {1: 6}, token=2)
+    with writer.begin() as connection:
+        assert position.advance(connection, seen, {1: 6}, token=3).upto == {1: 6}
+
+
 # --- sums of hits ----------------------------------------------------------------------------------
 
 
@@ -126,7 +149,18 @@ def test_sums_add_up(writer: Engine) -> None:
             rollups.add_rollups(connection, [(*key, 1, 2, 3, 4, b"")])
     with writer.begin() as connection:
         (row,) = connection.execute(select(schema.rollups))
-    assert tuple(row) == (*key, 3, 6, 9, 12, b"")
+    assert tuple(row) == (*key, 0, 3, 6, 9, 12, b"")
+
+
+def test_partitions_have_their_own_sums(writer: Engine) -> None:
+    for partition in (3, 7, 3):
+        with writer.begin() as connection:
+            rollups.add_rollups(connection, [(900, "shop", "tea", "bob", "web", 0, "", 1, 2, 3, 4, b"")], partition)
+            rollups.add_hit_counts(connection, {1: {"counted": 2}}, partition)
+    with writer.begin() as connection:
+        sums = {row.partition: row.clicks for row in connection.execute(select(schema.rollups))}
+        counts = {row.partition: row.hits for row in connection.execute(select(schema.hit_counts))}
+    assert (sums, counts) == ({3: 4, 7: 2}, {3: 4, 7: 2})
 
 
 def test_hit_counts_add_up_by_incarnation_and_outcome(writer: Engine) -> None:

@@ -1,15 +1,16 @@
-"""Positions: how far each fold has come, committed in the transaction of its effects.
+"""Positions: how far each fold has come in each partition, committed in the transaction of its effects.
 
 A position is a map from incarnation to sequence number under a version. Moving it is a compare-and-set
 on that version: whoever worked from an older one changes no row, and its whole transaction rolls back.
+So does whoever moves it under the token of a lease that another has held since.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Insert, Update, select, update
+from sqlalchemy import Connection, Insert, Row, Update, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from tuike.stores.schema import positions
@@ -23,36 +24,66 @@ class PositionMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Position:
+    """`marks`: per incarnation, the instant (ms) before which nothing that it received is to come in this partition."""
+
     fold: Fold
     version: int
     upto: Mapping[int, int]
+    partition: int = 0
+    token: int = 0
+    marks: Mapping[int, int] = field(default_factory=dict)
 
 
-def read(connection: Connection, fold: Fold) -> Position:
+def read(connection: Connection, fold: Fold, partition: int = 0) -> Position:
     """The position of a fold; before it was ever moved, version 0 at nothing."""
-    kept = select(positions.c.version, positions.c.upto).where(positions.c.fold == fold)
+    kept = select(positions).where(positions.c.fold == fold, positions.c.partition == partition)
     row = connection.execute(kept).one_or_none()
-    if row is None:
-        return Position(fold, 0, {})
-    return Position(fold, row.version, _unpack(row.upto))
+    return Position(fold, 0, {}, partition) if row is None else _position(row)
 
 
-def advance(connection: Connection, seen: Position, upto: Mapping[int, int]) -> Position:
-    """Moves the position that was `seen` to `upto`. Raises PositionMoved, and the caller's transaction ends."""
-    row = {"version": seen.version + 1, "upto": _pack(upto)}
+def read_all(connection: Connection) -> list[Position]:
+    """Those that were ever moved."""
+    return [_position(row) for row in connection.execute(select(positions))]
+
+
+def advance(
+    connection: Connection,
+    seen: Position,
+    upto: Mapping[int, int],
+    *,
+    marks: Mapping[int, int] | None = None,
+    token: int = 0,
+) -> Position:
+    """Moves the position that was `seen` to `upto`, under the token of a lease. Raises PositionMoved, and the caller's
+    transaction ends."""
+    moved = Position(seen.fold, seen.version + 1, dict(upto), seen.partition, token, dict(marks or {}))
+    row = {"version": moved.version, "token": token, "upto": _pack(moved.upto), "marks": _pack(moved.marks)}
     if seen.version == 0:
-        statement: Insert | Update = insert(positions).values(fold=seen.fold, **row).on_conflict_do_nothing()
+        statement: Insert | Update = (
+            insert(positions).values(fold=seen.fold, partition=seen.partition, **row).on_conflict_do_nothing()
+        )
     else:
-        where = (positions.c.fold == seen.fold, positions.c.version == seen.version)
-        statement = update(positions).where(*where).values(row)
+        statement = update(positions).where(
+            positions.c.fold == seen.fold,
+            positions.c.partition == seen.partition,
+            positions.c.version == seen.version,
+            positions.c.token <= token,
+        )
+        statement = statement.values(row)
     if connection.execute(statement).rowcount != 1:
-        raise PositionMoved(f"position {seen.fold!r} is no longer at version {seen.version}")
-    return Position(seen.fold, seen.version + 1, dict(upto))
+        raise PositionMoved(
+            f"position {seen.fold!r} of partition {seen.partition} is no longer at version {seen.version}"
+        )
+    return moved
 
 
-def _pack(upto: Mapping[int, int]) -> bytes:
-    return json.dumps({f"{incarnation:016x}": seq for incarnation, seq in sorted(upto.items())}).encode()
+def _position(row: Row[Any]) -> Position:
+    return Position(row.fold, row.version, _unpack(row.upto), row.partition, row.token, _unpack(row.marks))
+
+
+def _pack(numbers: Mapping[int, int]) -> bytes:
+    return json.dumps({f"{incarnation:016x}": number for incarnation, number in sorted(numbers.items())}).encode()
 
 
 def _unpack(packed: bytes) -> dict[int, int]:
-    return {int(incarnation, 16): seq for incarnation, seq in json.loads(packed).items()}
+    return {int(incarnation, 16): number for incarnation, number in json.loads(packed).items()}

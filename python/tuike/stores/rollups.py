@@ -1,6 +1,6 @@
 """Writes what a batch of hits adds up to: rollups, hit counts, damaged stretches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select, tuple_
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from tuike import _core
 from tuike.stores.schema import damage, hit_counts, rollups
 
-# SQLite takes 32,766 parameters in a statement; a key has seven.
+# SQLite takes 32,766 parameters in a statement; a key has eight.
 KEYS_PER_SELECT = 1_000
 
 KEY_COLUMNS = tuple(rollups.primary_key.columns)
@@ -29,15 +29,17 @@ UPSERT_ROLLUP = _insert_rollup.on_conflict_do_update(
 )
 _insert_count = insert(hit_counts)
 UPSERT_COUNT = _insert_count.on_conflict_do_update(
-    index_elements=["incarnation", "outcome"], set_={"hits": hit_counts.c.hits + _insert_count.excluded.hits}
+    index_elements=["incarnation", "outcome", "partition"],
+    set_={"hits": hit_counts.c.hits + _insert_count.excluded.hits},
 )
 
 
-def add_rollups(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def add_rollups(connection: Connection, sums: Iterable[tuple[Any, ...]], partition: int = 0) -> None:
     """Adds sums as `_core.Batch.rollups` gives them; sketches of visitors are merged with what stands there."""
+    width = len(KEY_COLUMNS)
+    rows = [(*row[: width - 1], partition, *row[width - 1 :]) for row in sums]
     if not rows:
         return
-    width = len(KEY_COLUMNS)
     keys = [row[:width] for row in rows if row[-1]]
     standing: dict[tuple[Any, ...], bytes] = {}
     for start in range(0, len(keys), KEYS_PER_SELECT):
@@ -54,10 +56,10 @@ def _merged(standing: bytes | None, sketch: bytes) -> bytes:
     return _core.merge_sketches([standing, sketch]) if standing else sketch
 
 
-def add_hit_counts(connection: Connection, counts: Mapping[int, Mapping[str, int]]) -> None:
+def add_hit_counts(connection: Connection, counts: Mapping[int, Mapping[str, int]], partition: int = 0) -> None:
     """Adds the number of hits by incarnation and outcome."""
     rows = [
-        {"incarnation": f"{incarnation:016x}", "outcome": outcome, "hits": hits}
+        {"incarnation": f"{incarnation:016x}", "outcome": outcome, "partition": partition, "hits": hits}
         for incarnation, outcomes in counts.items()
         for outcome, hits in outcomes.items()
     ]
