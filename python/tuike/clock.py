@@ -52,5 +52,6 @@ class Clock:
             return
         self.base = (least + most) // 2
         draft = self._path.with_name(self._path.name + ".new")
-        draft.write_text(f"{self._boot} {self.base}")
-        draft.replace(self._path)
+        with suppress(OSError):  # on a full disk the others go on with what they have
+            draft.write_text(f"{self._boot} {self.base}")
+            draft.replace(self._path)

@@ -7,7 +7,9 @@ because Ctrl-C and service managers send theirs to every process at once, and th
 
 import asyncio
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable
 
 VARIABLE = "TUIKE_CONTROL"
@@ -24,6 +26,26 @@ def say_ready() -> None:
     line = descriptor()
     if line is not None:
         os.write(line, READY)
+
+
+def watch(stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
+    """For a part that has threads and no loop: sets `stop` when it has to stop, then calls `also`."""
+
+    def told(*_: object) -> None:
+        stop.set()
+        also()
+
+    line = descriptor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told if line is None else signal.SIG_IGN)
+    if line is None:
+        return
+
+    def ended() -> None:
+        select.select([line], [], [])
+        told()
+
+    threading.Thread(target=ended, name="supervisor-watch", daemon=True).start()
 
 
 def when_told(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
 from tuike.stores import meta
+from tuike.stores.bulk import missing
 from tuike.stores.schema import registry_changes
 
 KEPT_MS = 86_400_000
@@ -16,6 +17,8 @@ MOST = 50_000
 PRUNED_KEY = "registry_changes_pruned"  # up to this number of the books
 
 Entry = dict[str, Any]
+
+_INSERT = missing(registry_changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,9 @@ class Told:
 
 
 def write(connection: Connection, entries: Sequence[Entry], number: int, now: int) -> None:
-    """`number` is one under which nothing was written before, and higher than all others."""
-    rows = [
-        {"number": number, "position": position, "entry": json.dumps(entry, ensure_ascii=False), "at": now}
-        for position, entry in enumerate(entries)
-    ]
-    connection.execute(insert(registry_changes), rows)
+    """`number` is as high as any under which something was written. Twice is once."""
+    rows = [(number, place, json.dumps(entry, ensure_ascii=False), now) for place, entry in enumerate(entries)]
+    _INSERT.run(connection, rows)
 
 
 def prune(connection: Connection, now: int) -> None:
