@@ -3,10 +3,18 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import URL
+
+import sql_servers
+from sql_servers import Server
+from tuike.stores import engine
 
 HERE = Path(__file__).parent
 
@@ -33,3 +41,30 @@ def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no C compiler for the failing disk")
     subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / "faults.c"], check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def sql_server() -> Iterator[Callable[[str], Server]]:
+    """The session's server by its name, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(name: str) -> Server:
+            try:
+                return stack.enter_context(sql_servers.running(name))
+            except sql_servers.NotInstalled as missing:
+                pytest.skip(f"{name.upper()} NOT TESTED: {missing}")
+
+        yield started
+
+
+@pytest.fixture(params=sql_servers.ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callable[[str], Server]) -> Iterator[URL]:
+    """An empty database of each engine in turn."""
+    if request.param == "sqlite":
+        yield engine.of_file(tmp_path / "books.sqlite")
+        return
+    server = sql_server(request.param)
+    url = server.create()
+    yield engine.parse(url)
+    server.drop(url)

@@ -1,16 +1,18 @@
-"""The database: engines, migrations, positions, sums of hits. The data directory and its locks."""
+"""The database on each engine: migrations, positions, sums of hits. The data directory and its locks."""
 
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, func, insert, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Engine, func, insert, inspect, select
+from sqlalchemy.exc import DBAPIError
 
 from tuike.data import Data, DataError
 from tuike.stores import engine, migrations, position, rollups, schema
@@ -18,45 +20,70 @@ from tuike.stores.position import PositionMoved
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "books.sqlite"
-
-
-@pytest.fixture
-def writer(path: Path) -> Engine:
-    made = engine.writer(path)
+def writer(database: URL) -> Iterator[Engine]:
+    made = engine.open_writer(database)
     migrations.upgrade(made)
-    return made
+    yield made
+    made.dispose()
 
 
 # --- engines ---------------------------------------------------------------------------------------
 
 
-def test_the_writer_takes_the_lock_as_it_begins(writer: Engine, path: Path) -> None:
-    other = sqlite3.connect(path, timeout=0)
+def test_sqlites_writer_takes_the_lock_as_it_begins(tmp_path: Path) -> None:
+    writer = engine.writer(tmp_path / "books.sqlite")
+    other = sqlite3.connect(tmp_path / "books.sqlite", timeout=0)
     with writer.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
     other.execute("BEGIN IMMEDIATE")
     other.close()
 
 
-def test_the_writer_is_durable_and_the_reader_reads_only(writer: Engine, path: Path) -> None:
-    with writer.begin() as connection:
+def test_sqlites_writer_is_durable(tmp_path: Path) -> None:
+    with engine.writer(tmp_path / "books.sqlite").begin() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
-    with engine.reader(path).begin() as connection, pytest.raises(OperationalError, match="readonly"):
+
+
+def test_a_reader_reads_only(writer: Engine, database: URL) -> None:
+    reader = engine.open_reader(database)
+    with reader.begin() as connection, pytest.raises(DBAPIError, match=r"(?i)read.?only"):
         connection.execute(insert(schema.meta).values(key="a", value="b"))
+    reader.dispose()
 
 
-def test_a_reader_sees_one_snapshot(writer: Engine, path: Path) -> None:
+def test_a_reader_sees_one_snapshot(writer: Engine, database: URL) -> None:
     count = select(func.count()).select_from(schema.meta)
-    with engine.reader(path).begin() as reading:
+    reader = engine.open_reader(database)
+    with reader.begin() as reading:
         assert reading.scalar(count) == 0
         with writer.begin() as writing:
             writing.execute(insert(schema.meta).values(key="a", value="b"))
         assert reading.scalar(count) == 0
+    with reader.begin() as reading:
+        assert reading.scalar(count) == 1
+    reader.dispose()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("books", "'books' is no URL such as postgresql://"),
+        ("oracle://h/n", r"oracle://h/n is none of postgresql://HOST/NAME"),
+        ("mysql://u:secret@h", r"mysql://u:\*\*\*@h is none of"),
+    ],
+)
+def test_a_url_that_names_no_database_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        engine.parse(text)
+
+
+def test_a_driver_that_is_not_installed_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find_spec", lambda module: None)
+    with pytest.raises(DataError, match=r"postgresql needs a driver .*: pip install 'tuike\[postgresql\]'"):
+        engine.parse("postgresql://h/n")
 
 
 def test_a_failed_transaction_leaves_nothing(writer: Engine) -> None:
@@ -80,10 +107,41 @@ def test_migrating_again_changes_nothing(writer: Engine) -> None:
     migrations.upgrade(writer)
 
 
-def test_a_database_of_a_newer_program_is_refused(writer: Engine, path: Path) -> None:
+def test_a_first_start_that_was_killed_is_done_again(database: URL) -> None:
+    writer = engine.open_writer(database)
+    with writer.begin() as connection:
+        if connection.dialect.name == "mysql":  # the others make all tables or none
+            schema.metadata.create_all(connection, [schema.meta, schema.transfers])
+    migrations.upgrade(writer)
+    with writer.begin() as connection:
+        assert {"meta", "waiting"} <= set(inspect(connection).get_table_names())
+    writer.dispose()
+
+
+def test_two_that_start_at_once_make_the_tables_once(database: URL) -> None:
+    if database.get_backend_name() == "sqlite":
+        pytest.skip("one processor holds the data directory's lock")
+    writers = [engine.open_writer(database) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(migrations.upgrade, writers))
+    for writer in writers:
+        writer.dispose()
+
+
+def test_texts_have_the_order_of_their_bytes_and_keep_their_spaces(writer: Engine) -> None:
+    keys = ["B", "a", "a ", "Z", "b", "é", "z", "中", "A", "_"]
+    with writer.begin() as connection:
+        connection.execute(insert(schema.meta), [{"key": key, "value": ""} for key in keys])
+        found = list(connection.scalars(select(schema.meta.c.key).order_by(schema.meta.c.key)))
+    assert found == sorted(keys, key=str.encode)
+
+
+def test_a_database_of_a_newer_program_is_refused(writer: Engine) -> None:
     with writer.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(DataError, match=r"books\.sqlite: written by a newer tuike \(schema 9999\); upgrade tuike"):
+    with pytest.raises(
+        DataError, match=r"(books\.sqlite|t\d+): written by a newer tuike \(schema 9999\); upgrade tuike"
+    ):
         migrations.upgrade(writer)
 
 

@@ -1,21 +1,34 @@
-"""Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite."""
+"""Many rows with one statement, as tuples: what SQLAlchemy does for each row's parameters costs more than SQLite.
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+A server is given many rows in each statement, since each of its answers takes longer than a row."""
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from tempfile import TemporaryFile
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
+from tuike.stores.dialects import Changes, upsert
+
 Row = tuple[Any, ...]
+Statement = ClauseElement | Callable[[str], ClauseElement]
+"""One for all, or what gives it for a dialect's name."""
+
+# Of one statement to a server: PostgreSQL takes 65,535 parameters, MySQL 16 MiB by default.
+PARAMETERS = 30_000
+ROWS = 500
+TEXT_BYTES = 4 << 20
+ROWS_PER_FETCH = 2_000
 
 
 class Bulk:
     """A statement that is compiled once for each dialect. Rows have its parameters in the order of `names`."""
 
-    def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
+    def __init__(self, statement: Statement, names: Sequence[str]) -> None:
         self._statement = statement
         self.names = tuple(names)
         self._compiled = cache(self._compile)
@@ -31,6 +44,40 @@ class Bulk:
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int] | None]:
         return _compiled(self._statement, self.names, dialect)
+
+
+class Inserts(Bulk):
+    """Inserts of whole rows of a table. Of rows with the same key in one call `merged` makes one, given the earlier and
+    the later; without it there are none."""
+
+    def __init__(self, statement: Statement, table: Table, merged: Callable[[Row, Row], Row] | None = None) -> None:
+        names = [column.name for column in table.columns]
+        super().__init__(statement, names)
+        self._merged = merged
+        self._keys = [names.index(column.name) for column in table.primary_key.columns]
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        if connection.dialect.name == "sqlite":
+            super().run(connection, rows)
+            return
+        sql, order = self._compiled(connection.dialect)
+        assert order is None
+        head, one, tail = _parted(sql)
+        for some in _portions(self._once(rows)):
+            text = f"{head}{', '.join([one] * len(some))}{tail}"
+            connection.exec_driver_sql(text, tuple([value for row in some for value in row]))
+
+    def _once(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """A server's statement may have each key once."""
+        merged = self._merged
+        if merged is None:
+            return rows
+        found: dict[Row, Row] = {}
+        for row in rows:
+            key = tuple([row[place] for place in self._keys])
+            before = found.get(key)
+            found[key] = row if before is None else merged(before, row)
+        return list(found.values())
 
 
 class Lookup:
@@ -62,47 +109,102 @@ class Lookup:
 
 def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     """The rows of a query, however many, as the driver gives them: as they are asked for, as plain tuples."""
-    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
-    cursor = connection.connection.cursor()
-    cursor.execute(str(compiled))
-    rows: Iterator[Row] = iter(cursor)  # type: ignore[call-overload]  # drivers' cursors are iterable
+    sql = str(statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    driver: Any = connection.connection
+    if connection.dialect.name == "postgresql":
+        cursor = driver.cursor(name=f"stream_{id(statement):x}", scrollable=False)
+        cursor.itersize = ROWS_PER_FETCH
+    elif connection.dialect.name == "mysql":
+        from pymysql.cursors import SSCursor
+
+        return _put_aside(driver.cursor(SSCursor), sql)
+    else:
+        cursor = driver.cursor()
+    cursor.execute(sql, ())
+    rows: Iterator[Row] = iter(cursor)
     return rows
 
 
-def _compiled(statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:
+def _put_aside(cursor: Any, sql: str) -> Iterator[Row]:
+    """By way of a file: MySQL answers nothing else on the connection until all rows are read."""
+    with cursor, TemporaryFile() as file:
+        cursor.execute(sql, ())
+        parts = 0
+        while rows := cursor.fetchmany(ROWS_PER_FETCH):
+            pickle.dump(rows, file, pickle.HIGHEST_PROTOCOL)
+            parts += 1
+        file.seek(0)
+        for _ in range(parts):
+            yield from pickle.load(file)
+
+
+def _compiled(statement: Statement, names: Sequence[str], dialect: Dialect) -> tuple[str, list[int] | None]:
     """The driver's text, and which of `names` each of its parameters is; None: just those, in turn."""
+    if not isinstance(statement, ClauseElement):
+        statement = statement(dialect.name)
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     assert isinstance(compiled, SQLCompiler)
     order = [names.index(name) for name in compiled.positiontup or ()]
     return str(compiled), None if order == list(range(len(names))) else order
 
 
+def _parted(sql: str) -> tuple[str, str, str]:
+    """An insert of one row, as what is before its values, the values in their parentheses, and the rest."""
+    start = sql.index(" VALUES (") + len(" VALUES ")
+    depth, end = 1, start + 1
+    while depth:
+        depth += {"(": 1, ")": -1}.get(sql[end], 0)
+        end += 1
+    return sql[:start], sql[start:end], sql[end:]
+
+
+def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows in parts that a server takes in one statement."""
+    most = min(ROWS, PARAMETERS // len(rows[0])) if rows else ROWS
+    start = size = 0
+    for place, row in enumerate(rows):
+        size += sum([len(value) for value in row if isinstance(value, str | bytes)])
+        if place - start == most or (size > TEXT_BYTES and place > start):
+            yield rows[start:place]
+            start, size = place, 0
+    if start < len(rows):
+        yield rows[start:]
+
+
 def inserting(table: Table) -> Bulk:
     """Plain inserts of whole rows."""
-    return Bulk(table.insert(), [column.name for column in table.columns])
+    return Inserts(table.insert(), table)
+
+
+def changing(table: Table, changes: Changes, merged: Callable[[Row, Row], Row]) -> Bulk:
+    """Inserts of whole rows; where the key is there already, the row changes. `merged` says the same of two rows."""
+    return Inserts(partial(upsert, table=table, changes=changes), table, merged)
 
 
 def replacing(table: Table, *, keep: Sequence[str] = ()) -> Bulk:
     """Inserts of whole rows, each in place of the row with its primary key; columns in `keep` stay as they stand."""
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key.columns]
-    fixed = {*keys, *keep}
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in fixed}
-    return Bulk(
-        statement.on_conflict_do_update(index_elements=keys, set_=changed), [column.name for column in table.columns]
-    )
+    fixed = {column.name for column in table.primary_key.columns} | set(keep)
+    kept = [column.name in keep for column in table.columns]
+
+    def changes(new: Any) -> dict[str, Any]:
+        return {column.name: new[column.name] for column in table.columns if column.name not in fixed}
+
+    def merged(before: Row, after: Row) -> Row:
+        return tuple([a if stays else b for a, b, stays in zip(before, after, kept, strict=True)])
+
+    return changing(table, changes, merged)
 
 
 def adding(table: Table, *sums: str) -> Bulk:
     """Inserts of whole rows; where the key is there already, the columns `sums` are added up."""
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key.columns]
-    summed = {name: table.c[name] + statement.excluded[name] for name in sums}
-    return Bulk(
-        statement.on_conflict_do_update(index_elements=keys, set_=summed), [column.name for column in table.columns]
-    )
+    summed = [column.name in sums for column in table.columns]
+
+    def merged(before: Row, after: Row) -> Row:
+        return tuple([a + b if adds else a for a, b, adds in zip(before, after, summed, strict=True)])
+
+    return changing(table, lambda new: {name: table.c[name] + new[name] for name in sums}, merged)
 
 
 def missing(table: Table) -> Bulk:
     """Inserts of whole rows whose primary keys are not there yet."""
-    return Bulk(insert(table).on_conflict_do_nothing(), [column.name for column in table.columns])
+    return changing(table, lambda new: {}, lambda before, after: before)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Insert, Row, Update, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from tuike.stores.schema import positions
 
@@ -57,24 +57,38 @@ def advance(
     """Moves the position that was `seen` to `upto`, under the token of a lease. Raises PositionMoved, and the caller's
     transaction ends."""
     moved = Position(seen.fold, seen.version + 1, dict(upto), seen.partition, token, dict(marks or {}))
-    row = {"version": moved.version, "token": token, "upto": _pack(moved.upto), "marks": _pack(moved.marks)}
-    if seen.version == 0:
-        statement: Insert | Update = (
-            insert(positions).values(fold=seen.fold, partition=seen.partition, **row).on_conflict_do_nothing()
-        )
-    else:
-        statement = update(positions).where(
-            positions.c.fold == seen.fold,
-            positions.c.partition == seen.partition,
-            positions.c.version == seen.version,
-            positions.c.token <= token,
-        )
-        statement = statement.values(row)
-    if connection.execute(statement).rowcount != 1:
+    if not (_begin(connection, moved) if seen.version == 0 else _move(connection, moved)):
         raise PositionMoved(
             f"position {seen.fold!r} of partition {seen.partition} is no longer at version {seen.version}"
         )
     return moved
+
+
+def _begin(connection: Connection, first: Position) -> bool:
+    try:
+        connection.execute(insert(positions).values(fold=first.fold, partition=first.partition, **_row(first)))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _move(connection: Connection, moved: Position) -> bool:
+    seen = (
+        positions.c.fold == moved.fold,
+        positions.c.partition == moved.partition,
+        positions.c.version == moved.version - 1,
+        positions.c.token <= moved.token,
+    )
+    return connection.execute(update(positions).where(*seen).values(_row(moved))).rowcount == 1
+
+
+def _row(moved: Position) -> dict[str, Any]:
+    return {
+        "version": moved.version,
+        "token": moved.token,
+        "upto": _pack(moved.upto),
+        "marks": _pack(moved.marks),
+    }
 
 
 def _position(row: Row[Any]) -> Position:

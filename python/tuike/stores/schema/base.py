@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Integer, MetaData, String
 from sqlalchemy.dialects.mysql import VARCHAR
 
+from tuike.stores import dialects  # noqa: F401 (says how each engine has these types)
+
 metadata = MetaData()
 
 # Ids are ASCII. MySQL counts four bytes for each character of other texts, and takes 3,072 in a key.
