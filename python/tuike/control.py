@@ -28,26 +28,6 @@ def say_ready() -> None:
         os.write(line, READY)
 
 
-def watch(stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
-    """For a part that has threads and no loop: sets `stop` when it has to stop, then calls `also`."""
-
-    def told(*_: object) -> None:
-        stop.set()
-        also()
-
-    line = descriptor()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told if line is None else signal.SIG_IGN)
-    if line is None:
-        return
-
-    def ended() -> None:
-        select.select([line], [], [])
-        told()
-
-    threading.Thread(target=ended, name="supervisor-watch", daemon=True).start()
-
-
 def when_told(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Calls when the part has to stop: at the line's end, else at SIGTERM or SIGINT."""
     line = descriptor()
@@ -61,6 +41,21 @@ def when_told(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None
         call()
 
     loop.add_reader(line, ended)
+
+
+def watch(stop: threading.Event) -> None:
+    """The same for a part without a loop: sets the event. Call it from the main thread."""
+    line = descriptor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, (lambda *_: stop.set()) if line is None else signal.SIG_IGN)
+    if line is None:
+        return
+
+    def ended() -> None:
+        select.select([line], [], [])
+        stop.set()
+
+    threading.Thread(target=ended, name="supervisor-watch", daemon=True).start()
 
 
 def _leave_alone() -> None:

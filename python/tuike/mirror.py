@@ -220,7 +220,8 @@ def _hosts(url: str) -> list[str]:
 def run(config: Config) -> None:
     """Until it is told to stop."""
     stop, called = threading.Event(), threading.Event()
-    control.watch(stop, called.set)
+    control.watch(stop)
+    threading.Thread(target=lambda: stop.wait() and called.set(), name="stop", daemon=True).start()
     control.say_ready()
     mirror = Mirror(Data.open(Path(config.data)), engine.parse(config.database), url=config.url, serves=config.serves)
     if config.redis:
