@@ -68,7 +68,8 @@ async def _run(config: Config, connections: int) -> None:
         edge = open_edge(config)
     except OSError as error:  # the disk, or a registry that is not this instance's
         sys.exit(f"tuike: {config.producer}: {error}")
-    clock = Clock(Data.open(Path(config.data)).clock) if config.member else None
+    data = Data.open(Path(config.data)) if config.member else None
+    clock = Clock(data.clock) if data is not None else None
     looking = loop.create_task(_look(clock)) if clock is not None else None
     if not await _registry_is_whole(edge, stop, wall_clock if clock is None else lambda: clock() if clock.base else 0):
         edge.close(0)
@@ -79,6 +80,7 @@ async def _run(config: Config, connections: int) -> None:
         front=config.front,
         limits=Limits(connections=connections),
         clock=clock or wall_clock,
+        journal=data,
     )
     await service.start()
     gc.collect()

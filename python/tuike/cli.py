@@ -222,7 +222,7 @@ def serve(
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
 
-@program.command()
+@program.group(invoke_without_command=True)
 @with_data
 @with_host
 @with_edge
@@ -235,6 +235,8 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
     """
     from tuike.edge import serving
 
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     settings = edge_settings(options)
     if database is None:
         if redis is not None or journal_url is not None:
@@ -245,6 +247,20 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
     with opened.lock("lock"):
         helpers = helpers_of(opened, database, redis, journal_url, serves=True)
         sys.exit(asyncio.run(serving.edge_of_many(data, settings, helpers)))
+
+
+@edge.command()
+@click.argument("machine")
+@option("--database", metavar="URL", required=True, help="The books of the instance.")
+def retire(machine: str, database: str) -> None:
+    """Declare a machine of several gone for good, with its disk.
+
+    MACHINE is what stands in its DATA/machine, and in the metrics. Nobody waits for it any more; which of its events
+    may be missing is kept and listed by `tuike verify`. It is refused while the machine lives; twice is once.
+    """
+    from tuike import joining
+
+    click.echo(joining.retire(database, machine))
 
 
 @program.command()

@@ -110,12 +110,12 @@ def default_map(commands: Mapping[str, click.Command]) -> dict[str, Any]:
 
 
 def _defaults(command: click.Command, keys: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    """The keys that are options of this command or, by their names, of those below it."""
-    if isinstance(command, click.Group):
-        return {name: _defaults(below, keys, known) for name, below in command.commands.items()}
+    """The keys that are options of this command and, by their names, of those below it."""
+    below = command.commands.items() if isinstance(command, click.Group) else ()
+    deeper = {name: _defaults(one, keys, known) for name, one in below}
     options = {option.name: option for option in command.params if isinstance(option, click.Option) and option.name}
     known.update(options)
-    return {name: _given(option, keys[name]) for name, option in options.items() if name in keys}
+    return deeper | {name: _given(option, keys[name]) for name, option in options.items() if name in keys}
 
 
 def _given(option: click.Option, value: Any) -> str | list[str]:

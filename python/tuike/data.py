@@ -78,7 +78,9 @@ class Data:
         except OSError as error:
             raise DataError(f"{error.filename or root}: {error.strerror}") from error
         if given is not None and not hmac.compare_digest(given, secret):
-            raise DataError(f"{SECRET_VARIABLE} is not the secret that {root} was made under; mend it, or choose --data")
+            raise DataError(
+                f"{SECRET_VARIABLE} is not the secret that {root} was made under; mend it, or choose --data"
+            )
         return cls(root, secret)
 
     @classmethod
@@ -237,7 +239,9 @@ def _given_secret(environment: Mapping[str, str]) -> str | None:
     if not text:
         return None
     if not _is_hex(text):
-        raise DataError(f"{SECRET_VARIABLE} is not {2 * SECRET_BYTES} hex digits; it is what stands in the file `secret`")
+        raise DataError(
+            f"{SECRET_VARIABLE} is not {2 * SECRET_BYTES} hex digits; it is what stands in the file `secret`"
+        )
     return text.lower()
 
 

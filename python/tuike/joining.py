@@ -16,7 +16,7 @@ from tuike.stores import engine, members
 from tuike.transport import shipper
 from tuike.transport.redis_log import connect
 
-ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+ANY_ADDRESS = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +85,24 @@ def _reachable(address: str) -> str:
     parts = urlsplit(address)
     host = socket.gethostname() if parts.hostname in ANY_ADDRESS else parts.hostname
     return f"{parts.scheme}://{host}:{parts.port}"
+
+
+def retire(database: str, machine: str) -> str:
+    """Declares a machine gone for good; says what is lost with it. Raises DataError."""
+    url = engine.parse(database)
+    books = engine.open_writer(url)
+    try:
+        with books.begin() as connection:
+            lost = members.retire(connection, machine)
+    except members.NotThere as error:
+        raise DataError(f"{engine.shown(url)}: no machine {machine} was ever there") from error
+    except members.Lives as error:
+        raise DataError(f"machine {machine} gives signs of life; stop its edge first") from error
+    except DBAPIError as error:
+        if not engine.is_away(error) and not engine.lacks_tables(error):
+            raise
+        raise DataError(f"{engine.shown(url)}: {' '.join(str(error.orig).split())}") from error
+    finally:
+        books.dispose()
+    told = [f"{machine} {row.incarnation}: lost from event {row.first} on" for row in lost]
+    return "\n".join([*told, f"{machine} is retired; {len(lost)} of its journals have not ended"])

@@ -61,6 +61,6 @@ class EdgeNews:
         self._day = now // DAY_MS
 
     def tell(self, connection: Connection, changed: list[Entry], number: int, now: int) -> None:
-        """What `Bookkeeper.apply` answered for registry writes, with its number after them; the number alone where edges
-        need not hear of it, since whoever wrote waits for them to say it."""
+        """What `Bookkeeper.apply` answered for registry writes, with its number after them; the number alone where
+        edges need not hear of it, since whoever wrote waits for them to say it."""
         registry_changes.write(connection, changed or [entries.NUMBER], number, now)

@@ -24,7 +24,7 @@ Part = Literal["serving", "journal"]
 State = Literal["serving", "journal", "stopped", "retired"]
 
 
-class clock(FunctionElement[int]):  # noqa: N801 (a function's name)
+class clock(FunctionElement[int]):
     """The database's clock now, in milliseconds since the Unix epoch."""
 
     type = BigInteger()
@@ -64,7 +64,7 @@ class OtherSecret(Exception):
 
 def now(connection: Connection) -> int:
     """The database's clock, ms."""
-    return int(connection.scalar(select(clock())))
+    return connection.execute(select(clock())).scalar_one()
 
 
 def check_secret(connection: Connection, secret_sum: str) -> None:

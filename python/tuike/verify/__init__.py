@@ -81,6 +81,7 @@ class Checks:
         yield self._now("journal"), hits.check_journal(connection, root)
         yield self._now("hit reports"), hits.check_reports(connection)
         yield self._now("damage"), hits.check_damage(connection)
+        yield self._now("lost"), hits.lost(connection)
 
     def _now(self, name: str) -> str:
         self.name = name

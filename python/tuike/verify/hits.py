@@ -10,6 +10,7 @@ from tuike.books.backlog import BOOKED_KINDS, event_id
 from tuike.faults import Found
 from tuike.process import clock
 from tuike.stores import position
+from tuike.stores.members import OPEN, all_lost
 from tuike.stores.schema import damage, hit_counts, outcomes, rollups
 
 READ_LIMIT = 50_000
@@ -125,6 +126,15 @@ def check_reports(connection: Connection) -> str:
     if sums.counted != hits["counted"] or sums.bot > hits["bot"] or sums.prefetch > hits["prefetch"]:
         raise Found("all hits", f"counted {dict(hits)}, the reports say {dict(sums._mapping)}")
     return f"{sums.counted} impressions and clicks"
+
+
+def lost(connection: Connection) -> str:
+    """What was declared lost with a machine: no fault, and nothing to pass over in silence."""
+    ranges = [
+        f"{row.machine} {row.incarnation} from event {row.first}" + (f" to {row.last}" if row.last < OPEN else " on")
+        for row in all_lost(connection)
+    ]
+    return "; ".join(ranges) or "nothing"
 
 
 def check_damage(connection: Connection) -> str:
