@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, select
 
 from tuike.stores import schema
+from tuike.stores.dialects import json_array
 
 Row = Mapping[Any, Any]
 Entry = dict[str, Any]
@@ -62,7 +63,7 @@ def few(connection: Connection) -> Iterator[Entry]:
 
 def rows(table: Table, names: tuple[str, ...]) -> Select[tuple[str]]:
     """The rows as the snapshot's builder takes them: each a JSON array."""
-    return select(func.json_array(*(table.c[name] for name in names)))
+    return select(json_array(*(table.c[name] for name in names)))
 
 
 def _entry(kind: str, row: Row, *names: str) -> Entry:
