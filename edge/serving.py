@@ -19,6 +19,7 @@ from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
+from tuike.joining import Network
 
 SAID = (1, 2)
 """What the program ends with when it has said why."""
@@ -75,25 +76,30 @@ async def edge_alone(data: Path, settings: EdgeSettings) -> int:
     return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
-async def edge_of_many(data: Path, settings: EdgeSettings, helpers: Callable[[str], Sequence[Part]]) -> int:
-    """The edge workers of one machine of several, with the parts that join it to the others, given the edge's address;
-    the exit code. Helpers stop one by one when the workers have."""
+async def edge_of_many(data: Data, settings: EdgeSettings, network: Network) -> int:
+    """The edge workers of one machine of several, with what joins it to the others; the exit code. Helpers stop one by
+    one when the workers have."""
     listeners = _listen(settings)
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
-    workers = supervisor.worker_parts(listeners, _worker(data, settings, member=True))
-    supervised = Supervisor([workers, *([part] for part in helpers(address))], listeners)
+    workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
+    supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
     return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 
-async def admin_of_many(
-    arguments: Sequence[str], host: str, admin_port: int, helpers: Callable[[str], Sequence[Part]]
-) -> int:
-    """The admin API of an instance on several machines, with the parts that join it to the others; the exit code."""
+async def admin_of_many(data: Data, host: str, admin_port: int, arguments: Sequence[str], network: Network) -> int:
+    """The admin API of an instance on several machines, run with these `arguments`, and what joins it to the others; the
+    exit code."""
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     address = f"http://{host}:{admin_port}"
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *arguments, "--admin-port", str(admin_port)])
-    supervised = Supervisor([[admin], *([part] for part in helpers(address))])
+    where = ["--data", str(data.root), "--host", host, "--admin-port", str(admin_port)]
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *arguments])
+    supervised = Supervisor([[admin], *_helpers(network, data, address, serves=False)])
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
+
+
+def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:
+    found = network.helpers(data, address, serves=serves)
+    return [[Part(helper.name, helper.command, helper.environment)] for helper in found]
 
 
 def _listen(settings: EdgeSettings) -> list[socket.socket]:

@@ -159,21 +159,6 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def helpers_of(data: Data, database: str, redis: str | None, journal_url: str | None, *, serves: bool) -> Any:
-    """The parts that join a machine to the others, given its address; it may join them."""
-    from tuike.edge.supervisor import Part
-    from tuike.joining import Network
-
-    network = Network(database, redis or "", journal_url or "")
-    network.check(data)
-
-    def parts(address: str) -> list[Part]:
-        helpers = network.helpers(data, address, serves=serves)
-        return [Part(helper.name, helper.command, helper.environment) for helper in helpers]
-
-    return parts
-
-
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
     return EdgeSettings(
         host=options.pop("host"),
@@ -234,6 +219,7 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
     and a new one is made under the secret in TUIKE_SECRET.
     """
     from tuike.edge import serving
+    from tuike.joining import Network
 
     if click.get_current_context().invoked_subcommand is not None:
         return
@@ -243,10 +229,11 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
             raise click.UsageError("--redis and --journal-url go with --database")
         Data.open(data)
         sys.exit(asyncio.run(serving.edge_alone(data, settings)))
+    network = Network(database, redis or "", journal_url or "")
     opened = Data.open_member(data)
     with opened.lock("lock"):
-        helpers = helpers_of(opened, database, redis, journal_url, serves=True)
-        sys.exit(asyncio.run(serving.edge_of_many(data, settings, helpers)))
+        network.check(opened)
+        sys.exit(asyncio.run(serving.edge_of_many(opened, settings, network)))
 
 
 @edge.command()

@@ -114,6 +114,8 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     if connection.dialect.name == "postgresql":
         cursor = driver.cursor(name=f"stream_{id(statement):x}", scrollable=False)
         cursor.itersize = ROWS_PER_FETCH
+        cursor.execute(sql, ())
+        return _closing(cursor)
     elif connection.dialect.name == "mysql":
         from pymysql.cursors import SSCursor
 
@@ -123,6 +125,11 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     cursor.execute(sql, ())
     rows: Iterator[Row] = iter(cursor)
     return rows
+
+
+def _closing(cursor: Any) -> Iterator[Row]:
+    with cursor:
+        yield from cursor
 
 
 def _put_aside(cursor: Any, sql: str) -> Iterator[Row]:
