@@ -8,8 +8,6 @@ ends the process: nothing in memory outlives a transaction that failed.
 
 import gc
 import os
-import select
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -244,25 +242,11 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
     """Runs the processor until it is told to stop: see `control`."""
     collect_rarely()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
+    control.watch(stop)
     with (
         data.needing_room("make room, and what waits is processed"),
         closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
         TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
     ):
         control.say_ready()
-        _watch_supervisor(stop)
         processor.run(stop)
-
-
-def _watch_supervisor(stop: threading.Event) -> None:
-    line = control.descriptor()
-    if line is None:
-        return
-
-    def watch() -> None:
-        select.select([line], [], [])
-        stop.set()
-
-    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
