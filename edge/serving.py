@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -75,6 +75,27 @@ async def edge_alone(data: Path, settings: EdgeSettings) -> int:
     return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
+async def edge_of_many(data: Path, settings: EdgeSettings, helpers: Callable[[str], Sequence[Part]]) -> int:
+    """The edge workers of one machine of several, with the parts that join it to the others, given the edge's address;
+    the exit code. Helpers stop one by one when the workers have."""
+    listeners = _listen(settings)
+    address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
+    workers = supervisor.worker_parts(listeners, _worker(data, settings, member=True))
+    supervised = Supervisor([workers, *([part] for part in helpers(address))], listeners)
+    return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
+
+
+async def admin_of_many(
+    arguments: Sequence[str], host: str, admin_port: int, helpers: Callable[[str], Sequence[Part]]
+) -> int:
+    """The admin API of an instance on several machines, with the parts that join it to the others; the exit code."""
+    admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
+    address = f"http://{host}:{admin_port}"
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *arguments, "--admin-port", str(admin_port)])
+    supervised = Supervisor([[admin], *([part] for part in helpers(address))])
+    return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
+
+
 def _listen(settings: EdgeSettings) -> list[socket.socket]:
     host, port = settings.host, settings.edge_port
     return _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
@@ -89,7 +110,7 @@ def _listening(host: str, port: int, option: str, listen: Callable[[], T]) -> T:
         raise click.UsageError(f"{host}:{port}: {error.strerror or error}; choose another {mend}") from error
 
 
-def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
+def _worker(data: Path, settings: EdgeSettings, *, member: bool = False) -> worker.Config:
     """What all workers have in common; each gets its own name and socket from the supervisor."""
     return worker.Config(
         data=str(data),
@@ -101,6 +122,7 @@ def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
         trusted_proxies=settings.trusted_proxies,
         cross_site_cookies=settings.cross_site_cookies,
         readable_cookie=settings.readable_cookie,
+        member=member,
     )
 
 

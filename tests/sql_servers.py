@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, delete, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ports import free_port
 from tuike.stores import engine
+from tuike.stores.schema import metadata
 from waiting import until
 
 ENGINES = ("sqlite", "postgresql", "mariadb")
@@ -25,6 +26,13 @@ START_S = 60.0
 MARIADB_USER = f"""CREATE USER IF NOT EXISTS 'tuike'@'%' IDENTIFIED BY '{PASSWORD}';
 GRANT ALL ON *.* TO 'tuike'@'%';
 """
+
+
+def clear(database: Engine) -> None:
+    """Takes all rows out of all tables."""
+    with database.begin() as connection:
+        for table in metadata.tables.values():
+            connection.execute(delete(table))
 
 
 class NotInstalled(Exception):

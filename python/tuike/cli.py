@@ -110,6 +110,21 @@ def with_edge(command: Command) -> Command:
     return command
 
 
+def with_network(command: Command) -> Command:
+    for add in (
+        option("--database", metavar="URL", help="The books of an instance on several machines."),
+        option("--redis", metavar="URL", help="What carries events to them; without it they are fetched from here."),
+        option(
+            "--journal-url",
+            metavar="URL",
+            show_default="where this machine listens",
+            help="Where the other machines reach this one.",
+        ),
+    ):
+        command = add(command)
+    return command
+
+
 def with_host(command: Command) -> Command:
     return option("--host", default="127.0.0.1", help="Address to listen on.")(command)
 
@@ -142,6 +157,21 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bars[0].update(done - bars[0].pos)
 
         yield told
+
+
+def helpers_of(data: Data, database: str, redis: str | None, journal_url: str | None, *, serves: bool) -> Any:
+    """The parts that join a machine to the others, given its address; it may join them."""
+    from tuike.edge.supervisor import Part
+    from tuike.joining import Network
+
+    network = Network(database, redis or "", journal_url or "")
+    network.check(data)
+
+    def parts(address: str) -> list[Part]:
+        helpers = network.helpers(data, address, serves=serves)
+        return [Part(helper.name, helper.command, helper.environment) for helper in helpers]
+
+    return parts
 
 
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
@@ -196,12 +226,25 @@ def serve(
 @with_data
 @with_host
 @with_edge
-def edge(data: Path, **options: Any) -> None:
-    """Run the edge workers alone, beside a processor."""
+@with_network
+def edge(data: Path, database: str | None, redis: str | None, journal_url: str | None, **options: Any) -> None:
+    """Run the edge workers alone.
+
+    Beside a processor on the same DATA; or, with --database, on one machine of several: DATA is this machine's own,
+    and a new one is made under the secret in TUIKE_SECRET.
+    """
     from tuike.edge import serving
 
-    Data.open(data)
-    sys.exit(asyncio.run(serving.edge_alone(data, edge_settings(options))))
+    settings = edge_settings(options)
+    if database is None:
+        if redis is not None or journal_url is not None:
+            raise click.UsageError("--redis and --journal-url go with --database")
+        Data.open(data)
+        sys.exit(asyncio.run(serving.edge_alone(data, settings)))
+    opened = Data.open_member(data)
+    with opened.lock("lock"):
+        helpers = helpers_of(opened, database, redis, journal_url, serves=True)
+        sys.exit(asyncio.run(serving.edge_of_many(data, settings, helpers)))
 
 
 @program.command()

@@ -18,7 +18,8 @@ import msgspec
 from tuike import _core, control
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.edge_registry import EdgeRegistry, Random
+from tuike.books.daily_keys import Random
+from tuike.books.edge_registry import EdgeRegistry
 from tuike.books.records import Booked
 from tuike.books.settings import DAY_MS
 from tuike.config import PAYOUT_MINIMUM

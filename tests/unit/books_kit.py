@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
@@ -66,10 +66,10 @@ class Touches:
 
 
 class Books:
-    """Books in a directory. Each call is one batch in one transaction."""
+    """Books in a directory, or another database. Each call is one batch in one transaction."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = engine.writer(path / "books.sqlite")
+    def __init__(self, path: Path, database: URL | None = None) -> None:
+        self.engine = engine.open_writer(database or engine.of_file(path / "books.sqlite"))
         migrations.upgrade(self.engine)
         self.touches = Touches()
         self.journal: list[Booked] = []

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from money_kit import MoneyBooks
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 import reference
 from tuike.books.records import Booked, conversion_id
@@ -47,14 +47,18 @@ class Crash(Exception):
 
 
 class Pair:
-    """Both books, with two merchants, three products and seven promoters in a tree."""
+    """Both books, with two merchants, three products and seven promoters in a tree; the real ones in an empty
+    `database`, or the directory's own."""
 
-    def __init__(self, directory: Path, merchants: dict[str, Any], products: dict[str, Any]) -> None:
-        shutil.copy(template(), directory / "books.sqlite")
+    def __init__(
+        self, directory: Path, merchants: dict[str, Any], products: dict[str, Any], database: URL | None = None
+    ) -> None:
+        if database is None:
+            shutil.copy(template(), directory / "books.sqlite")
         self.now = START
         self.crashing = False
         self.oracle = reference.Books(minimums=MINIMUM)
-        self.real = MoneyBooks(directory, MINIMUM)
+        self.real = MoneyBooks(directory, MINIMUM, database)
         self.hits = 0
         self.payouts: list[str] = []
         for id, about in merchants.items():
