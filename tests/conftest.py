@@ -35,11 +35,21 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library to preload: a disk that fails on demand (see faults.c)."""
-    library = tmp_path_factory.mktemp("disk") / "faults.so"
+    return _compiled("faults.c", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library to preload: a wall clock that is ahead (see clock.c)."""
+    return _compiled("clock.c", tmp_path_factory)
+
+
+def _compiled(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("preloaded") / f"{source}.so"
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler for the failing disk")
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / "faults.c"], check=True)
+        pytest.skip(f"no C compiler for {source}")
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / source], check=True)
     return library
 
 

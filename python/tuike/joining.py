@@ -51,11 +51,6 @@ class Network:
                 members.check_secret(connection, data.secret_sum)
                 if members.is_retired(connection, data.machine):
                     raise DataError(f"{data.root}: machine {data.machine} was retired; choose a new --data")
-        except members.OtherSecret as error:
-            raise DataError(
-                f"{engine.shown(url)}: the books were made under another secret than {data.root}; "
-                "set TUIKE_SECRET to theirs, or choose another --database or --data"
-            ) from error
         except DBAPIError as error:
             if engine.is_hopeless(error):
                 raise DataError(f"{engine.shown(url)}: {' '.join(str(error.orig).split())}") from error
@@ -68,7 +63,7 @@ class Network:
         """In the order in which they stop. `address` is where the machine listens; `serves`: it has an edge."""
         found = []
         if self.redis:
-            config: Any = shipper.Config(str(data.journal), data.machine, self.redis, self.database)
+            config: Any = shipper.Config(str(data.journal), data.machine, self.redis, self.database, str(data.clock))
             found.append(_helper("shipper", "tuike.transport.shipper", shipper.VARIABLE, config))
         url = self.journal_url or _reachable(address)
         config = mirror.Config(str(data.root), self.database, self.redis, url, serves)

@@ -252,7 +252,7 @@ def _brief(error: Exception) -> str:
     """What went wrong in one line."""
     match error:
         case OtherSecret():
-            return "the books are another instance's: they were made under another secret than this directory's"
+            return str(error)
         case Retired():
             return "this machine was retired: start its edge with a new data directory"
         case _:

@@ -24,7 +24,7 @@ from tuike.books.records import Booked
 from tuike.books.settings import DAY_MS
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data
-from tuike.stores import engine, migrations, position, rollups
+from tuike.stores import engine, members, migrations, position, rollups
 from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
@@ -73,6 +73,7 @@ class Processor:
         self._edges = EdgeRegistry(self._engine, data, random)
         self._day = now() // DAY_MS
         with self._engine.begin() as connection:
+            members.claim(connection, data.secret_sum)
             self._hits = position.read(connection, "hits")
             self._books = position.read(connection, "books")
             self._read = dict(self._hits.upto)
