@@ -30,6 +30,7 @@ SECRET_SUM = "5a" * 16
 VISITORS = [f"{n:032x}" for n in range(1, 41)]
 RULE = {"type": "percentage", "value": "10", "levels": [{"level": 1, "value": "6"}, {"level": 2, "value": "4"}]}
 HITS = "SELECT incarnation, outcome, sum(hits) FROM hit_counts GROUP BY 1, 2 ORDER BY 1, 2"
+CHAIN = "SELECT number, step, kind, hash FROM transfers ORDER BY number"
 
 
 class Machine:
@@ -201,6 +202,10 @@ class Scaled:
         ended = {known.state for known in books[0]._promises._known.values()}
         return ended == {"closed"} and not books[0].waiting
 
+    def close(self) -> None:
+        for part in (*self.folders, *self.candidates):
+            part.close()
+
     def state(self) -> str:
         books = [candidate.books for candidate in self.candidates if candidate.books is not None]
         known = [(book._promises._known, book.waiting, book._reading, book.watermark) for book in books]
@@ -227,7 +232,7 @@ def compare(story: Story, root: Path, database: URL) -> None:
     alone, many = engine.of_file(data.root / "books.sqlite"), database
     one, other = engine.open_reader(alone), engine.open_writer(many)
     try:
-        for name, query in {**QUERIES, "hit_counts": HITS}.items():
+        for name, query in {**QUERIES, "hit_counts": HITS, "chain": CHAIN}.items():
             assert _rows(other, query) == _rows(one, query), name
         _compare_touches(processor, other)
     finally:

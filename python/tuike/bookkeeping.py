@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
-from tuike.books.backlog import Backlog
+from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
 from tuike.books.edge_registry import EdgeNews
@@ -81,15 +82,15 @@ class Books:
     ) -> None:
         self._engine = books
         self._log = log
-        self._token = token
+        self.token = token
         self._settings = settings
         self._touches = SqlTouches(books)
         self._backlog = Backlog()
         self._news = EdgeNews(settings.secret, random)
         self._damage: list[Damage] = []
         with books.begin() as connection:
-            self._now = members.now(connection)
-            leases.hold(connection, LEASE, token, self._now, LEASE_MS)
+            self.now = members.now(connection)
+            leases.hold(connection, LEASE, token, self.now, LEASE_MS)
             members.claim(connection, settings.secret_sum)
             self._seen = position.read(connection, "books", ORDERS)
             self._connection = connection
@@ -158,7 +159,7 @@ class Books:
         self._reading.take(packet)
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
-        self._promises.hear(packet.machine, packet.live, names, self._now, tick)
+        self._promises.hear(packet.machine, packet.live, names, self.now, tick)
         size = sum(len(entry.data) for entry in packet.entries)
         self._unbooked.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
         self._size += size
@@ -167,15 +168,15 @@ class Books:
 
     def _book(self, tick: float) -> bool:
         registry = self._backlog.take_registry(BOOK_LIMIT)
-        steps = self._keeper.has_steps(self._now)
+        steps = self._keeper.has_steps(self.now)
         orders_wait = len(self._backlog) > len(registry)
         look = tick - self._looked >= LOOK_S and (orders_wait or tick - self._kept >= KEEP_S)
         if not (registry or look or steps or self._damage or tick - self._kept >= KEEP_S):
             return False
         with self._engine.begin() as connection:
             self._connection = connection
-            self._now = members.now(connection)
-            leases.hold(connection, LEASE, self._token, self._now, LEASE_MS)
+            self.now = members.now(connection)
+            leases.hold(connection, LEASE, self.token, self.now, LEASE_MS)
             if look:
                 self._looked = tick
                 self._look(connection, tick)
@@ -200,10 +201,10 @@ class Books:
         self._promises.gone(int(incarnation, 16) for incarnation in gone)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
         marks = [hits.get(partition, {}) for partition in range(PARTITIONS)]
-        self._promises.look(marks, self._reading.marks, self._reading.upto, self._now, tick)
+        self._promises.look(marks, self._reading.marks, self._reading.upto, self.now, tick)
 
-    def _keep(self, connection: Connection, registry: list, orders: list, steps: bool) -> None:  # type: ignore[type-arg]
-        now = self._now
+    def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
+        now = self.now
         if self._news.is_due(now):
             self._begin_day(connection, now)
         if registry or orders or steps:
@@ -219,7 +220,7 @@ class Books:
         upto = self._backlog.upto(self._reading.upto)
         # a promise is about what was read: what is to be read again has none
         marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
-        self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self._token)
+        self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
 
     def _begin_day(self, connection: Connection, now: int) -> None:
         self._news.begin(connection, now)
@@ -228,7 +229,7 @@ class Books:
         """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
         windows = [product.attribution.window for product in self._keeper.registry.products.values()]
         kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
-        return self._touches.drop_before(self._now - kept)
+        return self._touches.drop_before(self.now - kept)
 
     def _write_booked(self, records: Sequence[Booked]) -> None:
         _INSERT.run(self._connection, [(record.number, msgspec.json.encode(record)) for record in records])
@@ -284,10 +285,10 @@ class Candidate:
     def close(self) -> None:
         """Gives the lease back, so that another need not wait."""
         if self.books is not None:
-            token = self.books._token
-            self.books = None
-            with self._engine.begin() as connection:
-                leases.release(connection, LEASE, token)
+            with suppress(DBAPIError), self._engine.begin() as connection:
+                leases.release(connection, LEASE, self.books.token)
+        self._lose()
+        self._engine.dispose()
 
     def _claim(self, tick: float) -> bool:
         if tick < self._next:
@@ -303,8 +304,8 @@ class Candidate:
 
     def _turn_day(self) -> None:
         assert self.books is not None
-        day = self.books._now // DAY_MS
-        if day != self._day and self.books._now:
+        day = self.books.now // DAY_MS
+        if day != self._day and self.books.now:
             self._day = day
             self.books.drop_touches()
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -103,11 +104,12 @@ class Folder:
 
     def close(self) -> None:
         """Gives back what it holds, so that others need not wait."""
-        with self._engine.begin() as connection:
+        with suppress(DBAPIError), self._engine.begin() as connection:
             leases.release(connection, PRESENCE + self._holder, self._presence(connection))
             for partition, held in self._held.items():
                 leases.release(connection, _lease(partition), held.token)
-        self._held = {}
+        self._lose()
+        self._engine.dispose()
 
     def _lose(self) -> None:
         """Forgets all that is not in the database: nobody knows how the last transaction ended."""

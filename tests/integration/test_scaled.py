@@ -35,4 +35,5 @@ def test_scaled_and_embedded_make_the_same_of_the_same_journals(tmp_path: Path, 
             scaled.step()
     story.close()
     scaled.drain()
+    scaled.close()
     compare(story, tmp_path, database)
