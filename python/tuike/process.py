@@ -65,7 +65,7 @@ class Processor:
     ) -> None:
         self._now = now
         self._lock = data.lock("processor.lock")
-        self._engine = engine.writer(data.books)
+        self._engine = engine.open_writer(data.books)
         migrations.upgrade(self._engine)
         self.touches = _core.TouchStore(str(data.touches))
         self._journal = str(data.journal)
