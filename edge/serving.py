@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
 from tuike.joining import Network
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 SAID = (1, 2)
 """What the program ends with when it has said why."""
@@ -33,6 +36,18 @@ class Books:
 
     max_levels: int
     payout_minimum: Mapping[str, int]
+    server: "URL | None" = None
+    replica: "URL | None" = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What their parts find the database by: no command line shows its password."""
+        named = {"TUIKE_DATABASE": self.server, "TUIKE_DATABASE_READ": self.replica}
+        return {
+            name: url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
+            for name, url in named.items()
+            if url is not None
+        }
 
 
 async def everything(
@@ -49,16 +64,17 @@ async def everything(
     where = ["--data", str(data)]
     levels = ["--max-levels", str(books.max_levels)]
     least = ["--payout-minimum", config.minimums_text(books.payout_minimum)]
-    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels, *least])
+    command = [sys.executable, "-m", "tuike"]
+    processor = Part("processor", [*command, "process", *where, *levels, *least], books.environment)
     address = ["--host", host, "--admin-port", str(admin_port)]
     links = ["--public-url", public_url or f"http://{host}:{port}"]
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])
+    admin = Part("admin", [*command, "admin", *where, *address, *links, *levels], books.environment)
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:
         if with_demo:
             try:
-                print(demo.fill(Data.open(data), port, admin_port), flush=True)
+                print(demo.fill(Data.open(data, books.server), port, admin_port), flush=True)
             except demo.NotEmpty as error:
                 print(f"tuike: {error}", file=sys.stderr, flush=True)
         token = "TUIKE_ADMIN_TOKEN" if os.environ.get("TUIKE_ADMIN_TOKEN", "").strip() else data / "admin.token"
@@ -87,8 +103,8 @@ async def edge_of_many(data: Data, settings: EdgeSettings, network: Network) -> 
 
 
 async def admin_of_many(data: Data, host: str, admin_port: int, arguments: Sequence[str], network: Network) -> int:
-    """The admin API of an instance on several machines, run with these `arguments`, and what joins it to the others; the
-    exit code."""
+    """The admin API of an instance on several machines, run with these `arguments`, and what joins it to the others;
+    the exit code."""
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     address = f"http://{host}:{admin_port}"
     where = ["--data", str(data.root), "--host", host, "--admin-port", str(admin_port)]

@@ -6,11 +6,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from tuike import _core, instants
+from tuike.data import DataError
+
+if TYPE_CHECKING:  # an edge needs no SQL
+    from sqlalchemy import URL
 
 CONFIG_FILE = "tuike.toml"
 PAYOUT_MINIMUM: Mapping[str, int] = {"CNY": 10_000}
@@ -58,6 +62,18 @@ def networks(_context: click.Context, _option: click.Parameter, value: tuple[str
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is no network such as 10.0.0.0/8") from error
     return tuple(texts)
+
+
+def database(_context: click.Context, _option: click.Parameter, value: str | None) -> "URL | None":
+    """Checks a server's URL."""
+    if value is None:
+        return None
+    from tuike.stores import engine
+
+    try:
+        return engine.parse(value)
+    except DataError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def instant(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:

@@ -9,7 +9,7 @@ DATA/statement.key        the private key that signs statements: 32 random bytes
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
 DATA/import.lock          held by the one import
-DATA/books.sqlite         registry tables, money, reports
+DATA/books.sqlite         registry tables, money, reports, unless a server has them
 DATA/touches/             the touch store
 DATA/journal/             what happened: <producer>/<incarnation>/
 DATA/registry/            what edges must know, rewritten at each start of the processor (or the mirror)
@@ -31,7 +31,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:  # an edge needs no SQL
+    from sqlalchemy import URL
 
 VERSION = 1
 SECRET_BYTES = 32
@@ -62,9 +65,21 @@ class Data:
 
     root: Path
     secret: str
+    server: "URL | None" = None
+    """Of the database that holds the books; None: SQLite in the directory."""
+    replica: "URL | None" = None
+    """Of a copy of it that reports and lists may be read from; None: they are read where the books are."""
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = False, environment: Mapping[str, str] = os.environ) -> Self:
+    def open(
+        cls,
+        root: Path,
+        server: "URL | None" = None,
+        replica: "URL | None" = None,
+        *,
+        create: bool = False,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Self:
         """Checks the layout; `create` makes an absent or empty directory into an instance, under TUIKE_SECRET where
         that is set. Raises DataError."""
         given = _given_secret(environment)
@@ -81,7 +96,7 @@ class Data:
             raise DataError(
                 f"{SECRET_VARIABLE} is not the secret that {root} was made under; mend it, or choose --data"
             )
-        return cls(root, secret)
+        return cls(root, secret, server, replica)
 
     @classmethod
     def open_member(cls, root: Path, environment: Mapping[str, str] = os.environ) -> Self:
@@ -95,8 +110,11 @@ class Data:
         return cls.open(root, create=True, environment=environment)
 
     @property
-    def books(self) -> Path:
-        return self.root / "books.sqlite"
+    def books(self) -> "URL":
+        """Where the books are."""
+        from sqlalchemy import URL
+
+        return self.server or URL.create("sqlite", database=str(self.root / "books.sqlite"))
 
     @property
     def touches(self) -> Path:

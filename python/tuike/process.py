@@ -65,7 +65,7 @@ class Processor:
     ) -> None:
         self._now = now
         self._lock = data.lock("processor.lock")
-        self._engine = engine.writer(data.books)
+        self._engine = engine.open_writer(data.books)
         migrations.upgrade(self._engine)
         self.touches = _core.TouchStore(str(data.touches))
         self._journal = str(data.journal)
@@ -181,7 +181,7 @@ class Processor:
         now = self._now()
         payloads: list[bytes] = []
         size = 0
-        for record in self._having_seen(booked):
+        for record in self._having_seen([record.journalled for record in booked]):
             body = msgspec.json.encode(record)
             payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
             size += len(body)

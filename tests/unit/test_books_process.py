@@ -169,7 +169,7 @@ def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -
     waiting.append(click(), order("o1"), click())
     waiting.close()
     settle(data)
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.books)
     with books.begin() as connection:
         assert position.read(connection, "hits").upto[2] == 3
         assert position.read(connection, "books").upto.get(2, 0) <= 1
@@ -247,7 +247,7 @@ def test_verify_finds_the_first_fault_and_its_place(
     edge.close()
     settle(data)
     proved(data)
-    books = engine.writer(data.books)
+    books = engine.open_writer(data.books)
     with books.begin() as connection:
         connection.exec_driver_sql(statement)
     books.dispose()

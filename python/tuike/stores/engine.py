@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from tuike.data import DataError
@@ -132,25 +132,43 @@ def is_away(error: BaseException) -> bool:
     another's: what was rolled back can be tried again. Not so in SQLite: there is nothing that would come back."""
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
-    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
-def is_hopeless(error: DBAPIError) -> bool:
+def is_hopeless(error: BaseException) -> bool:
     """Whether a server was reached and refuses for good: the URL has to be mended."""
-    said = error.orig
-    if said is None or not is_away(error):
+    if not is_away(error) or not isinstance(error, DBAPIError):
         return False
-    if type(said).__module__.startswith("pymysql"):
-        return said.args[:1] != () and said.args[0] in HOPELESS_MYSQL
-    return any(words in str(said) for words in HOPELESS_POSTGRESQL)
+    if _is_mysqls(error):
+        return _number(error) in HOPELESS_MYSQL
+    return any(words in str(error.orig) for words in HOPELESS_POSTGRESQL)
 
 
-def lacks_tables(error: DBAPIError) -> bool:
+def lacks_tables(error: BaseException) -> bool:
     """Whether there are no tables yet: no processor has begun there."""
-    said = error.orig
-    return getattr(said, "sqlstate", None) == NO_TABLE_POSTGRESQL or (
-        type(said).__module__.startswith("pymysql") and said is not None and said.args[:1] == (NO_TABLE_MYSQL,)
-    )
+    if not isinstance(error, DBAPIError):
+        return False
+    return _number(error) == NO_TABLE_MYSQL if _is_mysqls(error) else _code(error) == NO_TABLE_POSTGRESQL
+
+
+def said(error: BaseException) -> str:
+    """What a server or its driver said, in one line."""
+    words = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(words).split())
+
+
+def _is_mysqls(error: DBAPIError) -> bool:
+    return type(error.orig).__module__.startswith("pymysql")
+
+
+def _number(error: DBAPIError) -> object:
+    """MySQL's own, of an error."""
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
+def _code(error: DBAPIError) -> object:
+    """SQLSTATE."""
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _server(url: URL, connections: int, isolation: str, *, writes: bool) -> Engine:

@@ -10,7 +10,6 @@ lose its last second, fail over or start empty. It never holds more than one rea
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,10 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
 from tuike.clock import Clock
 from tuike.data import DataError
+from tuike.stores import engine, position
 from tuike.transport.entries import ALL, ENDED, ORDERS, PARTITIONS, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, RedisLog
 
@@ -261,30 +263,25 @@ class Config:
     """The file of the books' clock; empty: the machine's own counts."""
 
 
-def stored_positions(database: str) -> Positions:
-    """Positions as the database has them; with no URL, none."""
-    if not database:
+def stored_positions(database: URL | None) -> Positions:
+    """Positions as the database has them; without one, none."""
+    if database is None:
         return dict
 
     def read() -> dict[int, Reached]:
-        from sqlalchemy.exc import DBAPIError
-
-        from tuike.stores import engine, position
-
-        books = engine.open_reader(engine.parse(database))
+        books = engine.open_reader(database)
         try:
             with books.connect() as connection:
-                return {
-                    kept.partition: Reached(dict(kept.upto), dict(kept.marks)) for kept in position.read_all(connection)
-                }
+                kept = position.read_all(connection)
         except DBAPIError as error:
             if engine.lacks_tables(error):
                 return {}
             if engine.is_away(error) and not engine.is_hopeless(error):
                 raise Away(str(error.orig)) from error
-            raise DataError(f"{engine.shown(engine.parse(database))}: {error.orig}") from error
+            raise DataError(f"{engine.shown(database)}: {error.orig}") from error
         finally:
             books.dispose()
+        return {one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}
 
     return read
 
@@ -321,7 +318,8 @@ def main() -> None:
         with suppress(*Failed):  # an edge goes on without it
             log.check()
         control.say_ready()
-        run(Shipper(config.journal, config.machine, log, stored_positions(config.database)), stop, clock)
+        database = engine.parse(config.database) if config.database else None
+        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 

@@ -30,10 +30,10 @@ Check = tuple[str, str]
 def verify(data: Data) -> Report:
     """Runs every check until one fails. Nothing is written; the instance may be running."""
     report = Report()
-    if not data.books.exists():
+    if not engine.exists(data.books):
         report.proved.append("no books yet")
         return report
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.books)
     checks = Checks()
     try:
         with books.begin() as connection:
