@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +30,7 @@ from tuike.books.promises import Promises
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, RETRY_FIRST_S, RETRY_MOST_S, STILL_S, holder
+from tuike.folder import LEASE_MS, STILL_S, begin, holder, keep_stepping
 from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
@@ -40,7 +39,7 @@ from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
 from tuike.transport.entries import ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
-from tuike.transport.redis_log import START, Failed, RedisLog, order_of
+from tuike.transport.redis_log import START, RedisLog, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
 LEASE = "books"
@@ -56,7 +55,6 @@ PACKETS_PER_READ = 64
 UNCOMMITTED_BYTES = 16 << 20
 """With more than this read and not booked (an import before its closing mark), shippers go on after what was read;
 whoever takes over has it sent again from its position."""
-REST_S = 0.02
 ASK_S = 0.5
 
 _INSERT = inserting(booked_table)
@@ -255,7 +253,9 @@ class Books:
 class Candidate:
     """One that would keep the books: it does while it has the lease."""
 
-    def __init__(self, books: Engine, log: RedisLog, name: str, settings: Settings, random: Random = os.urandom) -> None:
+    def __init__(
+        self, books: Engine, log: RedisLog, name: str, settings: Settings, random: Random = os.urandom
+    ) -> None:
         """`name` is this process's alone, for ever."""
         self._engine = books
         self._log = log
@@ -265,6 +265,11 @@ class Candidate:
         self._next = 0.0
         self._day = -1
         self.books: Books | None = None
+
+    def prepare(self) -> None:
+        """Makes the tables where there are none. Raises DataError where database or Redis will never do."""
+        migrations.upgrade(self._engine)
+        self._log.check()
 
     def step(self, tick: float) -> bool:
         """Whether there was anything to do. After an exception of SQL's or Redis' it goes on with the next step."""
@@ -326,22 +331,6 @@ class Config:
     payout_minimum: dict[str, int]
 
 
-def run(candidate: Candidate, stop: threading.Event) -> None:
-    """Steps until `stop` is set."""
-    pause = RETRY_FIRST_S
-    while not stop.is_set():
-        try:
-            busy = candidate.step(time.monotonic())
-            pause = RETRY_FIRST_S
-            stop.wait(0 if busy else REST_S)
-        except (*Failed, DBAPIError) as error:
-            if isinstance(error, DBAPIError) and not engine.is_away(error):
-                raise
-            _log.warning("waiting: %s", " ".join(str(getattr(error, "orig", None) or error).split()))
-            stop.wait(pause)
-            pause = min(2 * pause, RETRY_MOST_S)
-
-
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
@@ -352,11 +341,14 @@ def main() -> None:
     books = engine.open_writer(engine.parse(config.database))
     settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
     candidate = Candidate(books, RedisLog(config.redis), holder(), settings)
-    control.say_ready()
     try:
-        run(candidate, stop)
-    except (DataError, members.OtherSecret) as error:
-        sys.exit(f"tuike: {error or 'the books are another instance’s'}")
+        begin(candidate.prepare, stop)
+        control.say_ready()
+        keep_stepping(candidate.step, stop)
+    except members.OtherSecret:
+        sys.exit(f"tuike: {data.root}: the books were made under another secret; set TUIKE_SECRET to theirs")
+    except DataError as error:
+        sys.exit(f"tuike: {error}")
     candidate.close()
 
 

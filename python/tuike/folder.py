@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from tuike import _core, control
 from tuike.data import DataError
 from tuike.process import collect_rarely
-from tuike.stores import engine, leases, members, position, rollups
+from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
 from tuike.transport.entries import PARTITIONS, Reached, Reading
@@ -80,6 +81,11 @@ class Folder:
         self._next_leases = 0.0
         self.folded = 0
         """Records."""
+
+    def prepare(self) -> None:
+        """Makes the tables where there are none. Raises DataError where database or Redis will never do."""
+        migrations.upgrade(self._engine)
+        self._log.check()
 
     @property
     def partitions(self) -> list[int]:
@@ -203,7 +209,9 @@ class Folder:
             leases.hold_all(connection, {_lease(partition): held.token for partition, held in due.items()})
             position.advance_all(connection, list(moves.values()))
             rollups.add_partitions(connection, {partition: batch.rollups() for partition, batch in batches.items()})
-            rollups.count_partitions(connection, {partition: batch.hit_counts() for partition, batch in batches.items()})
+            rollups.count_partitions(
+                connection, {partition: batch.hit_counts() for partition, batch in batches.items()}
+            )
             self._touches.put(connection, touches)
         for partition, held in due.items():
             held.seen = moves[partition][1]
@@ -231,19 +239,39 @@ class Config:
     redis: str
 
 
-def run(folder: Folder, stop: threading.Event) -> None:
-    """Steps until `stop` is set."""
-    pause = RETRY_FIRST_S
-    while not stop.is_set():
+def begin(prepare: Callable[[], None], stop: threading.Event) -> None:
+    """Prepares, as soon as database and Redis are there; raises DataError where one of them will never do."""
+
+    def once(_tick: float) -> bool:
         try:
-            busy = folder.step(time.monotonic())
-            pause = RETRY_FIRST_S
+            prepare()
+        except DBAPIError as error:
+            if engine.is_hopeless(error):
+                raise DataError(f"the database: {engine.said(error)}") from error
+            raise
+        prepared.set()
+        return True
+
+    prepared = threading.Event()
+    keep_stepping(once, stop, until=prepared)
+
+
+def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: threading.Event | None = None) -> None:
+    """Calls it until `stop` (or `until`) is set, with a rest where there was nothing to do; with database or Redis
+    away, again and again."""
+    pause, said = RETRY_FIRST_S, ""
+    while not stop.is_set() and not (until is not None and until.is_set()):
+        try:
+            busy = step(time.monotonic())
+            pause, said = RETRY_FIRST_S, ""
             stop.wait(0 if busy else REST_S)
         except (*Failed, DBAPIError) as error:
             # a day's table may have been dropped between two looks
             if isinstance(error, DBAPIError) and not (engine.is_away(error) or engine.lacks_tables(error)):
                 raise
-            _log.warning("waiting: %s", " ".join(str(getattr(error, "orig", None) or error).split()))
+            if (text := " ".join(str(getattr(error, "orig", None) or error).split())) != said:
+                said = text
+                _log.warning("waiting: %s", said)
             stop.wait(pause)
             pause = min(2 * pause, RETRY_MOST_S)
 
@@ -256,9 +284,10 @@ def main() -> None:
     collect_rarely()
     log = RedisLog(config.redis)
     folder = Folder(engine.open_writer(engine.parse(config.database)), log, holder())
-    control.say_ready()
     try:
-        run(folder, stop)
+        begin(folder.prepare, stop)
+        control.say_ready()
+        keep_stepping(folder.step, stop)
     except DataError as error:
         sys.exit(f"tuike: {error}")
     folder.close()

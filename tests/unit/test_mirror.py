@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
-from waiting import until
+from sqlalchemy import select
 
 from tuike import _core, mirror
 from tuike.books import entries, registry_log
@@ -17,9 +16,19 @@ from tuike.clock import Clock, steady, wall
 from tuike.data import Data
 from tuike.mirror import Mirror
 from tuike.stores import engine, members, meta, migrations, registry_changes, schema
+from waiting import until
 
 SECRET = "5a" * 32
-PROMOTER = {"name": "", "parent": None, "kind": "member", "tax": "{}", "person": "", "body": "", "since": 0, "number": 1}
+PROMOTER = {
+    "name": "",
+    "parent": None,
+    "kind": "member",
+    "tax": "{}",
+    "person": "",
+    "body": "",
+    "since": 0,
+    "number": 1,
+}
 
 
 class Books:

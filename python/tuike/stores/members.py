@@ -24,7 +24,7 @@ Part = Literal["serving", "journal"]
 State = Literal["serving", "journal", "stopped", "retired"]
 
 
-class clock(FunctionElement[int]):  # noqa: N801 (a function's name)
+class clock(FunctionElement[int]):
     """The database's clock now, in milliseconds since the Unix epoch."""
 
     type = BigInteger()
