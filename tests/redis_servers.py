@@ -33,7 +33,7 @@ class RedisServer:
         command += ["--dir", str(self._root), "--dbfilename", f"{self.port}.rdb"]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-config-file", f"{self.port}.nodes"]
-            command += ["--cluster-node-timeout", "1000"]
+            command += ["--cluster-node-timeout", "1000", "--cluster-port", str(free_port())]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers, "redis answers", START_S)
 
@@ -84,4 +84,5 @@ def cluster() -> Iterator[list[RedisServer]]:
 
 def _is_whole(server: RedisServer) -> bool:
     with server.client() as client:
-        return b"cluster_state:ok" in client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+        told: dict[str, str] = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+        return told["cluster_state"] == "ok"

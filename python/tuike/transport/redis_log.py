@@ -96,8 +96,11 @@ class RedisLog:
     def reset(self) -> None:
         """Forgets connections and the cluster's map, so that the next call finds them anew."""
         client, self._open = self._open, None
-        if client is not None:
-            client.close()
+        if client is None:
+            return
+        if isinstance(client, RedisCluster):
+            client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        client.close()
 
     def check(self) -> None:
         """Raises DataError where the server must not be used: too old, or it would throw entries away."""
