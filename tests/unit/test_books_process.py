@@ -101,16 +101,6 @@ class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-def forget(processor: Processor) -> None:
-    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
-    processor._lock.close()
-    processor._engine.dispose()
-    processor.touches.close()
-    processor._edges.close(0)
-    if processor._booked is not None:
-        processor._booked.close(0)
-
-
 @pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
 def test_a_processor_killed_anywhere_books_once(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
@@ -135,7 +125,7 @@ def test_a_processor_killed_anywhere_books_once(
         processor = Processor(data)
         with pytest.raises(Killed):
             processor.step()
-        forget(processor)
+        processor.close()  # locks and descriptors go, and no more is applied
     assert balances(data) == {}
     settle(data)
     settle(data)
