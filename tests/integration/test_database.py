@@ -29,7 +29,7 @@ def test_every_command_works_on_a_server(url: str, tmp_path: Path) -> None:
         (tmp_path / "p.csv").write_text("id,name\n" + "".join(f"p{n},P{n}\n" for n in range(PRODUCTS)))
         tuike("import", "promoters", tmp_path / "p.csv", "--strict", *where)
         assert len(instance.get("promoters?limit=100")["items"]) == PRODUCTS + 3
-        assert instance.get("promoters/carol/team") ["by_level"] == {"1": 1, "2": 1}
+        assert instance.get("promoters/carol/team")["by_level"] == {"1": 1, "2": 1}
         until(lambda: instance.get("reports/summary")["clicks"] == 3, "the clicks to be in the reports")
         report = instance.get("reports/summary?group_by=sub1")
         assert [(item["sub1"], item["clicks"]) for item in report["items"]] == [("red", 3)]
