@@ -339,12 +339,14 @@ def verify(
     Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund
     is what the rules make of it; otherwise the first fault is named, and the exit code is 1.
     """
+    from tuike.process import collect_rarely
     from tuike.replay.attribution import attribution as decide_again
     from tuike.verify import verify
     from tuike.verify.statement import NotAStatement, verify_file
 
     if key is not None and statement is None:
         raise click.UsageError("--key goes with --statement")
+    collect_rarely()
     if statement is not None:
         try:
             report = verify_file(statement, key)
@@ -382,11 +384,13 @@ def replay(
     way nothing is changed, and the instance may be running.
     """
     from tuike.faults import Found
+    from tuike.process import collect_rarely
     from tuike.replay import replay
     from tuike.replay.what_if import CannotBe, Change, what_if
 
     if product is not None and rule is None and model is None:
         raise click.UsageError("--product goes with --rule or --model")
+    collect_rarely()
     with progress("replaying") as told:
         if rule is None and model is None:
             report = replay(Data.open(data, database), max_levels, told)

@@ -164,6 +164,11 @@ class Data:
         return bytes.fromhex(_read_hex(self.root / "statement.key", "statements are signed with it"))
 
     @property
+    def books_away(self) -> Path:
+        """There, with the reason, while the processor does without the books' server."""
+        return self.run / "books.away"
+
+    @property
     def processor_socket(self) -> Path:
         """Its path, or where that is too long for one, a name of it that holds while this process runs."""
         path = self.run / "processor.sock"

@@ -147,6 +147,7 @@ def _service(settings: Settings) -> Service:
             timeout=ClientTimeout(total=PROCESSOR_SECONDS),
         ),
         metrics=data.metrics,
+        books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
         first_token_hash=auth.token_hash(settings.first_token),

@@ -33,6 +33,7 @@ class Service:
     writes: Writes
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
+    books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
     first_token_hash: str

@@ -109,6 +109,9 @@ class Retrial:
             question = asked[record.number]
             if question is not None:
                 self._judge(connection, record, question, standings)
+            standing = _standing(record.effect)
+            if standing is not None:
+                standings[standing.conversion.id] = standing
 
         self._keeper.repeat(connection, [record for record, _ in part], judge)
 
@@ -121,11 +124,9 @@ class Retrial:
             if not _same(record, then):
                 place = f"conversion {target.conversion}" if isinstance(target, Target) else f"message {record.event}"
                 raise Found(place, f"number {record.number} of the books is not what its hits and the rules make of it")
-            self._note(target, record, now)
-        if isinstance(target, Target) and record.effect is not None and record.effect.standing is not None:
-            standings[target.conversion] = record.effect.standing
+            self._note(record, now)
 
-    def _note(self, target: Target | Outcome, record: Booked, now: Verdict) -> None:
+    def _note(self, record: Booked, now: Verdict) -> None:
         """By all hits the order comes to something else."""
         was, would = _standing(record.effect), _standing(now[1])
         if _credit(was) == _credit(would):

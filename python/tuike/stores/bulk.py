@@ -5,6 +5,7 @@ A server is given many rows in each statement, since each of its answers takes l
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from itertools import count
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -23,6 +24,8 @@ PARAMETERS = 30_000
 ROWS = 500
 TEXT_BYTES = 4 << 20
 ROWS_PER_FETCH = 2_000
+
+_CURSORS = count(1)
 
 
 class Bulk:
@@ -113,7 +116,7 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     sql = str(statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
     driver: Any = connection.connection
     if connection.dialect.name == "postgresql":
-        cursor = driver.cursor(name=f"stream_{id(statement):x}", scrollable=False)
+        cursor = driver.cursor(name=f"stream_{next(_CURSORS)}", scrollable=False)
         cursor.itersize = ROWS_PER_FETCH
     elif connection.dialect.name == "mysql":
         from pymysql.cursors import SSCursor

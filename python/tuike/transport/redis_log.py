@@ -68,7 +68,8 @@ def connect(url: str) -> Any:
     plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
     if parts.scheme.endswith("+cluster"):
         hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
-        nodes = [ClusterNode(str(host.hostname), host.port or PORT) for host in hosts]
+        make: Any = ClusterNode
+        nodes = [make(host.hostname, host.port or PORT) for host in hosts]
         first = urlunsplit(urlsplit(plain)._replace(netloc=parts.netloc.split(",")[0]))
         return RedisCluster.from_url(first, startup_nodes=nodes, **options)
     return redis.Redis.from_url(plain, **options)

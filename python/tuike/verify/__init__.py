@@ -54,8 +54,10 @@ class Checks:
         """Of the check that is under way."""
 
     def run(self, connection: Connection, data: Data) -> Iterator[Check]:
+        self.name = "days"
+        trees = Trees(connection, data.secret)
         self.name = "ledger"
-        books, trees = Ledger(connection), Trees(connection, data.secret)
+        books = Ledger(connection)
         for batch in books.batches():
             self.name = "days"
             trees.take(batch)

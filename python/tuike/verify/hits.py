@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, event_id
 from tuike.faults import Found
-from tuike.process import clock
+from tuike.process import PRODUCER, clock
 from tuike.stores import position
 from tuike.stores.schema import damage, hit_counts, outcomes, rollups
 
@@ -19,9 +19,13 @@ STATUSES = ("applied", "set_aside", "waiting")
 
 def check_journal(connection: Connection, root: str) -> str:
     """Every hit up to the fold's position is counted, every message up to the books' position has its outcome:
-    accepted is applied, set aside with a reason, or waiting."""
-    folded = position.read(connection, "hits").upto
-    booked = position.read(connection, "books").upto
+    accepted is applied, set aside with a reason, or waiting. The books' own journal is checked record by record
+    (`booked`), and passed over here."""
+    own = {number for producer, number, _ in _core.incarnations(root) if producer == PRODUCER}
+    upto = position.read(connection, "hits").upto
+    folded = {number: seq for number, seq in upto.items() if number not in own}
+    come = position.read(connection, "books").upto
+    booked = {number: seq for number, seq in come.items() if number not in own}
     counted: Counter[tuple[str, str]] = Counter()
     read: dict[int, int] = {}
     answers: Counter[str] = Counter()
@@ -42,7 +46,7 @@ def check_journal(connection: Connection, root: str) -> str:
         if counted[key] != kept.get(key, 0):
             detail = f"{counted[key]} hits in the journal, {kept.get(key, 0)} counted"
             raise Found(f"journal {key[0]} outcome {key[1]}", detail)
-    waiting = sum(sum(_outcomes(batch).values()) for batch in _batches(root, folded, None))
+    waiting = sum(sum(_outcomes(batch).values()) for batch in _batches(root, upto, None))
     apart = Counter({outcome: hits for (_, outcome), hits in counted.items() if outcome != "counted"})
     taken = counted.total() - apart.total()
     return (
