@@ -26,12 +26,12 @@ from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
 from tuike.books.edge_registry import EdgeNews
-from tuike.books.promises import Promises
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
 from tuike.folder import LEASE_MS, STILL_S, begin, holder, keep_stepping
 from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
+from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved

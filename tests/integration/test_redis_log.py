@@ -1,6 +1,5 @@
-"""Redis Streams as the transport has them: what is sent is read, trimmed, asked for again; what must not be is refused."""
+"""Redis Streams as transport: what is sent is read, trimmed, asked for again; what must not be is refused."""
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +8,6 @@ import redis_servers
 from tuike.data import DataError
 from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached
 from tuike.transport.redis_log import START, Failed, RedisLog, after, order_of
-
 
 # redis-py drops a cluster's first connections without closing them
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
