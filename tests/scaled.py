@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, text, update
+from sqlalchemy.exc import DBAPIError
 
 from books import QUERIES
 from tuike import _core
@@ -20,9 +21,10 @@ from tuike.data import Data
 from tuike.folder import Folder
 from tuike.process import Processor
 from tuike.stores import engine, migrations
+from tuike.stores.schema import leases
 from tuike.stores.touches import SqlTouches
-from tuike.transport.redis_log import RedisLog
-from tuike.transport.shipper import Shipper, stored_positions
+from tuike.transport.redis_log import Failed, RedisLog
+from tuike.transport.shipper import Away, Shipper, stored_positions
 from waiting import PATIENCE
 
 SECRET = "5e" * 32
@@ -58,6 +60,14 @@ class Machine:
         now = self._story.tick()
         stamped = [{"id": self._story.id(), "at": now, "received": now} | event for event in events]
         self.writers[number].append([_core.encode_event(event) for event in stamped])
+
+    def import_rows(self, rows: list[dict[str, Any]]) -> None:
+        """A run of an import; the last one brings its closing mark."""
+        writer = _core.Writer(str(self.journal), "import-0123", self._story.incarnation(), durability="process")
+        now = self._story.tick()
+        stamped = [{"id": self._story.id(), "at": now, "received": now} | row for row in rows]
+        writer.append([_core.encode_event(row) for row in stamped])
+        writer.close(now)
 
     def promise(self) -> None:
         for writer in self.writers:
@@ -116,6 +126,12 @@ class Story:
                 machine.append(number, self._hit())
         self.promise()
 
+    def rows_of_an_import(self, count: int) -> list[dict[str, Any]]:
+        """Orders with their own times, in no order."""
+        return [
+            self._order() | {"source": "import", "at": self.now - self._dice.randrange(10_000)} for _ in range(count)
+        ]
+
     def promise(self) -> None:
         for machine in self.machines:
             machine.promise()
@@ -152,6 +168,7 @@ class Scaled:
     folders: list[Folder] = field(default_factory=list)
     shippers: list[Shipper] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
+    failures: int = 0
     names: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -179,12 +196,29 @@ class Scaled:
         return candidate
 
     def step(self) -> bool:
-        """Every part once. Whether there was anything to do."""
+        """Every part once; what fails is tried again by the next step. Whether there was anything to do."""
         tick = time.monotonic()
         now = time.time_ns() // 1_000_000
-        busy = [shipper.step(now, tick) for shipper in self.shippers]
-        busy += [part.step(tick) for part in (*self.folders, *self.candidates)]
-        return any(busy)
+        steps: list[Callable[[], bool]] = [lambda one=one: one.step(now, tick) for one in self.shippers]  # type: ignore[misc]
+        steps += [lambda one=one: one.step(tick) for one in (*self.folders, *self.candidates)]  # type: ignore[misc]
+        busy = False
+        for step in steps:
+            try:
+                busy = step() or busy
+            except (*Failed, DBAPIError, Away):
+                self.failures += 1
+        return busy
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.step()
+
+    def rob(self) -> None:
+        """Ends all leases now, as if their holders had been paused for longer."""
+        books = engine.open_writer(self.database)
+        with books.begin() as connection:
+            connection.execute(update(leases).values(until=0))
+        books.dispose()
 
     def drain(self, also: Callable[[], None] = lambda: None) -> None:
         """Until all that was journalled is applied; every producer has to be closed."""
@@ -218,7 +252,8 @@ def embedded(story: Story, root: Path) -> tuple[Data, Processor]:
     for machine in story.machines:
         for producer in machine.journal.iterdir():
             for incarnation in producer.iterdir():
-                to = data.journal / f"{machine.name}-{producer.name}" / incarnation.name
+                name = producer.name if producer.name.startswith("import-") else f"{machine.name}-{producer.name}"
+                to = data.journal / name / incarnation.name
                 shutil.copytree(incarnation, to)
     processor = Processor(data)
     while processor.step() or processor.more or processor.waiting:

@@ -71,7 +71,7 @@ def test_ids_have_an_order() -> None:
 def test_a_server_that_throws_entries_away_is_refused() -> None:
     with redis_servers.running() as server, server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        with pytest.raises(DataError, match="allkeys-lru.*noeviction"):
+        with pytest.raises(DataError, match=r"allkeys-lru.*noeviction"):
             RedisLog(server.url).check()
 
 
@@ -88,5 +88,5 @@ def test_without_memory_a_reader_still_takes_away_and_a_shipper_is_told() -> Non
 
 @pytest.mark.parametrize("url", ["http://x", "redis://", "nonsense"])
 def test_what_is_no_url_is_named(url: str) -> None:
-    with pytest.raises(DataError, match="redis\\+cluster"):
+    with pytest.raises(DataError, match=r"redis\+cluster"):
         RedisLog(url).check()

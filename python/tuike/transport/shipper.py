@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from tuike import _core, control
 from tuike.data import DataError
 from tuike.stores import engine, position
-from tuike.transport.entries import ALL, ENDED, ORDERS, PARTITIONS, Entry, Packet, Reached
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
@@ -88,19 +88,18 @@ class _Sent:
 
 
 class _Silence:
-    """Who of those that have not ended still says anything."""
+    """Who still says anything, or has ended in order."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[int, int, float]] = {}
 
     def live(self, heard: Iterable[tuple[str, int, int, int]], tick: float) -> tuple[int, ...]:
-        """Those whose position or mark has moved in the last `SILENT_S` in which there was a look at it."""
+        """Those that have ended, or whose position or mark has moved in the last `SILENT_S` in which there was a look at it."""
         last = {}
         for _, incarnation, upto, mark in heard:
             before = self._last.get(incarnation)
-            if mark != ENDED:
-                same = before is not None and before[:2] == (upto, mark)
-                last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
+            same = before is not None and before[:2] == (upto, mark) and mark != ENDED
+            last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
         self._last = last
         return tuple(incarnation for incarnation, (*_, since) in last.items() if tick - since < SILENT_S)
 
@@ -120,6 +119,8 @@ class Shipper:
         self._sent = {partition: _Sent() for partition in ALL}
         self._committed: dict[int, Reached] = {}
         self._front: dict[int, int] = {}
+        self._gone: set[int] = set()
+        """Incarnations that have ended and are wholly committed."""
         self._sure = False
         """Whether what was sent has arrived, as far as is known."""
         self._next_look = 0.0
@@ -169,8 +170,9 @@ class Shipper:
             committed = told.committed or self._committed.get(partition) or stored.get(partition) or Reached()
             self._committed[partition] = committed
             self._sent[partition].start_over(committed)
-        self._front = {}
+        self._front, self._gone = {}, set()
         self._go_back(ALL)
+        self._let_go()
         self._sure = True
 
     def _look(self) -> None:
@@ -186,7 +188,19 @@ class Shipper:
                 _log.info("partition %d goes back to what is committed", partition)
                 sent.start_over(self._committed[partition])
                 again.append(partition)
-        self._go_back(again)
+        if again:
+            self._gone = set()
+            self._go_back(again)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of incarnations that every partition has to their ends."""
+        marks = [committed.marks for committed in self._committed.values()]
+        ended = [incarnation for incarnation, mark in self._committed[ORDERS].marks.items() if mark == ENDED]
+        for incarnation in ended:
+            if incarnation not in self._gone and all(place.get(incarnation) == ENDED for place in marks):
+                self._gone.add(incarnation)
+                self._front[incarnation] = GONE
 
     def _go_back(self, partitions: Iterable[int]) -> None:
         """Reads again, of each incarnation, from where the first of the partitions wants it."""
@@ -214,7 +228,7 @@ class Shipper:
         if marks:
             self._next_marks = tick + MARK_S
         self._send(packets)
-        self._front = {incarnation: upto for _, incarnation, upto, _ in heard}
+        self._front = dict.fromkeys(self._gone, GONE) | {incarnation: upto for _, incarnation, upto, _ in heard}
         self.shipped += shipment.count
         self.more = shipment.more
         return shipment.count > 0
