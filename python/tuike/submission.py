@@ -100,7 +100,7 @@ class Submission:
 
     def follow(self, reached: Callable[[Connection], bool]) -> None:
         """Goes on after `wait` until the books have come as far as is wanted: asks again and again."""
-        books = engine.open_reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         try:
             for _ in self._progress():
                 with books.connect() as connection:
@@ -119,7 +119,7 @@ class Submission:
 
     def _progress(self) -> Iterator[int]:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
-        books = engine.open_reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         looked, alone = time.monotonic(), False
         try:
             while True:
@@ -164,7 +164,7 @@ class Submission:
 
     def refused(self) -> list[tuple[int, str]]:
         """Lines that the books set aside, with the reason; call it after `wait`."""
-        books = engine.open_reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         try:
             with books.connect() as connection:
                 return _set_aside(connection, self._ids)
@@ -178,7 +178,7 @@ class Submission:
         whole = [*events, {"kind": "close", "id": secrets.token_hex(16)}]
         backlog.add((0, seq, self._producer, event | {"received": received}) for seq, event in enumerate(whole, 1))
         with TemporaryDirectory(dir=self._data.run) as directory:
-            books = moving.copy(self._data.books, Path(directory) / "books.sqlite")
+            books = moving.copy(self._data.database, Path(directory) / "books.sqlite")
             try:
                 with books.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda booked: None, **self._settings)
@@ -220,7 +220,7 @@ class Codes:
 
     def __init__(self, data: Data) -> None:
         self._data = data
-        self._engine = engine.open_reader(data.books)
+        self._engine = engine.open_reader(data.database)
         self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
         self.binds = lru_cache(KNOWN_CODES)(self._binds)
         self.promoter = lru_cache(KNOWN_CODES)(self._promoter)

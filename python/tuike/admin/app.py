@@ -134,7 +134,7 @@ def make_app(settings: Settings) -> web.Application:
 
 def _service(settings: Settings) -> Service:
     data = settings.data
-    reader = engine.open_reader(data.books)
+    reader = engine.open_reader(data.database)
     incarnation = int.from_bytes(settings.random(8))
     writer = _core.Writer(str(data.journal), PRODUCER, incarnation)
     return Service(

@@ -18,10 +18,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from tuike import _core, control
+from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.transport.entries import ALL, ENDED, ORDERS, PARTITIONS, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, RedisLog
@@ -255,6 +257,8 @@ class Config:
     machine: str
     redis: str
     database: str = ""
+    clock: str = ""
+    """The file of the books' clock; empty: the machine's own counts."""
 
 
 def stored_positions(database: str) -> Positions:
@@ -285,15 +289,16 @@ def stored_positions(database: str) -> Positions:
     return read
 
 
-def run(shipper: Shipper, stop: threading.Event) -> None:
+def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
     """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most."""
     pause = RETRY_FIRST_S
     until = None
     while True:
         if stop.is_set():
             until = until or time.monotonic() + DRAIN_S
+        clock.look()
         try:
-            busy = shipper.step(time.time_ns() // 1_000_000, time.monotonic())
+            busy = shipper.step(clock(), time.monotonic())
             pause = RETRY_FIRST_S
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:
@@ -311,11 +316,12 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     log = RedisLog(config.redis)
+    clock = Clock(Path(config.clock or os.devnull))
     try:
         with suppress(*Failed):  # an edge goes on without it
             log.check()
         control.say_ready()
-        run(Shipper(config.journal, config.machine, log, stored_positions(config.database)), stop)
+        run(Shipper(config.journal, config.machine, log, stored_positions(config.database)), stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 
