@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuike import _core
 from tuike.books.backlog import Backlog
@@ -158,8 +158,10 @@ class Submission:
         try:
             with books.connect() as connection:
                 folds = [position.read(connection, "hits").upto, position.read(connection, "books").upto]
-        except OperationalError:  # a processor that has only begun is still making the tables
-            return 0
+        except DBAPIError as error:  # a processor that has only begun is still making the tables
+            if isinstance(error, OperationalError) or engine.lacks_tables(error):
+                return 0
+            raise
         return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation, _ in self._incarnations())
 
     def refused(self) -> list[tuple[int, str]]:

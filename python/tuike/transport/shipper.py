@@ -10,7 +10,6 @@ lose its last second, fail over or start empty. It never holds more than one rea
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
