@@ -2,7 +2,8 @@
 
 A machine's own clock may be minutes wrong, and jumps when somebody sets it. So the mirror measures where the database's
 clock stands against this machine's steady one (CLOCK_BOOTTIME, clock_gettime(2)), and keeps it in a file that all
-processes of the data directory read. Until it was measured, and after a restart of the machine, it is the machine's own.
+processes of the data directory read. Until it was measured, and after the machine has started again, it is the
+machine's own.
 """
 
 import time

@@ -53,11 +53,6 @@ class Network:
                 members.check_secret(connection, data.secret_sum)
                 if members.is_retired(connection, data.machine):
                     raise DataError(f"{data.root}: machine {data.machine} was retired; choose a new --data")
-        except members.OtherSecret as error:
-            raise DataError(
-                f"{engine.shown(url)}: the books were made under another secret than {data.root}; "
-                "set TUIKE_SECRET to theirs, or choose another --database or --data"
-            ) from error
         except DBAPIError as error:
             if engine.is_hopeless(error):
                 raise DataError(f"{engine.shown(url)}: {' '.join(str(error.orig).split())}") from error
@@ -70,7 +65,7 @@ class Network:
         """In the order in which they stop. `address` is where the machine listens; `serves`: it has an edge."""
         found = []
         if self.redis:
-            config: Any = shipper.Config(str(data.journal), data.machine, self.redis, self.database)
+            config: Any = shipper.Config(str(data.journal), data.machine, self.redis, self.database, str(data.clock))
             found.append(_helper("shipper", "tuike.transport.shipper", shipper.VARIABLE, config))
         url = self.journal_url or _reachable(address)
         config = mirror.Config(str(data.root), self.database, self.redis, url, serves)
@@ -100,3 +95,24 @@ def _reachable(address: str) -> str:
     parts = urlsplit(address)
     host = socket.gethostname() if parts.hostname in ANY_ADDRESS else parts.hostname
     return f"{parts.scheme}://{host}:{parts.port}"
+
+
+def retire(database: str, machine: str) -> str:
+    """Declares a machine gone for good; says what is lost with it. Raises DataError."""
+    url = engine.parse(database)
+    books = engine.open_writer(url)
+    try:
+        with books.begin() as connection:
+            lost = members.retire(connection, machine)
+    except members.NotThere as error:
+        raise DataError(f"{engine.shown(url)}: no machine {machine} was ever there") from error
+    except members.Lives as error:
+        raise DataError(f"machine {machine} gives signs of life; stop its edge first") from error
+    except DBAPIError as error:
+        if not engine.is_away(error) and not engine.lacks_tables(error):
+            raise
+        raise DataError(f"{engine.shown(url)}: {' '.join(str(error.orig).split())}") from error
+    finally:
+        books.dispose()
+    told = [f"{machine} {row.incarnation}: lost from event {row.first} on" for row in lost]
+    return "\n".join([*told, f"{machine} is retired; {len(lost)} of its journals have not ended"])

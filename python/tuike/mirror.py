@@ -221,7 +221,7 @@ def run(config: Config) -> None:
     """Until it is told to stop."""
     stop, called = threading.Event(), threading.Event()
     control.watch(stop)
-    threading.Thread(target=lambda: stop.wait() and called.set(), name="stop", daemon=True).start()
+    threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
     control.say_ready()
     mirror = Mirror(Data.open(Path(config.data)), engine.parse(config.database), url=config.url, serves=config.serves)
     if config.redis:
@@ -243,11 +243,16 @@ def run(config: Config) -> None:
     mirror.close()
 
 
+def _pass_on(one: threading.Event, other: threading.Event) -> None:
+    one.wait()
+    other.set()
+
+
 def _brief(error: Exception) -> str:
     """What went wrong in one line."""
     match error:
         case OtherSecret():
-            return "the books are another instance's: they were made under another secret than this directory's"
+            return str(error)
         case Retired():
             return "this machine was retired: start its edge with a new data directory"
         case _:

@@ -75,7 +75,7 @@ class Processor:
         self._day = now() // DAY_MS
         with ExitStack() as opened:
             opened.enter_context(data.lock("processor.lock"))
-            self._engine = engine.open_writer(data.books)
+            self._engine = engine.open_writer(data.database)
             opened.callback(self._engine.dispose)
             migrations.upgrade(self._engine)
             self._tenure = Tenure.of_books(self._engine, data, now())
@@ -262,7 +262,7 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
     collect_rarely()
     stop = threading.Event()
     control.watch(stop)
-    breaker = Breaker(data.books, data.books_away)
+    breaker = Breaker(data.database, data.books_away)
     with data.needing_room("make room, and what waits is processed"):
         while not stop.is_set():
             try:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,9 @@ def test_partitions_are_shared_anew_when_folders_come_and_go(scaled: Scaled, tmp
         def is_it() -> bool:
             scaled.step()
             held = [folder.partitions for folder in scaled.folders]
-            return len(held) == count and sorted(sum(held, [])) == list(range(64)) and min(map(len, held)) > 0
+            return (
+                len(held) == count and sorted(chain.from_iterable(held)) == list(range(64)) and min(map(len, held)) > 0
+            )
 
         return is_it
 

@@ -7,6 +7,7 @@ import pytest
 
 from instance import Instance, running, tuike
 from sql_servers import Server
+from tuike.stores import engine, migrations, moving
 from waiting import until
 
 PRODUCTS = 12
@@ -43,6 +44,27 @@ def test_every_command_works_on_a_server(url: str, tmp_path: Path) -> None:
     assert "no difference" in tuike("replay", *where).stdout
     tuike("verify", "--attribution", *where)
     assert tuike("process", "--data", data, "--database", url.replace("tuike:", "nobody:"), check=False).returncode == 2
+
+
+def test_reports_and_lists_come_from_the_copy_and_from_the_books_where_it_is_away(
+    sql_server: Callable[[str], Server], tmp_path: Path
+) -> None:
+    server = sql_server("postgresql")
+    url, copy = server.create(), server.create()
+    with running(tmp_path / "data", "--workers", "1", "--database", url, "--database-read", copy) as instance:
+        instance.merchant()
+        assert [item["id"] for item in instance.get("merchants")["items"]] == ["shop"]  # the copy has no tables yet
+        books, made = engine.open_reader(engine.parse(url)), engine.open_writer(engine.parse(copy))
+        migrations.upgrade(made)
+        with books.begin() as connection:
+            moving.move(connection, made, lambda done, whole: None)
+        books.dispose()
+        made.dispose()
+        instance.merchant("mart")
+        assert instance.get("merchants/mart")["id"] == "mart"
+        assert [item["id"] for item in instance.get("merchants")["items"]] == ["shop"]
+        server.drop(copy)
+        assert [item["id"] for item in instance.get("merchants")["items"]] == ["mart", "shop"]
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def drain(processor: Processor) -> None:
 
 
 def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     with books.begin() as connection:
         found = [dict(row) for row in connection.execute(statement).mappings()]
     books.dispose()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from tuike import _core, mirror
 from tuike.books import entries, registry_log
@@ -19,23 +19,13 @@ from tuike.stores import engine, members, meta, migrations, registry_changes, sc
 from waiting import until
 
 SECRET = "5a" * 32
-PROMOTER = {
-    "name": "",
-    "parent": None,
-    "kind": "member",
-    "tax": "{}",
-    "person": "",
-    "body": "",
-    "since": 0,
-    "number": 1,
-}
 
 
 class Books:
     """The books of an instance, as a bookkeeper on another machine writes them."""
 
-    def __init__(self, path: Path) -> None:
-        self.url = engine.of_file(path)
+    def __init__(self, url: URL) -> None:
+        self.url = url
         self.engine = engine.open_writer(self.url)
         migrations.upgrade(self.engine)
         self.news = EdgeNews(SECRET, lambda count: bytes(count))
@@ -58,8 +48,8 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    books = Books(tmp_path / "books.sqlite")
+def books(database: URL) -> Iterator[Books]:
+    books = Books(database)
     yield books
     books.engine.dispose()
 
@@ -88,13 +78,13 @@ def settle(here: Mirror) -> None:
     until(lambda: here.step() or here.pause == mirror.POLL_S, "the registry to be whole")
 
 
-LINK = {"t": "promoter", "id": "alice", "status": "active"}
+ALICE = {"t": "promoter", "id": "alice", "status": "active"}
 
 
 def test_it_begins_with_a_snapshot_and_goes_on_with_what_is_told(data: Data, books: Books, here: Mirror) -> None:
     settle(here)
     assert told(data) == [("key", 1)] * 3 + [("snapshot", 1), ("ready", 1)]
-    books.tell(LINK)
+    books.tell(ALICE)
     books.tell()
     here.step(called=True)
     assert told(data)[-2:] == [("promoter", 2), ("number", 3)]
@@ -104,7 +94,7 @@ def test_it_begins_with_a_snapshot_and_goes_on_with_what_is_told(data: Data, boo
 
 def test_it_says_how_far_the_machine_has_come(data: Data, books: Books, here: Mirror) -> None:
     settle(here)
-    books.tell(LINK)
+    books.tell(ALICE)
     here.step(called=True)
     (row,) = books.do(select(schema.edges))
     assert (row.machine, row.number, row.url, row.state) == (data.machine, 2, "http://edge.test", "serving")
@@ -115,8 +105,8 @@ def test_it_says_how_far_the_machine_has_come(data: Data, books: Books, here: Mi
 
 def test_one_that_is_older_than_what_is_kept_begins_anew(data: Data, books: Books, here: Mirror) -> None:
     settle(here)
-    books.tell(LINK)
-    books.tell(LINK)
+    books.tell(ALICE)
+    books.tell(ALICE)
     with books.engine.begin() as connection:
         registry_changes.prune(connection, wall() + registry_changes.KEPT_MS + 60_000)
     settle(here)
@@ -128,7 +118,7 @@ def test_too_many_changes_are_a_beginning(
 ) -> None:
     settle(here)
     monkeypatch.setattr(registry_changes, "MOST", 1)
-    books.tell(LINK, LINK)
+    books.tell(ALICE, ALICE)
     settle(here)
     assert told(data)[-2:] == [("snapshot", 2), ("ready", 2)]
 
@@ -152,7 +142,7 @@ def test_a_snapshot_that_fails_leaves_the_last_one_and_is_made_again(
     data: Data, books: Books, here: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(here)
-    books.tell(LINK)
+    books.tell(ALICE)
 
     def fails(*_: Any) -> int:
         raise OSError("the database went away")
@@ -182,7 +172,7 @@ def test_a_retired_machine_says_no_more(data: Data, books: Books, here: Mirror) 
     books.do(schema.edges.update().values(seen=0))
     with books.engine.begin() as connection:
         members.retire(connection, data.machine)
-    books.tell(LINK)
+    books.tell(ALICE)
     with pytest.raises(mirror.Retired):
         here.step(called=True)
 

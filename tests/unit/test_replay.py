@@ -54,7 +54,7 @@ def changed(value: Any) -> Any:
 
 def test_any_column_of_any_table_that_differs_is_named(tmp_path: Path) -> None:
     world = full(tmp_path)
-    books, root = engine.reader(world.data.books), str(world.data.journal)
+    books, root = engine.open_reader(world.data.database), str(world.data.journal)
     with books.begin() as live:
         number = int(meta.read(live, NUMBER_KEY) or 0)
         folded = position.read(live, "hits").upto
@@ -85,7 +85,7 @@ def test_any_column_of_any_table_that_differs_is_named(tmp_path: Path) -> None:
 
 def differing(world: World, made: Engine) -> Found:
     """What the comparison finds; then the books are put back."""
-    books = engine.reader(world.data.books)
+    books = engine.open_reader(world.data.database)
     with books.begin() as live, made.begin() as again, pytest.raises(Found) as found:
         compare(live, again)
     books.dispose()

@@ -36,7 +36,7 @@ async def metrics(call: Call) -> web.Response:
     now = service.clock()
     edges = await _in_thread(service, _edge_metrics, service, now)
     try:
-        books = await call.read(_book_metrics, now)
+        books = await call.read_copy(_book_metrics, now)
     except Problem:
         books = ""  # the edge's counters are worth having all the more
     watermark = await service.watermark()

@@ -20,7 +20,7 @@ class EdgeRegistry:
     def __init__(self, books: Engine, data: Data, random: Random) -> None:
         """`books` is the writer's engine."""
         self._books = books
-        self._reader = engine.open_reader(data.books)
+        self._reader = engine.open_reader(data.database)
         self._secret = data.secret
         self._random = random
         self._log = RegistryLog(self._reader, data.registry, random)
@@ -61,6 +61,6 @@ class EdgeNews:
         self._day = now // DAY_MS
 
     def tell(self, connection: Connection, changed: list[Entry], number: int, now: int) -> None:
-        """What `Bookkeeper.apply` answered for registry writes, with its number after them; the number alone where edges
-        need not hear of it, since whoever wrote waits for them to say it."""
+        """What `Bookkeeper.apply` answered for registry writes, with its number after them; the number alone where
+        edges need not hear of it, since whoever wrote waits for them to say it."""
         registry_changes.write(connection, changed or [entries.NUMBER], number, now)

@@ -17,10 +17,10 @@ def replay(data: Data, max_levels: int, told: Told = untold) -> Report:
     """Rebuilds everything into a fresh database and compares it with the books as they stand now (a snapshot: the
     instance may be running)."""
     report = Report()
-    if not engine.exists(data.books):
+    if not engine.exists(data.database):
         report.proved.append("no books yet")
         return report
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     root = str(data.journal)
     try:
         with books.begin() as live, fresh(data) as (_, made):

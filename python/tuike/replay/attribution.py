@@ -52,7 +52,7 @@ class Attribution(Report):
 def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution:
     """Nothing is written but in a temporary directory; the instance may be running."""
     report = Attribution()
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     root = str(data.journal)
     try:
         with books.begin() as live, fresh(data) as (directory, made):

@@ -110,7 +110,7 @@ class Comparison:
 
 def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, int], told: Told = untold) -> Comparison:
     """Raises CannotBe, and Found where the journal is not whole. The instance may be running."""
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     try:
         with books.begin() as live, fresh(data) as (directory, made):
             change.check(live)

@@ -116,17 +116,21 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     sql = str(statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
     driver: Any = connection.connection
     if connection.dialect.name == "postgresql":
-        cursor = driver.cursor(name=f"stream_{next(_CURSORS)}", scrollable=False)
-        cursor.itersize = ROWS_PER_FETCH
-    elif connection.dialect.name == "mysql":
+        return _fetched(driver.cursor(name=f"stream_{next(_CURSORS)}", scrollable=False), sql)
+    if connection.dialect.name == "mysql":
         from pymysql.cursors import SSCursor
 
         return _put_aside(driver.cursor(SSCursor), sql)
-    else:
-        cursor = driver.cursor()
-    cursor.execute(sql, ())
-    rows: Iterator[Row] = iter(cursor)
+    rows: Iterator[Row] = driver.cursor().execute(sql)
     return rows
+
+
+def _fetched(cursor: Any, sql: str) -> Iterator[Row]:
+    """By a cursor of the server, which keeps what was not asked for yet."""
+    with cursor:
+        cursor.itersize = ROWS_PER_FETCH
+        cursor.execute(sql, ())
+        yield from cursor
 
 
 def _put_aside(cursor: Any, sql: str) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Connection, func, insert, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from tuike.data import DataError
 from tuike.stores import meta, position
 from tuike.stores.schema import edges, lost, producers
 
@@ -58,13 +59,19 @@ class Machine:
     live: bool
 
 
-class OtherSecret(Exception):
+class OtherSecret(DataError):
     """The books belong to an instance with another secret."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the books were made under another secret than this data directory; set TUIKE_SECRET to theirs for a new "
+            "--data, or choose another --database"
+        )
 
 
 def now(connection: Connection) -> int:
     """The database's clock, ms."""
-    return int(connection.scalar(select(clock())))
+    return connection.execute(select(clock())).scalar_one()
 
 
 def check_secret(connection: Connection, secret_sum: str) -> None:

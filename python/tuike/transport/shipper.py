@@ -17,12 +17,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
+from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, position
 from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
@@ -94,7 +96,7 @@ class _Silence:
         self._last: dict[int, tuple[int, int, float]] = {}
 
     def live(self, heard: Iterable[tuple[str, int, int, int]], tick: float) -> tuple[int, ...]:
-        """Those that have ended, or whose position or mark has moved in the last `SILENT_S` in which there was a look at it."""
+        """Those that have ended, or whose position or mark has moved in the last `SILENT_S` of looks at it."""
         last = {}
         for _, incarnation, upto, mark in heard:
             before = self._last.get(incarnation)
@@ -271,6 +273,8 @@ class Config:
     machine: str
     redis: str
     database: str = ""
+    clock: str = ""
+    """The file of the books' clock; empty: the machine's own counts."""
 
 
 def stored_positions(database: URL | None) -> Positions:
@@ -296,15 +300,16 @@ def stored_positions(database: URL | None) -> Positions:
     return read
 
 
-def run(shipper: Shipper, stop: threading.Event) -> None:
+def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
     """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most."""
     pause = RETRY_FIRST_S
     until = None
     while True:
         if stop.is_set():
             until = until or time.monotonic() + DRAIN_S
+        clock.look()
         try:
-            busy = shipper.step(time.time_ns() // 1_000_000, time.monotonic())
+            busy = shipper.step(clock(), time.monotonic())
             pause = RETRY_FIRST_S
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:
@@ -322,12 +327,13 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     log = RedisLog(config.redis)
+    clock = Clock(Path(config.clock or os.devnull))
     try:
         with suppress(*Failed):  # an edge goes on without it
             log.check()
         control.say_ready()
         database = engine.parse(config.database) if config.database else None
-        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop)
+        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 

@@ -30,10 +30,10 @@ Check = tuple[str, str]
 def verify(data: Data) -> Report:
     """Runs every check until one fails. Nothing is written; the instance may be running."""
     report = Report()
-    if not engine.exists(data.books):
+    if not engine.exists(data.database):
         report.proved.append("no books yet")
         return report
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     checks = Checks()
     try:
         with books.begin() as connection:
