@@ -376,6 +376,26 @@ def replay(
     sys.exit(FAULT if fault else 0)
 
 
+@program.command()
+@with_data
+@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
+def migrate(data: Path, to: Any) -> None:
+    """Move the books from DATA to a server.
+
+    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
+    Killed, it is run again and goes on. Afterwards start with --database URL.
+    """
+    from tuike.faults import Found
+    from tuike.migrating import migrate as move
+
+    try:
+        with progress("moving") as told:
+            moved = move(Data.open(data), to, told)
+    except Found as found:
+        stop(str(found), FAULT)
+    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
+
+
 @program.group()
 def journal() -> None:
     """Look into the journal."""
