@@ -112,6 +112,11 @@ async def admin_of_many(
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
 
 
+async def processes_of_many(parts: Sequence[Part]) -> int:
+    """Folders and a bookkeeper, which need nothing of each other; the exit code."""
+    return await _run(Supervisor([parts]), lambda: print(f"{len(parts)} processes", flush=True))
+
+
 def _listen(settings: EdgeSettings) -> list[socket.socket]:
     host, port = settings.host, settings.edge_port
     return _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))

@@ -188,11 +188,42 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
 @with_data
 @with_database
 @with_books
-def process(data: Path, database: Any, max_levels: int, payout_minimum: dict[str, int]) -> None:
-    """Run the processor alone: it folds hits and keeps the books."""
-    from tuike.process import run_processor
+@option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
+@option(
+    "--folders",
+    type=click.IntRange(0, 64),
+    default=config.available_cores(),
+    show_default="one a core",
+    help="With --redis: processes that fold hits.",
+)
+def process(
+    data: Path, database: Any, redis: str | None, folders: int, max_levels: int, payout_minimum: dict[str, int]
+) -> None:
+    """Run the processor alone: it folds hits and keeps the books.
 
-    run_processor(Data.open(data, database, create=True), max_levels=max_levels, payout_minimum=payout_minimum)
+    With --redis and --database as one of several: folders of hits, which share the work with those of other machines,
+    and a bookkeeper, of whom one at a time keeps the books. DATA is this machine's own, and a new one is made under
+    the secret in TUIKE_SECRET.
+    """
+    if redis is None:
+        from tuike.process import run_processor
+
+        opened = Data.open(data, database, create=True)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        return
+    if database is None:
+        raise click.UsageError("--redis goes with --database")
+    from tuike.edge import serving
+    from tuike.edge.supervisor import Part
+    from tuike.joining import Network, text_of
+
+    opened = Data.open_member(data)
+    network = Network(text_of(database), redis)
+    network.check(opened)
+    with opened.lock("lock"):
+        helpers = network.processes(opened, folders, max_levels, payout_minimum)
+        parts = [Part(helper.name, helper.command, helper.environment) for helper in helpers]
+        sys.exit(asyncio.run(serving.processes_of_many(parts)))
 
 
 @program.command()

@@ -198,7 +198,7 @@ class Processor:
         now = self._now()
         payloads: list[bytes] = []
         size = 0
-        for record in self._having_seen(booked):
+        for record in self._having_seen([record.journalled for record in booked]):
             body = msgspec.json.encode(record)
             payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
             size += len(body)

@@ -36,14 +36,15 @@ class Bulk:
         self.names = tuple(names)
         self._compiled = cache(self._compile)
 
-    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Runs it for each row, in one call of the driver."""
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Runs it for each row, in one call of the driver; how many rows of the table that touched, where it is an
+        update."""
         if not rows:
-            return
+            return 0
         sql, order = self._compiled(connection.dialect)
         if order is not None:
             rows = [tuple([row[place] for place in order]) for row in rows]
-        connection.exec_driver_sql(sql, list(rows))
+        return connection.exec_driver_sql(sql, list(rows)).rowcount
 
     def _compile(self, dialect: Dialect) -> tuple[str, list[int] | None]:
         return _compiled(self._statement, self.names, dialect)
@@ -59,16 +60,16 @@ class Inserts(Bulk):
         self._merged = merged
         self._keys = [names.index(column.name) for column in table.primary_key.columns]
 
-    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
         if connection.dialect.name == "sqlite":
-            super().run(connection, rows)
-            return
+            return super().run(connection, rows)
         sql, order = self._compiled(connection.dialect)
         assert order is None
         head, one, tail = _parted(sql)
         for some in _portions(self._once(rows)):
             text = f"{head}{', '.join([one] * len(some))}{tail}"
             connection.exec_driver_sql(text, tuple([value for row in some for value in row]))
+        return len(rows)
 
     def _once(self, rows: Sequence[Row]) -> Sequence[Row]:
         """A server's statement may have each key once."""

@@ -40,6 +40,15 @@ def hold(connection: Connection, name: str, token: int, now: int, ttl: int) -> N
         raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
 
 
+def hold_all(connection: Connection, held: Mapping[str, int]) -> None:
+    """As `hold`, of several by their names and tokens at once; how long they last stays as it was."""
+    rows = select(leases.c.name, leases.c.token, leases.c.holder).where(leases.c.name.in_(held)).order_by(leases.c.name)
+    still = {row.name: row.token for row in connection.execute(rows.with_for_update()) if row.holder}
+    for name, token in held.items():
+        if still.get(name) != token:
+            raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
+
+
 def release(connection: Connection, name: str, token: int) -> None:
     """Gives it back, so that the next need not wait for its end."""
     mine = (leases.c.name == name, leases.c.token == token)

@@ -6,13 +6,14 @@ So does whoever moves it under the token of a lease that another has held since.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from tuike.stores.bulk import Bulk
 from tuike.stores.schema import positions
 
 Fold = Literal["hits", "books"]
@@ -56,12 +57,50 @@ def advance(
 ) -> Position:
     """Moves the position that was `seen` to `upto`, under the token of a lease. Raises PositionMoved, and the caller's
     transaction ends."""
-    moved = Position(seen.fold, seen.version + 1, dict(upto), seen.partition, token, dict(marks or {}))
-    if not (_begin(connection, moved) if seen.version == 0 else _move(connection, moved)):
+    after = moved(seen, upto, marks or {}, token)
+    if not (_begin(connection, after) if seen.version == 0 else _move(connection, after)):
         raise PositionMoved(
             f"position {seen.fold!r} of partition {seen.partition} is no longer at version {seen.version}"
         )
-    return moved
+    return after
+
+
+def advance_all(connection: Connection, moves: Sequence[tuple[Position, Position]]) -> None:
+    """The same for several partitions at once, given each as it was seen and as it shall be (`moved`): all or none."""
+    for seen, after in moves:
+        if seen.version == 0 and not _begin(connection, after):
+            raise PositionMoved(f"position {seen.fold!r} of partition {seen.partition} has begun")
+    later = [after for seen, after in moves if seen.version]
+    if later and _MOVE.run(connection, [_moving(after) for after in later]) != len(later):
+        raise PositionMoved(f"a position of {later[0].fold!r} is no longer where it was seen")
+
+
+def moved(seen: Position, upto: Mapping[int, int], marks: Mapping[int, int], token: int) -> Position:
+    """What a position becomes."""
+    return Position(seen.fold, seen.version + 1, dict(upto), seen.partition, token, dict(marks))
+
+
+def _moving(after: Position) -> tuple[Any, ...]:
+    place = (after.fold, after.partition, after.version - 1, after.token)
+    return (*place, after.version, after.token, _pack(after.upto), _pack(after.marks))
+
+
+_MOVE = Bulk(
+    update(positions)
+    .where(
+        positions.c.fold == bindparam("in_fold"),
+        positions.c.partition == bindparam("in_partition"),
+        positions.c.version == bindparam("seen"),
+        positions.c.token <= bindparam("under"),
+    )
+    .values(
+        version=bindparam("to_version"),
+        token=bindparam("to_token"),
+        upto=bindparam("to_upto"),
+        marks=bindparam("to_marks"),
+    ),
+    ("in_fold", "in_partition", "seen", "under", "to_version", "to_token", "to_upto", "to_marks"),
+)
 
 
 def _begin(connection: Connection, first: Position) -> bool:

@@ -18,6 +18,8 @@ ORDERS = 64
 ALL = range(PARTITIONS + 1)
 ENDED = _core.Shipment.ENDED
 """The mark of an incarnation of which nothing more is to come."""
+GONE = _core.Shipment.GONE
+"""The position of an incarnation of which nothing is to be read any more."""
 
 Damage = tuple[str, int, int, int]
 """Producer, incarnation, offset and length in bytes: as `_core.Batch.damage`."""
@@ -36,8 +38,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Packet(msgspec.Struct, frozen=True, array_like=True):
-    """Entries of one machine for one partition. `live` are all its incarnations that may have more to come: with
-    them even one of which no entry has been seen yet is waited for. `damage` is told in `ORDERS` alone."""
+    """Entries of one machine for one partition. `live` are all its incarnations that are to be waited for:
+    with them even one of which no entry has been seen yet. `live` and `damage` are told in `ORDERS` alone."""
 
     machine: str
     partition: int

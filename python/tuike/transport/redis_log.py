@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import OutOfMemoryError, RedisError
 from redis.retry import Retry
 
@@ -25,6 +25,7 @@ from tuike.data import DataError
 from tuike.transport.entries import ORDERS, Packet, Reached
 
 CHANNEL = "tuike:registry"
+PORT = 6379
 START = b"0-0"
 OLDEST_SERVER = (7, 0)
 SOCKET_S = 5.0
@@ -53,7 +54,7 @@ class Known:
 
 def connect(url: str) -> Any:
     """A client. Raises DataError for a URL that is none; nothing is asked of a server yet, but a cluster's map."""
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # of a cluster's hosts, with commas between them, any one will do
     options: dict[str, Any] = {
         "protocol": 3,
         "legacy_responses": False,
@@ -63,10 +64,14 @@ def connect(url: str) -> Any:
         "socket_read_size": READ_BYTES,
     }
     if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster") or not parts.hostname:
-        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT]")
+        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
     plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
     if parts.scheme.endswith("+cluster"):
-        return RedisCluster.from_url(plain, **options)
+        hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+        make: Any = ClusterNode
+        nodes = [make(host.hostname, host.port or PORT) for host in hosts]
+        first = urlunsplit(urlsplit(plain)._replace(netloc=parts.netloc.split(",")[0]))
+        return RedisCluster.from_url(first, startup_nodes=nodes, **options)
     return redis.Redis.from_url(plain, **options)
 
 
@@ -92,13 +97,16 @@ class RedisLog:
     def reset(self) -> None:
         """Forgets connections and the cluster's map, so that the next call finds them anew."""
         client, self._open = self._open, None
-        if client is not None:
-            client.close()
+        if client is None:
+            return
+        if isinstance(client, RedisCluster):
+            client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        client.close()
 
     def check(self) -> None:
         """Raises DataError where the server must not be used: too old, or it would throw entries away."""
         client = self._client
-        for server in (_nodes(client) if isinstance(client, RedisCluster) else [client]):
+        for server in _nodes(client) if isinstance(client, RedisCluster) else [client]:
             told = server.info()
             version = str(told["redis_version"])
             if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
@@ -216,5 +224,5 @@ def _sound(answers: list[Any]) -> list[Any]:
     return answers
 
 
-def _nodes(client: RedisCluster) -> list[Any]:
+def _nodes(client: Any) -> list[Any]:
     return [client.get_redis_connection(node) for node in client.get_primaries()]

@@ -20,11 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
 from tuike.clock import Clock
 from tuike.data import DataError
-from tuike.transport.entries import ALL, ENDED, ORDERS, PARTITIONS, Entry, Packet, Reached
+from tuike.stores import engine, position
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
@@ -87,19 +90,18 @@ class _Sent:
 
 
 class _Silence:
-    """Who of those that have not ended still says anything."""
+    """Who still says anything, or has ended in order."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[int, int, float]] = {}
 
     def live(self, heard: Iterable[tuple[str, int, int, int]], tick: float) -> tuple[int, ...]:
-        """Those whose position or mark has moved in the last `SILENT_S` in which there was a look at it."""
+        """Those that have ended, or whose position or mark has moved in the last `SILENT_S` of looks at it."""
         last = {}
         for _, incarnation, upto, mark in heard:
             before = self._last.get(incarnation)
-            if mark != ENDED:
-                same = before is not None and before[:2] == (upto, mark)
-                last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
+            same = before is not None and before[:2] == (upto, mark) and mark != ENDED
+            last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
         self._last = last
         return tuple(incarnation for incarnation, (*_, since) in last.items() if tick - since < SILENT_S)
 
@@ -119,6 +121,8 @@ class Shipper:
         self._sent = {partition: _Sent() for partition in ALL}
         self._committed: dict[int, Reached] = {}
         self._front: dict[int, int] = {}
+        self._gone: set[int] = set()
+        """Incarnations that have ended and are wholly committed."""
         self._sure = False
         """Whether what was sent has arrived, as far as is known."""
         self._next_look = 0.0
@@ -168,8 +172,9 @@ class Shipper:
             committed = told.committed or self._committed.get(partition) or stored.get(partition) or Reached()
             self._committed[partition] = committed
             self._sent[partition].start_over(committed)
-        self._front = {}
+        self._front, self._gone = {}, set()
         self._go_back(ALL)
+        self._let_go()
         self._sure = True
 
     def _look(self) -> None:
@@ -185,7 +190,19 @@ class Shipper:
                 _log.info("partition %d goes back to what is committed", partition)
                 sent.start_over(self._committed[partition])
                 again.append(partition)
-        self._go_back(again)
+        if again:
+            self._gone = set()
+            self._go_back(again)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of incarnations that every partition has to their ends."""
+        marks = [committed.marks for committed in self._committed.values()]
+        ended = [incarnation for incarnation, mark in self._committed[ORDERS].marks.items() if mark == ENDED]
+        for incarnation in ended:
+            if incarnation not in self._gone and all(place.get(incarnation) == ENDED for place in marks):
+                self._gone.add(incarnation)
+                self._front[incarnation] = GONE
 
     def _go_back(self, partitions: Iterable[int]) -> None:
         """Reads again, of each incarnation, from where the first of the partitions wants it."""
@@ -213,7 +230,7 @@ class Shipper:
         if marks:
             self._next_marks = tick + MARK_S
         self._send(packets)
-        self._front = {incarnation: upto for _, incarnation, upto, _ in heard}
+        self._front = dict.fromkeys(self._gone, GONE) | {incarnation: upto for _, incarnation, upto, _ in heard}
         self.shipped += shipment.count
         self.more = shipment.more
         return shipment.count > 0
@@ -260,30 +277,25 @@ class Config:
     """The file of the books' clock; empty: the machine's own counts."""
 
 
-def stored_positions(database: str) -> Positions:
-    """Positions as the database has them; with no URL, none."""
-    if not database:
+def stored_positions(database: URL | None) -> Positions:
+    """Positions as the database has them; without one, none."""
+    if database is None:
         return dict
 
     def read() -> dict[int, Reached]:
-        from sqlalchemy.exc import DBAPIError
-
-        from tuike.stores import engine, position
-
-        books = engine.open_reader(engine.parse(database))
+        books = engine.open_reader(database)
         try:
             with books.connect() as connection:
-                return {
-                    kept.partition: Reached(dict(kept.upto), dict(kept.marks)) for kept in position.read_all(connection)
-                }
+                kept = position.read_all(connection)
         except DBAPIError as error:
             if engine.lacks_tables(error):
                 return {}
             if engine.is_away(error) and not engine.is_hopeless(error):
                 raise Away(str(error.orig)) from error
-            raise DataError(f"{engine.shown(engine.parse(database))}: {error.orig}") from error
+            raise DataError(f"{engine.shown(database)}: {error.orig}") from error
         finally:
             books.dispose()
+        return {one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}
 
     return read
 
@@ -320,7 +332,8 @@ def main() -> None:
         with suppress(*Failed):  # an edge goes on without it
             log.check()
         control.say_ready()
-        run(Shipper(config.journal, config.machine, log, stored_positions(config.database)), stop, clock)
+        database = engine.parse(config.database) if config.database else None
+        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 
