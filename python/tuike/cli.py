@@ -6,10 +6,8 @@ Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stde
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -28,9 +26,8 @@ from tuike.options import (
     with_network,
     with_replica,
 )
+from tuike.terminal import FAULT, USAGE, of_database, progress, stop
 
-FAULT = 1
-USAGE = 2
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MODELS = ("first", "last", "linear", "time_decay", "position")
 
@@ -74,37 +71,7 @@ def main() -> None:
     except OSError as error:
         stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAULT)
     except Exception as error:
-        stop(_of_database(error), FAULT)
-
-
-def _of_database(error: Exception) -> str:
-    """What a database that cannot be reached, or read, said; anything else is a bug, and raised again."""
-    if "sqlalchemy" not in sys.modules:  # its import takes longer than most commands
-        raise error
-    from tuike.stores import engine
-
-    if not engine.is_away(error) and not engine.lacks_tables(error):
-        raise error
-    return f"the database cannot be read: {engine.said(error)}"
-
-
-def stop(message: str, code: int = USAGE) -> NoReturn:
-    click.echo(f"tuike: {message}", err=True)
-    sys.exit(code)
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, which is told how much is done of how much."""
-    with ExitStack() as stack:
-        bars: list[Any] = []
-
-        def told(done: int, whole: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
-            bars[0].update(done - bars[0].pos)
-
-        yield told
+        stop(of_database(error), FAULT)
 
 
 def helpers_of(data: Data, database: str, redis: str | None, journal_url: str | None, *, serves: bool) -> Any:
@@ -405,6 +372,26 @@ def replay(
                 stop(str(found), FAULT)
     click.echo(text)
     sys.exit(FAULT if fault else 0)
+
+
+@program.command()
+@with_data
+@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
+def migrate(data: Path, to: Any) -> None:
+    """Move the books from DATA to a server.
+
+    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
+    Killed, it is run again and goes on. Afterwards start with --database URL.
+    """
+    from tuike.faults import Found
+    from tuike.migrating import migrate as move
+
+    try:
+        with progress("moving") as told:
+            moved = move(Data.open(data), to, told)
+    except Found as found:
+        stop(str(found), FAULT)
+    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
 
 
 @program.group()

@@ -195,6 +195,7 @@ class Bookkeeper:
                     outcome,
                     request=request,
                     target=target,
+                    message=message,
                 )
             )
         return changed

@@ -15,6 +15,7 @@ from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
 from tuike.books.records import Request
 from tuike.data import Data
 from tuike.replay.history import Past, Step, history
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta
 from tuike.stores.schema import conversions, merchants, products, shares
@@ -119,7 +120,8 @@ def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, i
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, touches, lambda records: None, max_levels, minimum)
                 course = Course(made, keeper, Past(str(data.journal), touches), change.of)
-                for step in history(str(data.journal), number):
+                root = str(data.journal)
+                for step in history(log_of(live, root), root, number):
                     course.take(step)
                     told(step[0].number, number)
                 course.end()

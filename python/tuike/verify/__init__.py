@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
+from tuike.replay.logs import log_of
 from tuike.stores import engine, meta
 from tuike.verify import hits, payments, sums
 from tuike.verify.booked import Records
@@ -66,7 +67,7 @@ class Checks:
         yield "ledger", books.proved()
         yield self._now("days"), trees.end()
         root = str(data.journal)
-        records = Records(connection, root, int(meta.read(connection, NUMBER_KEY) or 0))
+        records = Records(connection, log_of(connection, root), int(meta.read(connection, NUMBER_KEY) or 0))
         yield self._now("booked"), records.check()
         left = records.left
         orders = Orders(connection, left)
