@@ -197,29 +197,28 @@ class Folder:
         }
         if not due:
             return False
-        batches = {p: _core.Batch.of_entries(held.reading.entries) for p, held in due.items() if held.reading.entries}
-        everything = [entry for held in due.values() for entry in held.reading.entries]
-        touches = _core.Batch.of_entries(everything).touch_rows()
+        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.reading.entries])
+        touches = batch.touch_rows()
         self._touches.prepare(touches)
         moves = {
             partition: (held.seen, position.moved(held.seen, held.reading.upto, held.reading.marks, held.token))
             for partition, held in due.items()
         }
+        # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
+        own = min(self._held)
         with self._engine.begin() as connection:
-            leases.hold_all(connection, {_lease(partition): held.token for partition, held in due.items()})
+            leases.hold_all(connection, {_lease(partition): self._held[partition].token for partition in {own, *due}})
             position.advance_all(connection, list(moves.values()))
-            rollups.add_partitions(connection, {partition: batch.rollups() for partition, batch in batches.items()})
-            rollups.count_partitions(
-                connection, {partition: batch.hit_counts() for partition, batch in batches.items()}
-            )
+            rollups.add_rollups(connection, batch.rollups(), own)
+            rollups.add_hit_counts(connection, batch.hit_counts(), own)
             self._touches.put(connection, touches)
         for partition, held in due.items():
             held.seen = moves[partition][1]
             held.reading.committed()
             held.committed = tick
-        self.folded += sum(batch.count for batch in batches.values())
+        self.folded += batch.count
         self._log.commit({partition: (held.reading.reached(), held.cursor) for partition, held in due.items()})
-        return bool(batches)
+        return batch.count > 0
 
 
 def _lease(partition: int) -> str:
