@@ -44,6 +44,8 @@ class Machine:
         self.name = name
         self._story = story
         self.writers: list[_core.Writer] = []
+        self.messages = 0
+        """Events that are no hits."""
         for number in range(2):
             self.start(number)
 
@@ -59,6 +61,7 @@ class Machine:
     def append(self, number: int, *events: dict[str, Any]) -> None:
         now = self._story.tick()
         stamped = [{"id": self._story.id(), "at": now, "received": now} | event for event in events]
+        self.messages += sum(event["kind"] not in ("click", "view") for event in events)
         self.writers[number].append([_core.encode_event(event) for event in stamped])
 
     def import_rows(self, rows: list[dict[str, Any]]) -> None:

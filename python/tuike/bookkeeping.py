@@ -38,7 +38,7 @@ from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
 from tuike.transport.redis_log import START, RedisLog, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
@@ -102,12 +102,14 @@ class Books:
                 settings.secret,
             )
             self._promises = Promises(connection, tick)
-        self._reading = Reading.at(self._seen.upto, self._seen.marks)
+        self._reading = Reading.at(self._seen.upto, self._seen.marks, self._promises.closed)
         self._cursor = START
         self._trimmed = START
         self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
         self._size = 0
         self._heard = tick
+        self._said_closed = False
+        self._said_all = tick
         self._asked = self._kept = self._said = self._looked = float("-inf")
         self.applied = 0
         """Messages."""
@@ -182,8 +184,10 @@ class Books:
             idle = not (registry or orders or steps or self._damage or self._promises.changed)
             if idle and tick - self._kept < KEEP_S:
                 return False
+            news = self._promises.changed
             self._keep(connection, registry, orders, steps)
         self._promises.written()
+        self._said_closed = self._said_closed and not news
         self._damage = []
         self._kept = tick
         self._let_go()
@@ -197,9 +201,12 @@ class Books:
     def _look(self, connection: Connection, tick: float) -> None:
         gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
         self._promises.gone(int(incarnation, 16) for incarnation in gone)
+        old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
+        self._reading.forget(old)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
         marks = [hits.get(partition, {}) for partition in range(PARTITIONS)]
-        self._promises.look(marks, self._reading.marks, self._reading.upto, self.now, tick)
+        waiting = self._backlog.unapplied
+        self._promises.look(marks, self._reading.marks, self._reading.upto, waiting, self.now, tick)
 
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
         now = self.now
@@ -248,6 +255,9 @@ class Books:
         else:
             reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
             self._log.commit({ORDERS: (reached, self._trimmed)})
+        if not self._said_closed or tick - self._said_all >= CLOSED_FOR_S / 3:
+            self._log.say_closed(self._promises.closed)
+            self._said_closed, self._said_all = True, tick
 
 
 class Candidate:

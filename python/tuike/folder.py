@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from tuike.process import collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
-from tuike.transport.entries import PARTITIONS, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Reached, Reading
 from tuike.transport.redis_log import START, Failed, RedisLog, order_of
 
 VARIABLE = "TUIKE_FOLDER"
@@ -63,8 +63,8 @@ class _Held:
     committed: float = 0.0
 
     @classmethod
-    def of(cls, token: int, seen: Position, tick: float) -> "_Held":
-        return cls(token, seen, Reading.at(seen.upto, seen.marks), heard=tick)
+    def of(cls, token: int, seen: Position, closed: Container[int], tick: float) -> "_Held":
+        return cls(token, seen, Reading.at(seen.upto, seen.marks, closed), heard=tick)
 
 
 class Folder:
@@ -79,6 +79,9 @@ class Folder:
         self._touches = SqlTouches(books)
         self._held: dict[int, _Held] = {}
         self._next_leases = 0.0
+        self._closed: dict[int, float] = {}
+        """Incarnations that are wholly applied, and when that was heard."""
+        self._next_closed = 0.0
         self.folded = 0
         """Records."""
 
@@ -150,9 +153,18 @@ class Folder:
                 if partition not in held and holders.get(_lease(partition), self._holder) == self._holder:
                     token = leases.claim(connection, _lease(partition), self._holder, now, LEASE_MS)
                     if token is not None:
-                        held[partition] = _Held.of(token, position.read(connection, "hits", partition), tick)
-        new = {partition: kept for partition, kept in held.items() if partition not in self._held}
+                        held[partition] = _Held.of(
+                            token, position.read(connection, "hits", partition), self._closed, tick
+                        )
+            new = {partition: kept for partition, kept in held.items() if partition not in self._held}
+            # after the positions: whoever has taken an incarnation out of one knew that it is closed
+            if new or tick >= self._next_closed:
+                self._next_closed = tick + CLOSED_FOR_S / 3
+                self._closed |= {i: self._closed.get(i, tick) for i in members.closed(connection)}
         self._held = held
+        old = [incarnation for incarnation, heard in self._closed.items() if tick - heard >= CLOSED_FOR_S]
+        for kept in held.values():
+            kept.reading.forget(old)
         self._log.commit({partition: (kept.reading.reached(), START) for partition, kept in new.items()})
 
     def _renewed(self, connection: Connection, partition: int, now: int) -> bool:
@@ -197,29 +209,28 @@ class Folder:
         }
         if not due:
             return False
-        batches = {p: _core.Batch.of_entries(held.reading.entries) for p, held in due.items() if held.reading.entries}
-        everything = [entry for held in due.values() for entry in held.reading.entries]
-        touches = _core.Batch.of_entries(everything).touch_rows()
+        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.reading.entries])
+        touches = batch.touch_rows()
         self._touches.prepare(touches)
         moves = {
             partition: (held.seen, position.moved(held.seen, held.reading.upto, held.reading.marks, held.token))
             for partition, held in due.items()
         }
+        # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
+        own = min(self._held)
         with self._engine.begin() as connection:
-            leases.hold_all(connection, {_lease(partition): held.token for partition, held in due.items()})
+            leases.hold_all(connection, {_lease(partition): self._held[partition].token for partition in {own, *due}})
             position.advance_all(connection, list(moves.values()))
-            rollups.add_partitions(connection, {partition: batch.rollups() for partition, batch in batches.items()})
-            rollups.count_partitions(
-                connection, {partition: batch.hit_counts() for partition, batch in batches.items()}
-            )
+            rollups.add_rollups(connection, batch.rollups(), own)
+            rollups.add_hit_counts(connection, batch.hit_counts(), own)
             self._touches.put(connection, touches)
         for partition, held in due.items():
             held.seen = moves[partition][1]
             held.reading.committed()
             held.committed = tick
-        self.folded += sum(batch.count for batch in batches.values())
+        self.folded += batch.count
         self._log.commit({partition: (held.reading.reached(), held.cursor) for partition, held in due.items()})
-        return bool(batches)
+        return batch.count > 0
 
 
 def _lease(partition: int) -> str:

@@ -13,6 +13,7 @@ import redis_servers
 from redis_servers import RedisServer
 from scaled import Scaled, Story, compare
 from tuike import bookkeeping, promises
+from tuike import folder as folding
 from tuike.folder import Folder
 from tuike.stores import engine, position
 from tuike.stores.position import PositionMoved
@@ -284,6 +285,49 @@ def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
     story.machines[0].import_rows([{"kind": "close"}])
     story.close()
     scaled.drain()
+    compare(story, tmp_path, scaled.database)
+    scaled.close()
+
+
+def test_positions_forget_who_is_wholly_applied_and_nothing_comes_twice(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and with all that keeps anything started again: even an import's rows that wait for its mark."""
+    monkeypatch.setattr(folding, "CLOSED_FOR_S", 0.0)
+    monkeypatch.setattr(bookkeeping, "CLOSED_FOR_S", 0.0)
+    story = Story(tmp_path, 5)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
+    scaled.folder(), scaled.candidate()
+    story.registry()
+    story.go_on(EVENTS)
+    story.machines[0].import_rows(story.rows_of_an_import(50))
+    for again in range(4):
+        story.go_on(EVENTS)
+        scaled.steps(40)
+        if again % 2:
+            with server.client() as client:
+                client.flushall()
+        scaled.shippers = [scaled.shipper(machine) for machine in story.machines]
+        scaled.candidates.pop().close()
+        scaled.folders.pop().close()
+        scaled.folder(), scaled.candidate()
+    story.machines[0].import_rows([{"kind": "close"}])
+    story.close()
+    scaled.drain()
+
+    def kept() -> int:
+        scaled.step()
+        with scaled.folders[0]._engine.begin() as connection:
+            return sum(len(place.upto) for place in position.read_all(connection))
+
+    for folder in scaled.folders:
+        folder._next_leases = folder._next_closed = 0.0
+    until(lambda: kept() == 0, "positions without what is closed", 20)
+    scaled.steps(5)
+    shippers = [scaled.shipper(machine) for machine in story.machines]
+    scaled.shippers = shippers
+    scaled.steps(5)
+    assert [one.shipped for one in shippers] == [0, 0]
     compare(story, tmp_path, scaled.database)
     scaled.close()
 

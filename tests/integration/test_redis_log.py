@@ -51,16 +51,21 @@ def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog)
 
 def test_what_is_committed_is_taken_away_and_known_to_the_shipper(log: RedisLog) -> None:
     (first, _), (second, _) = log.send([packet(9, 0, 5), packet(9, 5, 6)])
-    assert log.look("m", {9: first})[9].newest_there
+    assert log.look("m", {9: first})[0][9].newest_there
     log.commit({9: (Reached({1: 5}, {1: 7}), first)})
-    known = log.look("m", {9: first})[9]
+    known = log.look("m", {9: first})[0][9]
     assert (known.newest_there, known.committed) == (False, Reached({1: 5}, {1: 7}))
-    assert log.look("m", {9: second})[9].newest_there
+    assert log.look("m", {9: second})[0][9].newest_there
 
 
 def test_a_gap_is_told_once_and_to_the_machine_that_is_asked(log: RedisLog) -> None:
     log.ask(4, ["m", "n"])
-    assert [log.look(name, {4: None})[4].asked for name in ("m", "m", "o", "n")] == [True, False, False, True]
+    assert [log.look(name, {4: None})[0][4].asked for name in ("m", "m", "o", "n")] == [True, False, False, True]
+
+
+def test_what_is_wholly_applied_is_known_to_all(log: RedisLog) -> None:
+    log.say_closed([2**64 - 1, 3])
+    assert log.look("m", {4: None})[1] == {3, 2**64 - 1}
 
 
 def test_ids_have_an_order() -> None:

@@ -63,9 +63,9 @@ class SqlTouches:
         days, bindings = rows
         for name, some in [*((_name(day), some) for day, some in days), (BINDINGS, bindings)]:
             if some and connection.dialect.name == "postgresql":
-                keys, records = [key for key, _ in some], [record for _, record in some]
+                # twice in one statement is once there, and needs no look at each row here
                 sql = f"INSERT INTO {name} SELECT * FROM unnest(%b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING"  # noqa: S608 (names of tables are ours)
-                connection.exec_driver_sql(sql, (keys, records))
+                connection.exec_driver_sql(sql, tuple([list(values) for values in zip(*some, strict=True)]))
             elif some:
                 self._writes[name].run(connection, some)
 

@@ -3,6 +3,7 @@
 tuike:{NN}:hits, tuike:{64}:orders   packets, in streams
 tuike:{NN}:committed                 how far the partition's reader has come
 tuike:{NN}:gaps:MACHINE              that reader asks this machine for all above `committed` again
+tuike:{64}:closed                    incarnations that are wholly applied
 tuike:registry                       a channel: the registry has changed, up to this number
 
 Redis may lose any of it: the journals have it still. Ids of entries are no more than places to go on reading from;
@@ -25,6 +26,7 @@ from tuike.data import DataError
 from tuike.transport.entries import ORDERS, Packet, Reached
 
 CHANNEL = "tuike:registry"
+CLOSED = f"tuike:{{{ORDERS}}}:closed"
 PORT = 6379
 START = b"0-0"
 OLDEST_SERVER = (7, 0)
@@ -87,6 +89,7 @@ class RedisLog:
     def __init__(self, url: str) -> None:
         self._url = url
         self._open: Any = None
+        self._closed: tuple[bytes, frozenset[int]] | None = None
 
     @property
     def _client(self) -> Any:
@@ -128,22 +131,26 @@ class RedisLog:
             pipe.execute_command("XADD", _stream(packet.partition), "*", "p", body)
         return [(bytes(id), len(body)) for id, body in zip(_sound(pipe.execute()), bodies, strict=True)]
 
-    def look(self, machine: str, newest: Mapping[int, bytes | None]) -> dict[int, Known]:
-        """What there is of these partitions and, of each, of the entry with this id. A gap that was asked for is
-        not told again."""
+    def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:
+        """What there is of these partitions and, of each, of the entry with this id; and the incarnations that are
+        wholly applied (None: nobody says). A gap that was asked for is not told again."""
         pipe = self._client.pipeline(transaction=False)
         for partition, id in newest.items():
             pipe.execute_command("XRANGE", _stream(partition), id or START, id or START, "COUNT", 1)
             # after the entry: its reader says `committed` before it takes the entry away
             pipe.execute_command("GET", _committed(partition))
             pipe.execute_command("GETDEL", _gaps(partition, machine))
-        told = iter(_sound(pipe.execute()))
+        pipe.execute_command("GET", CLOSED)
+        *answers, closed = _sound(pipe.execute())
+        told = iter(answers)
         known = {}
         for partition, id in newest.items():
             there, committed, asked = next(told), next(told), next(told)
             reached = None if committed is None else _reached.decode(committed)
             known[partition] = Known(id is None or bool(there), reached, asked is not None)
-        return known
+        if closed is not None and (self._closed is None or self._closed[0] != closed):
+            self._closed = closed, frozenset(msgspec.msgpack.decode(closed, type=list[int]))
+        return known, None if closed is None or self._closed is None else self._closed[1]
 
     # --- what a reader does ------------------------------------------------------------------------
 
@@ -181,6 +188,9 @@ class RedisLog:
         for machine in machines:
             pipe.execute_command("SET", _gaps(partition, machine), b"1", "EX", GAP_S)
         _sound(pipe.execute())
+
+    def say_closed(self, incarnations: Iterable[int]) -> None:
+        self._client.execute_command("SET", CLOSED, _encode(sorted(incarnations)))
 
     def publish(self, number: int) -> None:
         """Wakes the mirrors: the registry has changed, up to the books' number."""

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from tuike import _core, control
 from tuike.clock import Clock
 from tuike.data import DataError
-from tuike.stores import engine, position
+from tuike.stores import engine, members, position
 from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, RedisLog
 
@@ -48,9 +48,17 @@ DRAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
-Positions = Callable[[], Mapping[int, Reached]]
-"""How far partitions have come by the database; those that have not come anywhere are absent. What it raises of
-`Away` is tried again."""
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database says: how far partitions have come, and which incarnations are wholly applied."""
+
+    reached: Mapping[int, Reached] = field(default_factory=dict)
+    closed: frozenset[int] = frozenset()
+
+
+Positions = Callable[[], Stored]
+"""Asks the database. Raises Away."""
 
 
 class Away(Exception):
@@ -79,9 +87,9 @@ class _Sent:
         self.waiting.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
         self.size += size
 
-    def let_go(self, committed: Reached) -> None:
+    def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
-        while self.waiting and all(committed.covers(entry) for entry in self.waiting[0][2]):
+        while self.waiting and all(e.incarnation in closed or committed.covers(e) for e in self.waiting[0][2]):
             self.size -= self.waiting.popleft()[1]
 
     @property
@@ -121,6 +129,7 @@ class Shipper:
         self._sent = {partition: _Sent() for partition in ALL}
         self._committed: dict[int, Reached] = {}
         self._front: dict[int, int] = {}
+        self._closed: frozenset[int] = frozenset()
         self._gone: set[int] = set()
         """Incarnations that have ended and are wholly committed."""
         self._sure = False
@@ -165,11 +174,13 @@ class Shipper:
         """Takes up what folds have committed."""
         self._log.reset()
         self._log.check()
-        known = self._log.look(self._machine, dict.fromkeys(ALL))
+        known, closed = self._log.look(self._machine, dict.fromkeys(ALL))
         unknown = [partition for partition, told in known.items() if told.committed is None]
-        stored = self._positions() if any(partition not in self._committed for partition in unknown) else {}
+        lacks = closed is None or any(partition not in self._committed for partition in unknown)
+        stored = self._positions() if lacks else Stored()
+        self._closed |= (closed or frozenset()) | stored.closed
         for partition, told in known.items():
-            committed = told.committed or self._committed.get(partition) or stored.get(partition) or Reached()
+            committed = told.committed or self._committed.get(partition) or stored.reached.get(partition) or Reached()
             self._committed[partition] = committed
             self._sent[partition].start_over(committed)
         self._front, self._gone = {}, set()
@@ -179,13 +190,14 @@ class Shipper:
 
     def _look(self) -> None:
         """Lets go of what is committed; begins again where something is gone or lacking."""
-        known = self._log.look(self._machine, {partition: sent.newest for partition, sent in self._sent.items()})
+        known, closed = self._log.look(self._machine, {place: sent.newest for place, sent in self._sent.items()})
+        self._closed |= closed or frozenset()
         again = []
         for partition, told in known.items():
             sent = self._sent[partition]
             if told.committed is not None:
                 self._committed[partition] = told.committed
-            sent.let_go(self._committed[partition])
+            sent.let_go(self._committed[partition], self._closed)
             if told.asked or not (told.newest_there or not sent.waiting):
                 _log.info("partition %d goes back to what is committed", partition)
                 sent.start_over(self._committed[partition])
@@ -202,7 +214,8 @@ class Shipper:
         for incarnation in ended:
             if incarnation not in self._gone and all(place.get(incarnation) == ENDED for place in marks):
                 self._gone.add(incarnation)
-                self._front[incarnation] = GONE
+        self._gone |= self._closed
+        self._front |= dict.fromkeys(self._gone, GONE)
 
     def _go_back(self, partitions: Iterable[int]) -> None:
         """Reads again, of each incarnation, from where the first of the partitions wants it."""
@@ -280,22 +293,23 @@ class Config:
 def stored_positions(database: URL | None) -> Positions:
     """Positions as the database has them; without one, none."""
     if database is None:
-        return dict
+        return Stored
 
-    def read() -> dict[int, Reached]:
+    def read() -> Stored:
         books = engine.open_reader(database)
         try:
             with books.connect() as connection:
                 kept = position.read_all(connection)
+                closed = frozenset(members.closed(connection))
         except DBAPIError as error:
             if engine.lacks_tables(error):
-                return {}
+                return Stored()
             if engine.is_away(error) and not engine.is_hopeless(error):
                 raise Away(str(error.orig)) from error
             raise DataError(f"{engine.shown(database)}: {error.orig}") from error
         finally:
             books.dispose()
-        return {one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}
+        return Stored({one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}, closed)
 
     return read
 
