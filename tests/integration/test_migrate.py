@@ -1,5 +1,6 @@
 """`tuike migrate`: the books of a real instance on a server are the same books, and go on there."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, Table, insert, select, update
 
+import proof_kit
+import redis_servers
 from instance import running, tuike
-from proof_kit import Story, World
+from proof_kit import World
+from scaled import SECRET, Scaled, Story, compare
 from sql_servers import Server
 from tuike.data import Data
+from tuike.process import Processor
 from tuike.stores import engine, migrations, moving, schema
 from waiting import until
 
@@ -32,7 +37,7 @@ def url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> 
 def data(tmp_path: Path) -> Data:
     """An instance with a row of nearly every kind, stopped."""
     world = World(tmp_path)
-    Story(world, 5).run(STEPS)
+    proof_kit.Story(world, 5).run(STEPS)
     world.stop()
     return world.data
 
@@ -51,6 +56,35 @@ def test_all_tables_are_equal_and_the_instance_goes_on_there(data: Data, url: st
     tuike("verify", *where)
     done = tuike("migrate", "--data", data.root, "--to", url, check=False)
     assert (done.returncode, "it has books already; name an empty database" in done.stderr) == (2, True), done.stderr
+
+
+def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str) -> None:
+    data = Data.open(tmp_path / "m0", create=True, environment={"TUIKE_SECRET": SECRET})
+    data.journal.rmdir()
+    story = Story(tmp_path, 3, machines=1)
+    story.registry()
+    story.go_on(600)
+    story.machines[0].start(0)  # what was begun on one machine and what begins on several
+    processor = Processor(data)
+    while processor.step() or processor.more or processor.waiting:
+        story.now += 1
+        story.promise()
+    processor.close()
+    moved = tuike("migrate", "--machines", "--data", data.root, "--to", url)
+    assert "tables are equal" in moved.stdout
+    assert "as they were before" in tuike("migrate", "--machines", "--data", data.root, "--to", url).stdout
+    shutil.rmtree(data.journal / "books")  # the table has all of it
+    assert "no difference" in tuike("replay", "--data", data.root, "--database", url).stdout
+    with redis_servers.running() as redis:
+        scaled = Scaled(story, engine.parse(url), redis.url)
+        scaled.folder(), scaled.folder(), scaled.candidate()
+        for _ in range(3):
+            story.go_on(200)
+            scaled.steps(5)
+        story.close()
+        scaled.drain()
+        scaled.close()
+    compare(story, tmp_path, engine.parse(url))
 
 
 def test_a_move_that_is_killed_anywhere_is_gone_on_with(data: Data, url: str) -> None:
