@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, Table, insert, select, update
+from sqlalchemy import Engine, Table, delete, insert, select, update
 
 import proof_kit
 import redis_servers
@@ -18,8 +19,10 @@ from proof_kit import World
 from scaled import SECRET, Scaled, Story, compare
 from sql_servers import Server
 from tuike.data import Data
+from tuike.faults import Found
 from tuike.process import Processor
 from tuike.stores import engine, migrations, moving, schema
+from tuike.verify import Checks, verify
 from waiting import until
 
 STEPS = 60
@@ -85,6 +88,7 @@ def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str
         scaled.drain()
         scaled.close()
     compare(story, tmp_path, engine.parse(url))
+    _proved(replace(data, server=engine.parse(url)))
 
 
 def test_a_move_that_is_killed_anywhere_is_gone_on_with(data: Data, url: str) -> None:
@@ -124,6 +128,30 @@ def test_a_table_that_differs_is_seen(data: Data, url: str) -> None:
     assert different == ["accounts"]
     here.dispose()
     there.dispose()
+
+
+def _proved(data: Data) -> None:
+    """Nothing is wrong, and what is wrong is seen."""
+    report = verify(data)
+    assert report.fault is None, report.text()
+    books = engine.open_writer(data.database)
+    for change, check in (
+        (update(schema.hit_counts).values(hits=schema.hit_counts.c.hits + 1), "journal"),
+        (delete(schema.outcomes).where(schema.outcomes.c.kind == "order"), "journal"),
+        (delete(schema.booked).where(schema.booked.c.number == 7), "booked"),
+    ):
+        with pytest.raises(Undone), books.begin() as connection:
+            connection.execute(change)
+            checks = Checks()
+            with pytest.raises(Found):
+                list(checks.run(connection, data))
+            assert checks.name == check
+            raise Undone
+    books.dispose()
+
+
+class Undone(Exception):
+    """Ends a transaction."""
 
 
 def _fill(data: Data) -> None:
