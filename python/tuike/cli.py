@@ -378,18 +378,20 @@ def replay(
 @program.command()
 @with_data
 @option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
-def migrate(data: Path, to: Any) -> None:
+@option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
+def migrate(data: Path, to: Any, machines: bool) -> None:
     """Move the books from DATA to a server.
 
     The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
-    Killed, it is run again and goes on. Afterwards start with --database URL.
+    Killed, it is run again and goes on. Afterwards start with --database URL. With --machines the
+    instance goes on as one on several: DATA is the first edge's.
     """
     from tuike.faults import Found
     from tuike.migrating import migrate as move
 
     try:
         with progress("moving") as told:
-            moved = move(Data.open(data), to, told)
+            moved = move(Data.open(data), to, told, several=machines)
     except Found as found:
         stop(str(found), FAULT)
     click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")

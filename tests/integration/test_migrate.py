@@ -1,20 +1,28 @@
 """`tuike migrate`: the books of a real instance on a server are the same books, and go on there."""
 
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, Table, insert, select, update
+from sqlalchemy import Engine, Table, delete, insert, select, update
 
+import proof_kit
+import redis_servers
 from instance import running, tuike
-from proof_kit import Story, World
+from proof_kit import World
+from scaled import SECRET, Scaled, Story, compare
 from sql_servers import Server
 from tuike.data import Data
+from tuike.faults import Found
+from tuike.process import Processor
 from tuike.stores import engine, migrations, moving, schema
+from tuike.verify import Checks, verify
 from waiting import until
 
 STEPS = 60
@@ -32,7 +40,7 @@ def url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> 
 def data(tmp_path: Path) -> Data:
     """An instance with a row of nearly every kind, stopped."""
     world = World(tmp_path)
-    Story(world, 5).run(STEPS)
+    proof_kit.Story(world, 5).run(STEPS)
     world.stop()
     return world.data
 
@@ -51,6 +59,36 @@ def test_all_tables_are_equal_and_the_instance_goes_on_there(data: Data, url: st
     tuike("verify", *where)
     done = tuike("migrate", "--data", data.root, "--to", url, check=False)
     assert (done.returncode, "it has books already; name an empty database" in done.stderr) == (2, True), done.stderr
+
+
+def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str) -> None:
+    data = Data.open(tmp_path / "m0", create=True, environment={"TUIKE_SECRET": SECRET})
+    data.journal.rmdir()
+    story = Story(tmp_path, 3, machines=1)
+    story.registry()
+    story.go_on(600)
+    story.machines[0].start(0)  # what was begun on one machine and what begins on several
+    processor = Processor(data)
+    while processor.step() or processor.more or processor.waiting:
+        story.now += 1
+        story.promise()
+    processor.close()
+    moved = tuike("migrate", "--machines", "--data", data.root, "--to", url)
+    assert "tables are equal" in moved.stdout
+    assert "as they were before" in tuike("migrate", "--machines", "--data", data.root, "--to", url).stdout
+    shutil.rmtree(data.journal / "books")  # the table has all of it
+    assert "no difference" in tuike("replay", "--data", data.root, "--database", url).stdout
+    with redis_servers.running() as redis:
+        scaled = Scaled(story, engine.parse(url), redis.url)
+        scaled.folder(), scaled.folder(), scaled.candidate()
+        for _ in range(3):
+            story.go_on(200)
+            scaled.steps(5)
+        story.close()
+        scaled.drain()
+        scaled.close()
+    compare(story, tmp_path, engine.parse(url))
+    _proved(replace(data, server=engine.parse(url)))
 
 
 def test_a_move_that_is_killed_anywhere_is_gone_on_with(data: Data, url: str) -> None:
@@ -90,6 +128,30 @@ def test_a_table_that_differs_is_seen(data: Data, url: str) -> None:
     assert different == ["accounts"]
     here.dispose()
     there.dispose()
+
+
+def _proved(data: Data) -> None:
+    """Nothing is wrong, and what is wrong is seen."""
+    report = verify(data)
+    assert report.fault is None, report.text()
+    books = engine.open_writer(data.database)
+    for change, check in (
+        (update(schema.hit_counts).values(hits=schema.hit_counts.c.hits + 1), "journal"),
+        (delete(schema.outcomes).where(schema.outcomes.c.kind == "order"), "journal"),
+        (delete(schema.booked).where(schema.booked.c.number == 7), "booked"),
+    ):
+        with pytest.raises(Undone), books.begin() as connection:
+            connection.execute(change)
+            checks = Checks()
+            with pytest.raises(Found):
+                list(checks.run(connection, data))
+            assert checks.name == check
+            raise Undone
+    books.dispose()
+
+
+class Undone(Exception):
+    """Ends a transaction."""
 
 
 def _fill(data: Data) -> None:

@@ -17,8 +17,8 @@ from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.logs import log_of
-from tuike.stores import engine, meta
-from tuike.verify import hits, payments, sums
+from tuike.stores import engine, meta, position
+from tuike.verify import hits, machines, payments, sums
 from tuike.verify.booked import Records
 from tuike.verify.days import Trees
 from tuike.verify.ledger import Ledger
@@ -81,10 +81,17 @@ class Checks:
         yield self._now("months"), payments.check_closings(connection, left)
         yield self._now("settlements"), payments.check_settlements(connection, left)
         yield self._now("booked days"), payments.check_days(connection, left)
-        yield self._now("journal"), hits.check_journal(connection, root)
+        yield self._now("journal"), _check_journal(connection, root)
         yield self._now("hit reports"), hits.check_reports(connection)
         yield self._now("damage"), hits.check_damage(connection)
 
     def _now(self, name: str) -> str:
         self.name = name
         return name
+
+
+def _check_journal(connection: Connection, root: str) -> str:
+    positions = position.read_all(connection)
+    if any(kept.partition for kept in positions):
+        return machines.check_journal(connection, root, positions)
+    return hits.check_journal(connection, root)
