@@ -342,6 +342,7 @@ class Config:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     data = Data.open(Path(config.data))
     stop = threading.Event()

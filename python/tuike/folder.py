@@ -299,6 +299,7 @@ def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: t
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()
     control.watch(stop)

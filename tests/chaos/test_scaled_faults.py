@@ -124,7 +124,7 @@ def test_a_master_of_a_cluster_that_is_killed_and_its_replica_takes_over(tmp_pat
             dead = next(server for server in servers if server.is_master)
             dead.kill()
             failed = scaled.failures
-            until(lambda: scaled.step() or scaled.failures > failed, "somebody notices")
+            until(lambda failed=failed: scaled.step() or scaled.failures > failed, "somebody notices")
             before = sum(folder.folded for folder in scaled.folders)
             until(lambda: (scaled.step(), time.sleep(0.05), all_go_on(scaled))[-1], "the replica takes over")
             assert sum(folder.folded for folder in scaled.folders) >= before
