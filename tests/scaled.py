@@ -23,6 +23,7 @@ from tuike.process import Processor
 from tuike.stores import engine, migrations
 from tuike.stores.schema import leases
 from tuike.stores.touches import SqlTouches
+from tuike.transport.http_log import HttpLog
 from tuike.transport.redis_log import Failed, RedisLog
 from tuike.transport.shipper import Away, Shipper, stored_positions
 from waiting import PATIENCE
@@ -39,10 +40,12 @@ class Machine:
     """A machine's journal with a few producers in it, all of whose events have times of a story."""
 
     def __init__(self, root: Path, name: str, story: "Story") -> None:
-        self.journal = root / name / "journal"
+        self.root = root / name
+        self.journal = self.root / "journal"
         self.journal.mkdir(parents=True)
+        (self.root / "machine").write_text(f"{name}\n")
         self.name = name
-        self._story = story
+        self.story = story
         self.writers: list[_core.Writer] = []
         self.messages = 0
         """Events that are no hits."""
@@ -51,34 +54,34 @@ class Machine:
 
     def start(self, number: int) -> None:
         """A producer starts, in place of the one before."""
-        writer = _core.Writer(str(self.journal), f"edge-{number}", self._story.incarnation(), durability="process")
+        writer = _core.Writer(str(self.journal), f"edge-{number}", self.story.incarnation(), durability="process")
         if number < len(self.writers):
-            self.writers[number].close(self._story.now)
+            self.writers[number].close(self.story.now)
             self.writers[number] = writer
         else:
             self.writers.append(writer)
 
     def append(self, number: int, *events: dict[str, Any]) -> None:
-        now = self._story.tick()
-        stamped = [{"id": self._story.id(), "at": now, "received": now} | event for event in events]
+        now = self.story.tick()
+        stamped = [{"id": self.story.id(), "at": now, "received": now} | event for event in events]
         self.messages += sum(event["kind"] not in ("click", "view") for event in events)
         self.writers[number].append([_core.encode_event(event) for event in stamped])
 
     def import_rows(self, rows: list[dict[str, Any]]) -> None:
         """A run of an import; the last one brings its closing mark."""
-        writer = _core.Writer(str(self.journal), "import-0123", self._story.incarnation(), durability="process")
-        now = self._story.tick()
-        stamped = [{"id": self._story.id(), "at": now, "received": now} | row for row in rows]
+        writer = _core.Writer(str(self.journal), "import-0123", self.story.incarnation(), durability="process")
+        now = self.story.tick()
+        stamped = [{"id": self.story.id(), "at": now, "received": now} | row for row in rows]
         writer.append([_core.encode_event(row) for row in stamped])
         writer.close(now)
 
     def promise(self) -> None:
         for writer in self.writers:
-            writer.tick(self._story.now)
+            writer.tick(self.story.now)
 
     def close(self) -> None:
         for writer in self.writers:
-            writer.close(self._story.now)
+            writer.close(self.story.now)
 
 
 class Story:
@@ -178,23 +181,31 @@ class Scaled:
         books = engine.open_writer(self.database)
         migrations.upgrade(books)
         books.dispose()
-        self.shippers = [self.shipper(machine) for machine in self.story.machines]
+        if self.redis:
+            self.shippers = [self.shipper(machine) for machine in self.story.machines]
 
     def shipper(self, machine: Machine) -> Shipper:
-        return Shipper(str(machine.journal), machine.name, RedisLog(self.redis), lambda: self.positions())
+        return Shipper(
+            _core.Follower(str(machine.journal)), machine.name, RedisLog(self.redis), lambda: self.positions()
+        )
+
+    def log(self, name: str) -> RedisLog | HttpLog:
+        """A reader's; without Redis it fetches from the machines."""
+        return RedisLog(self.redis) if self.redis else HttpLog(self.database, SECRET, name)
 
     def positions(self) -> Any:
         return stored_positions(self.database)()
 
     def folder(self) -> Folder:
-        folder = Folder(engine.open_writer(self.database), RedisLog(self.redis), f"f{next(self.names)}")
+        name = f"f{next(self.names)}"
+        folder = Folder(engine.open_writer(self.database), self.log(name), name)
         self.folders.append(folder)
         return folder
 
     def candidate(self) -> Candidate:
         settings = Settings(SECRET, SECRET_SUM)
         name = f"c{next(self.names)}"
-        candidate = Candidate(engine.open_writer(self.database), RedisLog(self.redis), name, settings)
+        candidate = Candidate(engine.open_writer(self.database), self.log(name), name, settings)
         self.candidates.append(candidate)
         return candidate
 

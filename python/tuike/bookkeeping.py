@@ -29,7 +29,7 @@ from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, STILL_S, begin, holder, keep_stepping
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
 from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
@@ -39,7 +39,7 @@ from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
 from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
-from tuike.transport.redis_log import START, RedisLog, order_of
+from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
 LEASE = "books"
@@ -75,9 +75,7 @@ class Books:
     """The books, while this process holds the lease. Belongs to one thread; after any exception there is no more to it:
     what it has in memory may be ahead of the database."""
 
-    def __init__(
-        self, books: Engine, log: RedisLog, token: int, settings: Settings, random: Random, tick: float
-    ) -> None:
+    def __init__(self, books: Engine, log: Log, token: int, settings: Settings, random: Random, tick: float) -> None:
         self._engine = books
         self._log = log
         self.token = token
@@ -201,6 +199,8 @@ class Books:
     def _look(self, connection: Connection, tick: float) -> None:
         gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
         self._promises.gone(int(incarnation, 16) for incarnation in gone)
+        serving = [one.name for one in members.machines(connection) if one.live and one.state == "serving"]
+        self._promises.expect(serving, tick)
         old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
         self._reading.forget(old)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
@@ -263,9 +263,7 @@ class Books:
 class Candidate:
     """One that would keep the books: it does while it has the lease."""
 
-    def __init__(
-        self, books: Engine, log: RedisLog, name: str, settings: Settings, random: Random = os.urandom
-    ) -> None:
+    def __init__(self, books: Engine, log: Log, name: str, settings: Settings, random: Random = os.urandom) -> None:
         """`name` is this process's alone, for ever."""
         self._engine = books
         self._log = log
@@ -303,6 +301,7 @@ class Candidate:
             with suppress(DBAPIError), self._engine.begin() as connection:
                 leases.release(connection, LEASE, self.books.token)
         self._lose()
+        self._log.close()
         self._engine.dispose()
 
     def _claim(self, tick: float) -> bool:
@@ -332,7 +331,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Config:
-    """What a candidate is started with; `payout_minimum` in minor units."""
+    """What a candidate is started with; `payout_minimum` in minor units. Without `redis` it fetches from machines."""
 
     data: str
     database: str
@@ -343,14 +342,16 @@ class Config:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     data = Data.open(Path(config.data))
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    books = engine.open_writer(engine.parse(config.database))
+    name, database = holder(), engine.parse(config.database)
+    log = open_log(config.redis, config.data, database, name)
     settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
-    candidate = Candidate(books, RedisLog(config.redis), holder(), settings)
+    candidate = Candidate(engine.open_writer(database), log, name, settings)
     try:
         begin(candidate.prepare, stop)
         control.say_ready()

@@ -159,36 +159,37 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
 @option(
     "--folders",
     type=click.IntRange(0, 64),
-    default=config.available_cores(),
-    show_default="one a core",
-    help="With --redis: processes that fold hits.",
+    show_default="with --redis, one a core",
+    help="Processes that fold hits, on one machine of several.",
 )
 def process(
-    data: Path, database: Any, redis: str | None, folders: int, max_levels: int, payout_minimum: dict[str, int]
+    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
 ) -> None:
     """Run the processor alone: it folds hits and keeps the books.
 
-    With --redis and --database as one of several: folders of hits, which share the work with those of other machines,
-    and a bookkeeper, of whom one at a time keeps the books. DATA is this machine's own, and a new one is made under
-    the secret in TUIKE_SECRET.
+    With --redis or --folders, and --database, on one machine of several: folders of hits, which share the work with
+    those of other machines, and a bookkeeper, of whom one at a time keeps the books. DATA is this machine's own, and a
+    new one is made under the secret in TUIKE_SECRET. Without --redis they fetch from the edges themselves.
     """
-    if redis is None:
+    if redis is None and folders is None:
         from tuike.process import run_processor
 
         opened = Data.open(data, database, create=True)
         run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
         return
     if database is None:
-        raise click.UsageError("--redis goes with --database")
+        raise click.UsageError("--redis and --folders go with --database")
     from tuike.edge import serving
     from tuike.edge.supervisor import Part
     from tuike.joining import Network, text_of
 
     opened = Data.open_member(data)
-    network = Network(text_of(database), redis)
+    network = Network(text_of(database), redis or "")
     network.check(opened)
     with opened.lock("lock"):
-        helpers = network.processes(opened, folders, max_levels, payout_minimum)
+        helpers = network.processes(
+            opened, config.available_cores() if folders is None else folders, max_levels, payout_minimum
+        )
         parts = [Part(helper.name, helper.command, helper.environment) for helper in helpers]
         sys.exit(asyncio.run(serving.processes_of_many(parts)))
 

@@ -17,22 +17,25 @@ import time
 from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
-from tuike.data import DataError
+from tuike.data import Data, DataError
 from tuike.process import collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
 from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Reached, Reading
+from tuike.transport.http_log import HttpLog
 from tuike.transport.redis_log import START, Failed, RedisLog, order_of
 
+Log = RedisLog | HttpLog
 VARIABLE = "TUIKE_FOLDER"
-LEASE_MS = 5_000
+LEASE_MS = 4_000
 RENEW_S = 1.0
 """Between looks at who holds what: a dead folder's partitions have moved after `LEASE_MS` and two of these."""
 PRESENCE = "folder-"
@@ -70,7 +73,7 @@ class _Held:
 class Folder:
     """One folder. Belongs to one thread; after an exception of SQL's or Redis' it goes on with the next step."""
 
-    def __init__(self, books: Engine, log: RedisLog, holder: str, partitions: int = PARTITIONS) -> None:
+    def __init__(self, books: Engine, log: Log, holder: str, partitions: int = PARTITIONS) -> None:
         """`holder` is this process's alone, for ever."""
         self._engine = books
         self._log = log
@@ -118,6 +121,7 @@ class Folder:
             for partition, held in self._held.items():
                 leases.release(connection, _lease(partition), held.token)
         self._lose()
+        self._log.close()
         self._engine.dispose()
 
     def _lose(self) -> None:
@@ -244,10 +248,16 @@ def holder() -> str:
 
 @dataclass(frozen=True)
 class Config:
-    """What a folder is started with."""
+    """What a folder is started with. Without `redis` it fetches from the machines, under the secret of `data`."""
 
     database: str
     redis: str
+    data: str = ""
+
+
+def open_log(redis: str, data: str, database: URL, reader: str) -> Log:
+    """The streams of a Redis, or with none the machines themselves."""
+    return RedisLog(redis) if redis else HttpLog(database, Data.open(Path(data)).secret, reader)
 
 
 def begin(prepare: Callable[[], None], stop: threading.Event) -> None:
@@ -289,12 +299,13 @@ def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: t
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    log = RedisLog(config.redis)
-    folder = Folder(engine.open_writer(engine.parse(config.database)), log, holder())
+    name, database = holder(), engine.parse(config.database)
+    folder = Folder(engine.open_writer(database), open_log(config.redis, config.data, database, name), name)
     try:
         begin(folder.prepare, stop)
         control.say_ready()

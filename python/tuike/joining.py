@@ -74,7 +74,7 @@ class Network:
 
     def processes(self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int]) -> list[Helper]:
         """What folds hits and keeps the books on a machine of several."""
-        config: Any = folder.Config(self.database, self.redis)
+        config: Any = folder.Config(self.database, self.redis, str(data.root))
         found = [_helper(f"folder-{n}", "tuike.folder", folder.VARIABLE, config) for n in range(folders)]
         least = dict(payout_minimum)
         config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least)

@@ -44,6 +44,7 @@ class Promises:
         self._changed: set[int] = set()
         self._heard: dict[str, tuple[float, frozenset[int]]] = {}
         self._silent_since: dict[int, float] = {}
+        self._expected: dict[str, float] = {}
         self._began = tick
         self.closed: dict[int, float] = {}
         """Incarnations that are wholly applied, by the tick since when that is so."""
@@ -68,6 +69,10 @@ class Promises:
                 self._set(incarnation, Known(name, machine, now, "live"))
             elif name and not known.producer:
                 self._set(incarnation, replace(known, producer=name))
+
+    def expect(self, machines: Iterable[str], tick: float) -> None:
+        """Machines that live: one that was never heard of here is waited for too, `LATE_AFTER_S` at most."""
+        self._expected = {name: self._expected.get(name, tick) for name in machines}
 
     def gone(self, lost: Iterable[int]) -> None:
         """Somebody has declared these lost."""
@@ -95,6 +100,9 @@ class Promises:
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
                 self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+        for name, since in self._expected.items():
+            if name not in self._heard and tick - since < LATE_AFTER_S:
+                return 0
         waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
         self.watermark = max(self.watermark, min(waited, default=now))
         return min(waited, default=now)

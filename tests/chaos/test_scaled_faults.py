@@ -1,5 +1,6 @@
 """Whatever fails between an edge's journal and the books on other machines, each event is applied once."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -106,6 +107,41 @@ def test_redis_without_memory_for_a_while(scaled: Scaled, server: RedisServer, t
         assert scaled.failures
         client.config_set("maxmemory", "0")
     ends_well(scaled, tmp_path)
+
+
+def test_a_master_of_a_cluster_that_is_killed_and_its_replica_takes_over(tmp_path: Path) -> None:
+    """What the replica had not got is sent again; then another is killed."""
+    with redis_servers.cluster(replicas=1) as servers:
+        story = Story(tmp_path, 13)
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), url)
+        scaled.folder(), scaled.folder(), scaled.candidate()
+        story.registry()
+        for _ in range(2):
+            story.go_on(EVENTS)
+            scaled.steps(5)
+            story.go_on(EVENTS)
+            dead = next(server for server in servers if server.is_master)
+            dead.kill()
+            failed = scaled.failures
+            until(lambda failed=failed: scaled.step() or scaled.failures > failed, "somebody notices")
+            before = sum(folder.folded for folder in scaled.folders)
+            until(lambda: (scaled.step(), time.sleep(0.05), all_go_on(scaled))[-1], "the replica takes over")
+            assert sum(folder.folded for folder in scaled.folders) >= before
+            dead.start()
+            until(lambda dead=dead: not dead.is_master, "the dead one is back as a replica")
+        story.close()
+        scaled.drain(lambda: time.sleep(0.01))
+        scaled.close()
+        compare(story, tmp_path, scaled.database)
+        gc.collect()
+
+
+def all_go_on(scaled: Scaled) -> bool:
+    """Whether a round went without a failure."""
+    before = scaled.failures
+    scaled.steps(2)
+    return scaled.failures == before
 
 
 # --- folders ---------------------------------------------------------------------------------------

@@ -106,6 +106,9 @@ class RedisLog:
             client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
         client.close()
 
+    def close(self) -> None:
+        self.reset()
+
     def check(self) -> None:
         """Raises DataError where the server must not be used: too old, or it would throw entries away."""
         client = self._client

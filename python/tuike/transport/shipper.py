@@ -18,6 +18,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import URL
@@ -28,7 +29,7 @@ from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
 from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
-from tuike.transport.redis_log import Failed, RedisLog
+from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
 READ_LIMIT = 20_000
@@ -59,6 +60,37 @@ class Stored:
 
 Positions = Callable[[], Stored]
 """Asks the database. Raises Away."""
+
+
+class Taken(Protocol):
+    """As `_core.Shipment`."""
+
+    @property
+    def heard(self) -> list[tuple[str, int, int, int]]: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def more(self) -> bool: ...
+    @property
+    def damage(self) -> list[tuple[str, int, int, int]]: ...
+    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]: ...
+
+
+class Journal(Protocol):
+    """Where a machine's events are read: `_core.Follower`, or a machine elsewhere."""
+
+    def take(self, after: Mapping[int, int], limit: int, now: int) -> Taken: ...
+
+
+class Streams(Protocol):
+    """Where packets go: as `RedisLog` has it."""
+
+    def reset(self) -> None: ...
+    def check(self) -> None: ...
+    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]: ...
+    def look(
+        self, machine: str, newest: Mapping[int, bytes | None]
+    ) -> tuple[dict[int, Known], frozenset[int] | None]: ...
 
 
 class Away(Exception):
@@ -120,13 +152,16 @@ class _Silence:
 class Shipper:
     """Sends the journals under a root to the folds. Belongs to one thread."""
 
-    def __init__(self, journal: str, machine: str, log: RedisLog, positions: Positions) -> None:
+    def __init__(
+        self, journal: Journal, machine: str, log: Streams, positions: Positions, partitions: Sequence[int] = ALL
+    ) -> None:
         """`machine` names this machine among all; two with one name would answer each other's gaps."""
         self._machine = machine
         self._log = log
         self._positions = positions
-        self._follower = _core.Follower(journal)
-        self._sent = {partition: _Sent() for partition in ALL}
+        self._follower = journal
+        self._partitions = partitions
+        self._sent = {partition: _Sent() for partition in partitions}
         self._committed: dict[int, Reached] = {}
         self._front: dict[int, int] = {}
         self._closed: frozenset[int] = frozenset()
@@ -174,7 +209,7 @@ class Shipper:
         """Takes up what folds have committed."""
         self._log.reset()
         self._log.check()
-        known, closed = self._log.look(self._machine, dict.fromkeys(ALL))
+        known, closed = self._log.look(self._machine, dict.fromkeys(self._partitions))
         unknown = [partition for partition, told in known.items() if told.committed is None]
         lacks = closed is None or any(partition not in self._committed for partition in unknown)
         stored = self._positions() if lacks else Stored()
@@ -184,7 +219,7 @@ class Shipper:
             self._committed[partition] = committed
             self._sent[partition].start_over(committed)
         self._front, self._gone = {}, set()
-        self._go_back(ALL)
+        self._go_back(self._partitions)
         self._let_go()
         self._sure = True
 
@@ -210,7 +245,7 @@ class Shipper:
     def _let_go(self) -> None:
         """Of incarnations that every partition has to their ends."""
         marks = [committed.marks for committed in self._committed.values()]
-        ended = [incarnation for incarnation, mark in self._committed[ORDERS].marks.items() if mark == ENDED]
+        ended = [incarnation for incarnation, mark in marks[0].items() if mark == ENDED]
         for incarnation in ended:
             if incarnation not in self._gone and all(place.get(incarnation) == ENDED for place in marks):
                 self._gone.add(incarnation)
@@ -231,10 +266,10 @@ class Shipper:
             packed.setdefault(partition, {})[incarnation] = data
         heard = shipment.heard
         self._live = self._silence.live(heard, tick)
-        told = self._sent[ORDERS].reached.marks
+        told = self._sent[self._partitions[0]].reached.marks
         marks = tick >= self._next_marks or any(m == ENDED and told.get(i) != ENDED for _, i, _, m in heard)
         packets = []
-        for partition in ALL if marks else packed:
+        for partition in self._partitions if marks else [place for place in packed if place in self._sent]:
             entries = self._entries(partition, heard, packed.get(partition, {}))
             if partition == ORDERS:
                 packets.append(Packet(self._machine, partition, entries, self._live, tuple(shipment.damage)))
@@ -258,7 +293,7 @@ class Shipper:
         self.more = False
         self._silence.forget()
         self._next_look = min(self._next_look, tick + REST_S)
-        if tick >= self._next_marks + STILL_S:
+        if tick >= self._next_marks + STILL_S and ORDERS in self._sent:
             self._next_marks = tick
             self._send([Packet(self._machine, ORDERS, (), self._live)])
 
@@ -347,7 +382,8 @@ def main() -> None:
             log.check()
         control.say_ready()
         database = engine.parse(config.database) if config.database else None
-        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop, clock)
+        shipper = Shipper(_core.Follower(config.journal), config.machine, log, stored_positions(database))
+        run(shipper, stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 
