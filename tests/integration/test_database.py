@@ -14,7 +14,7 @@ PRODUCTS = 12
 """Rows of an import."""
 
 
-@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> Iterator[str]:
     server = sql_server(request.param)
     created = server.create()
@@ -44,6 +44,28 @@ def test_every_command_works_on_a_server(url: str, tmp_path: Path) -> None:
     assert "no difference" in tuike("replay", *where).stdout
     tuike("verify", "--attribution", *where)
     assert tuike("process", "--data", data, "--database", url.replace("tuike:", "nobody:"), check=False).returncode == 2
+
+
+def test_one_data_directory_keeps_a_servers_books(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path / "data", "--workers", "1", "--database", url) as instance:
+        instance.merchant()
+        done = tuike("process", "--data", tmp_path / "strange", "--database", url, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "the books were made under another secret than" in done.stderr
+        monkeypatch.setenv("TUIKE_SECRET", (tmp_path / "data" / "secret").read_text().strip())
+        done = tuike("process", "--data", tmp_path / "second", "--database", url, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"{(tmp_path / 'data' / 'machine').read_text().strip()} keeps these books" in done.stderr
+        assert "word" not in done.stderr  # of the URL
+        instance.merchant("mart")
+
+
+def test_the_demo_goes_into_a_server_once(url: str, tmp_path: Path) -> None:
+    where = ("--data", str(tmp_path / "data"), "--database", url)
+    tuike("demo", *where)
+    tuike("demo", *where)
+    assert tuike("demo", "--data", tmp_path / "data2", "--database", url, check=False).returncode == 2
+    tuike("verify", *where)
 
 
 def test_reports_and_lists_come_from_the_copy_and_from_the_books_where_it_is_away(
