@@ -95,7 +95,7 @@ def _fill(data: Data, many: int) -> None:
     """Writes the edges' registry anew: what it says of keys, merchants and products, and `many` promoters and links.
 
     As `EdgeRegistry` would from the books, which would have to be filled first, row by row."""
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     with books.connect() as connection:
         few = list(entries.few(connection))
     books.dispose()

@@ -83,7 +83,7 @@ def measure(bench: Bench) -> Result:
 
 def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
     """Writes the sums as the processor would; how many hits they stand for. `end` in seconds."""
-    books = engine.open_writer(data.books)
+    books = engine.open_writer(data.database)
     for day in range(end - days * DAY, end, DAY):
         rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, sketches)]
         with books.begin() as connection:

@@ -32,6 +32,7 @@ import registry
 import report
 import reporting
 import settlement
+import verify
 import workers
 from machine import Cores, Unfit
 from part import Bench, Json, Result, Settings
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "drain": drain.measure,
     "reporting": reporting.measure,
     "settlement": settlement.measure,
+    "verify": verify.measure,
 }
 
 

@@ -113,6 +113,11 @@ async def admin_of_many(data: Data, host: str, admin_port: int, arguments: Seque
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
 
 
+async def processes_of_many(parts: Sequence[Part]) -> int:
+    """Folders and a bookkeeper, which need nothing of each other; the exit code."""
+    return await _run(Supervisor([parts]), lambda: print(f"{len(parts)} processes", flush=True))
+
+
 def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:
     found = network.helpers(data, address, serves=serves)
     return [[Part(helper.name, helper.command, helper.environment)] for helper in found]

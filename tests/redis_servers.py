@@ -33,9 +33,16 @@ class RedisServer:
         command += ["--dir", str(self._root), "--dbfilename", f"{self.port}.rdb"]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-config-file", f"{self.port}.nodes"]
-            command += ["--cluster-node-timeout", "1000"]
+            command += ["--cluster-node-timeout", "1000", "--cluster-port", str(free_port())]
+            command += ["--repl-diskless-sync-delay", "0"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers, "redis answers", START_S)
+
+    @property
+    def is_master(self) -> bool:
+        with self.client() as client:
+            told: dict[str, str] = client.info("replication")
+            return told["role"] == "master"
 
     def kill(self) -> None:
         if self._process is not None:
@@ -67,21 +74,24 @@ def running() -> Iterator[RedisServer]:
 
 
 @contextmanager
-def cluster() -> Iterator[list[RedisServer]]:
-    """Three masters that share all slots."""
+def cluster(replicas: int = 0) -> Iterator[list[RedisServer]]:
+    """Three masters that share all slots, each with so many replicas."""
     assert shutil.which("redis-cli")
     with tempfile.TemporaryDirectory(prefix="tuike-redis-") as root, ExitStack() as stack:
-        servers = [RedisServer(Path(root), cluster=True) for _ in range(3)]
+        servers = [RedisServer(Path(root), cluster=True) for _ in range(3 + 3 * replicas)]
         for server in servers:
             stack.callback(server.kill)
             server.start()
         hosts = [f"127.0.0.1:{server.port}" for server in servers]
-        create = ["redis-cli", "--cluster", "create", *hosts, "--cluster-replicas", "0", "--cluster-yes"]
+        create = ["redis-cli", "--cluster", "create", *hosts, "--cluster-replicas", str(replicas), "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=START_S)
         until(lambda: all(_is_whole(server) for server in servers), "the cluster to be whole", START_S)
+        until(lambda: sum(server.is_master for server in servers) == 3, "the replicas to be replicas", START_S)
         yield servers
 
 
 def _is_whole(server: RedisServer) -> bool:
     with server.client() as client:
-        return b"cluster_state:ok" in client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+        told: dict[str, str] = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+        link: dict[str, str] = client.info("replication")
+        return told["cluster_state"] == "ok" and link.get("master_link_status", "up") == "up"

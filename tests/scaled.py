@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, text, update
+from sqlalchemy.exc import DBAPIError
 
 from books import QUERIES
 from tuike import _core
@@ -20,9 +21,11 @@ from tuike.data import Data
 from tuike.folder import Folder
 from tuike.process import Processor
 from tuike.stores import engine, migrations
+from tuike.stores.schema import leases
 from tuike.stores.touches import SqlTouches
-from tuike.transport.redis_log import RedisLog
-from tuike.transport.shipper import Shipper, stored_positions
+from tuike.transport.http_log import HttpLog
+from tuike.transport.redis_log import Failed, RedisLog
+from tuike.transport.shipper import Away, Shipper, stored_positions
 from waiting import PATIENCE
 
 SECRET = "5e" * 32
@@ -37,35 +40,48 @@ class Machine:
     """A machine's journal with a few producers in it, all of whose events have times of a story."""
 
     def __init__(self, root: Path, name: str, story: "Story") -> None:
-        self.journal = root / name / "journal"
+        self.root = root / name
+        self.journal = self.root / "journal"
         self.journal.mkdir(parents=True)
+        (self.root / "machine").write_text(f"{name}\n")
         self.name = name
-        self._story = story
+        self.story = story
         self.writers: list[_core.Writer] = []
+        self.messages = 0
+        """Events that are no hits."""
         for number in range(2):
             self.start(number)
 
     def start(self, number: int) -> None:
         """A producer starts, in place of the one before."""
-        writer = _core.Writer(str(self.journal), f"edge-{number}", self._story.incarnation(), durability="process")
+        writer = _core.Writer(str(self.journal), f"edge-{number}", self.story.incarnation(), durability="process")
         if number < len(self.writers):
-            self.writers[number].close(self._story.now)
+            self.writers[number].close(self.story.now)
             self.writers[number] = writer
         else:
             self.writers.append(writer)
 
     def append(self, number: int, *events: dict[str, Any]) -> None:
-        now = self._story.tick()
-        stamped = [{"id": self._story.id(), "at": now, "received": now} | event for event in events]
+        now = self.story.tick()
+        stamped = [{"id": self.story.id(), "at": now, "received": now} | event for event in events]
+        self.messages += sum(event["kind"] not in ("click", "view") for event in events)
         self.writers[number].append([_core.encode_event(event) for event in stamped])
+
+    def import_rows(self, rows: list[dict[str, Any]]) -> None:
+        """A run of an import; the last one brings its closing mark."""
+        writer = _core.Writer(str(self.journal), "import-0123", self.story.incarnation(), durability="process")
+        now = self.story.tick()
+        stamped = [{"id": self.story.id(), "at": now, "received": now} | row for row in rows]
+        writer.append([_core.encode_event(row) for row in stamped])
+        writer.close(now)
 
     def promise(self) -> None:
         for writer in self.writers:
-            writer.tick(self._story.now)
+            writer.tick(self.story.now)
 
     def close(self) -> None:
         for writer in self.writers:
-            writer.close(self._story.now)
+            writer.close(self.story.now)
 
 
 class Story:
@@ -116,6 +132,12 @@ class Story:
                 machine.append(number, self._hit())
         self.promise()
 
+    def rows_of_an_import(self, count: int) -> list[dict[str, Any]]:
+        """Orders with their own times, in no order."""
+        return [
+            self._order() | {"source": "import", "at": self.now - self._dice.randrange(10_000)} for _ in range(count)
+        ]
+
     def promise(self) -> None:
         for machine in self.machines:
             machine.promise()
@@ -152,39 +174,65 @@ class Scaled:
     folders: list[Folder] = field(default_factory=list)
     shippers: list[Shipper] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
+    failures: int = 0
     names: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         books = engine.open_writer(self.database)
         migrations.upgrade(books)
         books.dispose()
-        self.shippers = [self.shipper(machine) for machine in self.story.machines]
+        if self.redis:
+            self.shippers = [self.shipper(machine) for machine in self.story.machines]
 
     def shipper(self, machine: Machine) -> Shipper:
-        return Shipper(str(machine.journal), machine.name, RedisLog(self.redis), lambda: self.positions())
+        return Shipper(
+            _core.Follower(str(machine.journal)), machine.name, RedisLog(self.redis), lambda: self.positions()
+        )
+
+    def log(self, name: str) -> RedisLog | HttpLog:
+        """A reader's; without Redis it fetches from the machines."""
+        return RedisLog(self.redis) if self.redis else HttpLog(self.database, SECRET, name)
 
     def positions(self) -> Any:
         return stored_positions(self.database)()
 
     def folder(self) -> Folder:
-        folder = Folder(engine.open_writer(self.database), RedisLog(self.redis), f"f{next(self.names)}")
+        name = f"f{next(self.names)}"
+        folder = Folder(engine.open_writer(self.database), self.log(name), name)
         self.folders.append(folder)
         return folder
 
     def candidate(self) -> Candidate:
         settings = Settings(SECRET, SECRET_SUM)
         name = f"c{next(self.names)}"
-        candidate = Candidate(engine.open_writer(self.database), RedisLog(self.redis), name, settings)
+        candidate = Candidate(engine.open_writer(self.database), self.log(name), name, settings)
         self.candidates.append(candidate)
         return candidate
 
     def step(self) -> bool:
-        """Every part once. Whether there was anything to do."""
+        """Every part once; what fails is tried again by the next step. Whether there was anything to do."""
         tick = time.monotonic()
         now = time.time_ns() // 1_000_000
-        busy = [shipper.step(now, tick) for shipper in self.shippers]
-        busy += [part.step(tick) for part in (*self.folders, *self.candidates)]
-        return any(busy)
+        steps: list[Callable[[], bool]] = [lambda one=one: one.step(now, tick) for one in self.shippers]  # type: ignore[misc]
+        steps += [lambda one=one: one.step(tick) for one in (*self.folders, *self.candidates)]  # type: ignore[misc]
+        busy = False
+        for step in steps:
+            try:
+                busy = step() or busy
+            except (*Failed, DBAPIError, Away):
+                self.failures += 1
+        return busy
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.step()
+
+    def rob(self) -> None:
+        """Ends all leases now, as if their holders had been paused for longer."""
+        books = engine.open_writer(self.database)
+        with books.begin() as connection:
+            connection.execute(update(leases).values(until=0))
+        books.dispose()
 
     def drain(self, also: Callable[[], None] = lambda: None) -> None:
         """Until all that was journalled is applied; every producer has to be closed."""
@@ -218,7 +266,8 @@ def embedded(story: Story, root: Path) -> tuple[Data, Processor]:
     for machine in story.machines:
         for producer in machine.journal.iterdir():
             for incarnation in producer.iterdir():
-                to = data.journal / f"{machine.name}-{producer.name}" / incarnation.name
+                name = producer.name if producer.name.startswith("import-") else f"{machine.name}-{producer.name}"
+                to = data.journal / name / incarnation.name
                 shutil.copytree(incarnation, to)
     processor = Processor(data)
     while processor.step() or processor.more or processor.waiting:

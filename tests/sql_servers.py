@@ -97,7 +97,8 @@ class Server:
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             if number == signal.SIGKILL:
-                # PostgreSQL has a process for each connection
+                # PostgreSQL has a process for each connection; stopped, it starts none in place of the killed
+                self._process.send_signal(signal.SIGSTOP)
                 for child in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
                     os.kill(int(child), number)
             self._process.send_signal(number)

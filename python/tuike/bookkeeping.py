@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,20 +26,20 @@ from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
 from tuike.books.edge_registry import EdgeNews
-from tuike.books.promises import Promises
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, RETRY_FIRST_S, RETRY_MOST_S, STILL_S, holder
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
+from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
-from tuike.transport.redis_log import START, Failed, RedisLog, order_of
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
+from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
 LEASE = "books"
@@ -56,7 +55,6 @@ PACKETS_PER_READ = 64
 UNCOMMITTED_BYTES = 16 << 20
 """With more than this read and not booked (an import before its closing mark), shippers go on after what was read;
 whoever takes over has it sent again from its position."""
-REST_S = 0.02
 ASK_S = 0.5
 
 _INSERT = inserting(booked_table)
@@ -77,9 +75,7 @@ class Books:
     """The books, while this process holds the lease. Belongs to one thread; after any exception there is no more to it:
     what it has in memory may be ahead of the database."""
 
-    def __init__(
-        self, books: Engine, log: RedisLog, token: int, settings: Settings, random: Random, tick: float
-    ) -> None:
+    def __init__(self, books: Engine, log: Log, token: int, settings: Settings, random: Random, tick: float) -> None:
         self._engine = books
         self._log = log
         self.token = token
@@ -104,12 +100,14 @@ class Books:
                 settings.secret,
             )
             self._promises = Promises(connection, tick)
-        self._reading = Reading.at(self._seen.upto, self._seen.marks)
+        self._reading = Reading.at(self._seen.upto, self._seen.marks, self._promises.closed)
         self._cursor = START
         self._trimmed = START
         self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
         self._size = 0
         self._heard = tick
+        self._said_closed = False
+        self._said_all = tick
         self._asked = self._kept = self._said = self._looked = float("-inf")
         self.applied = 0
         """Messages."""
@@ -184,8 +182,10 @@ class Books:
             idle = not (registry or orders or steps or self._damage or self._promises.changed)
             if idle and tick - self._kept < KEEP_S:
                 return False
+            news = self._promises.changed
             self._keep(connection, registry, orders, steps)
         self._promises.written()
+        self._said_closed = self._said_closed and not news
         self._damage = []
         self._kept = tick
         self._let_go()
@@ -199,9 +199,14 @@ class Books:
     def _look(self, connection: Connection, tick: float) -> None:
         gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
         self._promises.gone(int(incarnation, 16) for incarnation in gone)
+        serving = [one.name for one in members.machines(connection) if one.live and one.state == "serving"]
+        self._promises.expect(serving, tick)
+        old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
+        self._reading.forget(old)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
         marks = [hits.get(partition, {}) for partition in range(PARTITIONS)]
-        self._promises.look(marks, self._reading.marks, self._reading.upto, self.now, tick)
+        waiting = self._backlog.unapplied
+        self._promises.look(marks, self._reading.marks, self._reading.upto, waiting, self.now, tick)
 
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
         now = self.now
@@ -250,12 +255,15 @@ class Books:
         else:
             reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
             self._log.commit({ORDERS: (reached, self._trimmed)})
+        if not self._said_closed or tick - self._said_all >= CLOSED_FOR_S / 3:
+            self._log.say_closed(self._promises.closed)
+            self._said_closed, self._said_all = True, tick
 
 
 class Candidate:
     """One that would keep the books: it does while it has the lease."""
 
-    def __init__(self, books: Engine, log: RedisLog, name: str, settings: Settings, random: Random = os.urandom) -> None:
+    def __init__(self, books: Engine, log: Log, name: str, settings: Settings, random: Random = os.urandom) -> None:
         """`name` is this process's alone, for ever."""
         self._engine = books
         self._log = log
@@ -265,6 +273,11 @@ class Candidate:
         self._next = 0.0
         self._day = -1
         self.books: Books | None = None
+
+    def prepare(self) -> None:
+        """Makes the tables where there are none. Raises DataError where database or Redis will never do."""
+        migrations.upgrade(self._engine)
+        self._log.check()
 
     def step(self, tick: float) -> bool:
         """Whether there was anything to do. After an exception of SQL's or Redis' it goes on with the next step."""
@@ -288,6 +301,7 @@ class Candidate:
             with suppress(DBAPIError), self._engine.begin() as connection:
                 leases.release(connection, LEASE, self.books.token)
         self._lose()
+        self._log.close()
         self._engine.dispose()
 
     def _claim(self, tick: float) -> bool:
@@ -317,7 +331,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Config:
-    """What a candidate is started with; `payout_minimum` in minor units."""
+    """What a candidate is started with; `payout_minimum` in minor units. Without `redis` it fetches from machines."""
 
     data: str
     database: str
@@ -326,37 +340,26 @@ class Config:
     payout_minimum: dict[str, int]
 
 
-def run(candidate: Candidate, stop: threading.Event) -> None:
-    """Steps until `stop` is set."""
-    pause = RETRY_FIRST_S
-    while not stop.is_set():
-        try:
-            busy = candidate.step(time.monotonic())
-            pause = RETRY_FIRST_S
-            stop.wait(0 if busy else REST_S)
-        except (*Failed, DBAPIError) as error:
-            if isinstance(error, DBAPIError) and not engine.is_away(error):
-                raise
-            _log.warning("waiting: %s", " ".join(str(getattr(error, "orig", None) or error).split()))
-            stop.wait(pause)
-            pause = min(2 * pause, RETRY_MOST_S)
-
-
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     data = Data.open(Path(config.data))
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    books = engine.open_writer(engine.parse(config.database))
+    name, database = holder(), engine.parse(config.database)
+    log = open_log(config.redis, config.data, database, name)
     settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
-    candidate = Candidate(books, RedisLog(config.redis), holder(), settings)
-    control.say_ready()
+    candidate = Candidate(engine.open_writer(database), log, name, settings)
     try:
-        run(candidate, stop)
-    except (DataError, members.OtherSecret) as error:
-        sys.exit(f"tuike: {error or 'the books are another instance’s'}")
+        begin(candidate.prepare, stop)
+        control.say_ready()
+        keep_stepping(candidate.step, stop)
+    except members.OtherSecret:
+        sys.exit(f"tuike: {data.root}: the books were made under another secret; set TUIKE_SECRET to theirs")
+    except DataError as error:
+        sys.exit(f"tuike: {error}")
     candidate.close()
 
 

@@ -6,10 +6,8 @@ Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stde
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -28,9 +26,8 @@ from tuike.options import (
     with_network,
     with_replica,
 )
+from tuike.terminal import FAULT, USAGE, of_database, progress, stop
 
-FAULT = 1
-USAGE = 2
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MODELS = ("first", "last", "linear", "time_decay", "position")
 
@@ -74,37 +71,7 @@ def main() -> None:
     except OSError as error:
         stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAULT)
     except Exception as error:
-        stop(_of_database(error), FAULT)
-
-
-def _of_database(error: Exception) -> str:
-    """What a database that cannot be reached, or read, said; anything else is a bug, and raised again."""
-    if "sqlalchemy" not in sys.modules:  # its import takes longer than most commands
-        raise error
-    from tuike.stores import engine
-
-    if not engine.is_away(error) and not engine.lacks_tables(error):
-        raise error
-    return f"the database cannot be read: {engine.said(error)}"
-
-
-def stop(message: str, code: int = USAGE) -> NoReturn:
-    click.echo(f"tuike: {message}", err=True)
-    sys.exit(code)
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, which is told how much is done of how much."""
-    with ExitStack() as stack:
-        bars: list[Any] = []
-
-        def told(done: int, whole: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
-            bars[0].update(done - bars[0].pos)
-
-        yield told
+        stop(of_database(error), FAULT)
 
 
 # --- the service and its parts ---------------------------------------------------------------------
@@ -191,11 +158,43 @@ def retire(machine: str, database: str) -> None:
 @with_data
 @with_database
 @with_books
-def process(data: Path, database: Any, max_levels: int, payout_minimum: dict[str, int]) -> None:
-    """Run the processor alone: it folds hits and keeps the books."""
-    from tuike.process import run_processor
+@option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
+@option(
+    "--folders",
+    type=click.IntRange(0, 64),
+    show_default="with --redis, one a core",
+    help="Processes that fold hits, on one machine of several.",
+)
+def process(
+    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
+) -> None:
+    """Run the processor alone: it folds hits and keeps the books.
 
-    run_processor(Data.open(data, database, create=True), max_levels=max_levels, payout_minimum=payout_minimum)
+    With --redis or --folders, and --database, on one machine of several: folders of hits, which share the work with
+    those of other machines, and a bookkeeper, of whom one at a time keeps the books. DATA is this machine's own, and a
+    new one is made under the secret in TUIKE_SECRET. Without --redis they fetch from the edges themselves.
+    """
+    if redis is None and folders is None:
+        from tuike.process import run_processor
+
+        opened = Data.open(data, database, create=True)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        return
+    if database is None:
+        raise click.UsageError("--redis and --folders go with --database")
+    from tuike.edge import serving
+    from tuike.edge.supervisor import Part
+    from tuike.joining import Network, text_of
+
+    opened = Data.open_member(data)
+    network = Network(text_of(database), redis or "")
+    network.check(opened)
+    with opened.lock("lock"):
+        helpers = network.processes(
+            opened, config.available_cores() if folders is None else folders, max_levels, payout_minimum
+        )
+        parts = [Part(helper.name, helper.command, helper.environment) for helper in helpers]
+        sys.exit(asyncio.run(serving.processes_of_many(parts)))
 
 
 @program.command()
@@ -311,12 +310,14 @@ def verify(
     Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund
     is what the rules make of it; otherwise the first fault is named, and the exit code is 1.
     """
+    from tuike.process import collect_rarely
     from tuike.replay.attribution import attribution as decide_again
     from tuike.verify import verify
     from tuike.verify.statement import NotAStatement, verify_file
 
     if key is not None and statement is None:
         raise click.UsageError("--key goes with --statement")
+    collect_rarely()
     if statement is not None:
         try:
             report = verify_file(statement, key)
@@ -354,11 +355,13 @@ def replay(
     way nothing is changed, and the instance may be running.
     """
     from tuike.faults import Found
+    from tuike.process import collect_rarely
     from tuike.replay import replay
     from tuike.replay.what_if import CannotBe, Change, what_if
 
     if product is not None and rule is None and model is None:
         raise click.UsageError("--product goes with --rule or --model")
+    collect_rarely()
     with progress("replaying") as told:
         if rule is None and model is None:
             report = replay(Data.open(data, database), max_levels, told)
@@ -373,6 +376,28 @@ def replay(
                 stop(str(found), FAULT)
     click.echo(text)
     sys.exit(FAULT if fault else 0)
+
+
+@program.command()
+@with_data
+@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
+@option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
+def migrate(data: Path, to: Any, machines: bool) -> None:
+    """Move the books from DATA to a server.
+
+    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
+    Killed, it is run again and goes on. Afterwards start with --database URL. With --machines the
+    instance goes on as one on several: DATA is the first edge's.
+    """
+    from tuike.faults import Found
+    from tuike.migrating import migrate as move
+
+    try:
+        with progress("moving") as told:
+            moved = move(Data.open(data), to, told, several=machines)
+    except Found as found:
+        stop(str(found), FAULT)
+    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
 
 
 @program.group()

@@ -110,11 +110,15 @@ class Data:
         return cls.open(root, create=True, environment=environment)
 
     @property
-    def books(self) -> "URL":
+    def books(self) -> Path:
+        return self.root / "books.sqlite"
+
+    @property
+    def database(self) -> "URL":
         """Where the books are."""
         from sqlalchemy import URL
 
-        return self.server or URL.create("sqlite", database=str(self.root / "books.sqlite"))
+        return self.server or URL.create("sqlite", database=str(self.books))
 
     @property
     def touches(self) -> Path:
@@ -162,6 +166,11 @@ class Data:
     def statement_key(self) -> bytes:
         """The private key of statements (RFC 8032). Raises DataError."""
         return bytes.fromhex(_read_hex(self.root / "statement.key", "statements are signed with it"))
+
+    @property
+    def books_away(self) -> Path:
+        """There, with the reason, while the processor does without the books' server."""
+        return self.run / "books.away"
 
     @property
     def processor_socket(self) -> Path:
@@ -229,7 +238,16 @@ def _create(root: Path, secret: str | None) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "version").exists():
         # a first start that was killed leaves some of these; a new volume's file system has the last
-        ours = ("secret", "secret.new", "statement.key", "statement.key.new", "version.new", "lock", "lost+found")
+        ours = (
+            "secret",
+            "secret.new",
+            "statement.key",
+            "statement.key.new",
+            "machine",
+            "version.new",
+            "lock",
+            "lost+found",
+        )
         strangers = sorted(path.name for path in root.iterdir() if path.name not in ours)
         if strangers:
             raise DataError(f"{root}: not a tuike data directory (it has {strangers[0]}); choose an empty one")

@@ -14,24 +14,28 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
-from tuike.data import DataError
+from tuike.data import Data, DataError
 from tuike.process import collect_rarely
-from tuike.stores import engine, leases, members, position, rollups
+from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
-from tuike.transport.entries import PARTITIONS, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Reached, Reading
+from tuike.transport.http_log import HttpLog
 from tuike.transport.redis_log import START, Failed, RedisLog, order_of
 
+Log = RedisLog | HttpLog
 VARIABLE = "TUIKE_FOLDER"
-LEASE_MS = 5_000
+LEASE_MS = 4_000
 RENEW_S = 1.0
 """Between looks at who holds what: a dead folder's partitions have moved after `LEASE_MS` and two of these."""
 PRESENCE = "folder-"
@@ -62,14 +66,14 @@ class _Held:
     committed: float = 0.0
 
     @classmethod
-    def of(cls, token: int, seen: Position, tick: float) -> "_Held":
-        return cls(token, seen, Reading.at(seen.upto, seen.marks), heard=tick)
+    def of(cls, token: int, seen: Position, closed: Container[int], tick: float) -> "_Held":
+        return cls(token, seen, Reading.at(seen.upto, seen.marks, closed), heard=tick)
 
 
 class Folder:
     """One folder. Belongs to one thread; after an exception of SQL's or Redis' it goes on with the next step."""
 
-    def __init__(self, books: Engine, log: RedisLog, holder: str, partitions: int = PARTITIONS) -> None:
+    def __init__(self, books: Engine, log: Log, holder: str, partitions: int = PARTITIONS) -> None:
         """`holder` is this process's alone, for ever."""
         self._engine = books
         self._log = log
@@ -78,8 +82,16 @@ class Folder:
         self._touches = SqlTouches(books)
         self._held: dict[int, _Held] = {}
         self._next_leases = 0.0
+        self._closed: dict[int, float] = {}
+        """Incarnations that are wholly applied, and when that was heard."""
+        self._next_closed = 0.0
         self.folded = 0
         """Records."""
+
+    def prepare(self) -> None:
+        """Makes the tables where there are none. Raises DataError where database or Redis will never do."""
+        migrations.upgrade(self._engine)
+        self._log.check()
 
     @property
     def partitions(self) -> list[int]:
@@ -109,6 +121,7 @@ class Folder:
             for partition, held in self._held.items():
                 leases.release(connection, _lease(partition), held.token)
         self._lose()
+        self._log.close()
         self._engine.dispose()
 
     def _lose(self) -> None:
@@ -144,9 +157,18 @@ class Folder:
                 if partition not in held and holders.get(_lease(partition), self._holder) == self._holder:
                     token = leases.claim(connection, _lease(partition), self._holder, now, LEASE_MS)
                     if token is not None:
-                        held[partition] = _Held.of(token, position.read(connection, "hits", partition), tick)
-        new = {partition: kept for partition, kept in held.items() if partition not in self._held}
+                        held[partition] = _Held.of(
+                            token, position.read(connection, "hits", partition), self._closed, tick
+                        )
+            new = {partition: kept for partition, kept in held.items() if partition not in self._held}
+            # after the positions: whoever has taken an incarnation out of one knew that it is closed
+            if new or tick >= self._next_closed:
+                self._next_closed = tick + CLOSED_FOR_S / 3
+                self._closed |= {i: self._closed.get(i, tick) for i in members.closed(connection)}
         self._held = held
+        old = [incarnation for incarnation, heard in self._closed.items() if tick - heard >= CLOSED_FOR_S]
+        for kept in held.values():
+            kept.reading.forget(old)
         self._log.commit({partition: (kept.reading.reached(), START) for partition, kept in new.items()})
 
     def _renewed(self, connection: Connection, partition: int, now: int) -> bool:
@@ -191,27 +213,28 @@ class Folder:
         }
         if not due:
             return False
-        batches = {p: _core.Batch.of_entries(held.reading.entries) for p, held in due.items() if held.reading.entries}
-        everything = [entry for held in due.values() for entry in held.reading.entries]
-        touches = _core.Batch.of_entries(everything).touch_rows()
+        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.reading.entries])
+        touches = batch.touch_rows()
         self._touches.prepare(touches)
         moves = {
             partition: (held.seen, position.moved(held.seen, held.reading.upto, held.reading.marks, held.token))
             for partition, held in due.items()
         }
+        # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
+        own = min(self._held)
         with self._engine.begin() as connection:
-            leases.hold_all(connection, {_lease(partition): held.token for partition, held in due.items()})
+            leases.hold_all(connection, {_lease(partition): self._held[partition].token for partition in {own, *due}})
             position.advance_all(connection, list(moves.values()))
-            rollups.add_partitions(connection, {partition: batch.rollups() for partition, batch in batches.items()})
-            rollups.count_partitions(connection, {partition: batch.hit_counts() for partition, batch in batches.items()})
+            rollups.add_rollups(connection, batch.rollups(), own)
+            rollups.add_hit_counts(connection, batch.hit_counts(), own)
             self._touches.put(connection, touches)
         for partition, held in due.items():
             held.seen = moves[partition][1]
             held.reading.committed()
             held.committed = tick
-        self.folded += sum(batch.count for batch in batches.values())
+        self.folded += batch.count
         self._log.commit({partition: (held.reading.reached(), held.cursor) for partition, held in due.items()})
-        return bool(batches)
+        return batch.count > 0
 
 
 def _lease(partition: int) -> str:
@@ -225,40 +248,68 @@ def holder() -> str:
 
 @dataclass(frozen=True)
 class Config:
-    """What a folder is started with."""
+    """What a folder is started with. Without `redis` it fetches from the machines, under the secret of `data`."""
 
     database: str
     redis: str
+    data: str = ""
 
 
-def run(folder: Folder, stop: threading.Event) -> None:
-    """Steps until `stop` is set."""
-    pause = RETRY_FIRST_S
-    while not stop.is_set():
+def open_log(redis: str, data: str, database: URL, reader: str) -> Log:
+    """The streams of a Redis, or with none the machines themselves."""
+    return RedisLog(redis) if redis else HttpLog(database, Data.open(Path(data)).secret, reader)
+
+
+def begin(prepare: Callable[[], None], stop: threading.Event) -> None:
+    """Prepares, as soon as database and Redis are there; raises DataError where one of them will never do."""
+
+    def once(_tick: float) -> bool:
         try:
-            busy = folder.step(time.monotonic())
-            pause = RETRY_FIRST_S
+            prepare()
+        except DBAPIError as error:
+            if engine.is_hopeless(error):
+                raise DataError(f"the database: {engine.said(error)}") from error
+            raise
+        prepared.set()
+        return True
+
+    prepared = threading.Event()
+    keep_stepping(once, stop, until=prepared)
+
+
+def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: threading.Event | None = None) -> None:
+    """Calls it until `stop` (or `until`) is set, with a rest where there was nothing to do; with database or Redis
+    away, again and again."""
+    pause, said = RETRY_FIRST_S, ""
+    while not stop.is_set() and not (until is not None and until.is_set()):
+        try:
+            busy = step(time.monotonic())
+            pause, said = RETRY_FIRST_S, ""
             stop.wait(0 if busy else REST_S)
         except (*Failed, DBAPIError) as error:
             # a day's table may have been dropped between two looks
             if isinstance(error, DBAPIError) and not (engine.is_away(error) or engine.lacks_tables(error)):
                 raise
-            _log.warning("waiting: %s", " ".join(str(getattr(error, "orig", None) or error).split()))
+            if (text := " ".join(str(getattr(error, "orig", None) or error).split())) != said:
+                said = text
+                _log.warning("waiting: %s", said)
             stop.wait(pause)
             pause = min(2 * pause, RETRY_MOST_S)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    log = RedisLog(config.redis)
-    folder = Folder(engine.open_writer(engine.parse(config.database)), log, holder())
-    control.say_ready()
+    name, database = holder(), engine.parse(config.database)
+    folder = Folder(engine.open_writer(database), open_log(config.redis, config.data, database, name), name)
     try:
-        run(folder, stop)
+        begin(folder.prepare, stop)
+        control.say_ready()
+        keep_stepping(folder.step, stop)
     except DataError as error:
         sys.exit(f"tuike: {error}")
     folder.close()

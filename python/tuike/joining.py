@@ -2,14 +2,16 @@
 
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from tuike import clock, mirror
+from tuike import bookkeeping, clock, folder, mirror
 from tuike.clock import Clock
 from tuike.data import Data, DataError
 from tuike.stores import engine, members
@@ -69,6 +71,19 @@ class Network:
         config = mirror.Config(str(data.root), self.database, self.redis, url, serves)
         found.append(_helper("mirror", "tuike.mirror", mirror.VARIABLE, config))
         return found
+
+    def processes(self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int]) -> list[Helper]:
+        """What folds hits and keeps the books on a machine of several."""
+        config: Any = folder.Config(self.database, self.redis, str(data.root))
+        found = [_helper(f"folder-{n}", "tuike.folder", folder.VARIABLE, config) for n in range(folders)]
+        least = dict(payout_minimum)
+        config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least)
+        return [*found, _helper("bookkeeper", "tuike.bookkeeping", bookkeeping.VARIABLE, config)]
+
+
+def text_of(url: URL) -> str:
+    """A database's URL as it was given, its password included."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
 
 
 def _helper(name: str, module: str, variable: str, config: Any) -> Helper:

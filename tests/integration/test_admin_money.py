@@ -134,16 +134,19 @@ async def test_a_decision_that_is_malformed_is_refused(admin: Admin) -> None:
 async def test_a_click_tells_whether_it_counts(admin: Admin) -> None:
     good = click("ann")
     bot = click("ann", counted=False, bot=True, reason="bot")
-    await admin.record([good, bot])
+    embedded = click("ann", embedded=True)
+    await admin.record([good, bot, embedded])
 
     async def known() -> bool:
-        return bool((await admin.call("GET", f"/v1/clicks/{bot['id']}"))[0] == 200)
+        return bool((await admin.call("GET", f"/v1/clicks/{embedded['id']}"))[0] == 200)
 
     await eventually(known, "the click")
     found = await admin.get(f"/v1/clicks/{good['id'].upper()}")
     assert (found["click_id"], found["counted"], found["reason"], found["promoter"]) == (good["id"], True, "", "ann")
     found = await admin.get(f"/v1/clicks/{bot['id']}")
     assert (found["counted"], found["reason"], found["bot"]) == (False, "bot", True)
+    found = await admin.get(f"/v1/clicks/{embedded['id']}")
+    assert (found["counted"], found["reason"], found["embedded"]) == (False, "embedded", True)
 
 
 async def test_an_order_without_a_touch_pays_nobody(admin: Admin) -> None:

@@ -30,7 +30,8 @@ CONTRACT = {
     "admin": {"data", "admin_port", "host"},
     "demo": {"data"},
     "import": {"data", "strict", "kind", "file"},
-    "verify": {"data"},
+    "verify": {"data", "statement", "key", "attribution"},
+    "replay": {"data", "rule", "model", "product"},
     "journal": set(),
 }
 FIELDS = ["producer", "seq", "time", "kind", "id", "aff", "pid", "visitor", "bot", "prefetch", "counted", "reason"]

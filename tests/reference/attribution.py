@@ -1,6 +1,7 @@
 """Attribution (money.md section 4): which promoters an order credits, and with what weight.
 
-Everything is found anew from the plain list of all touches. Windows are inclusive at both ends.
+Everything is found anew from the plain list of all touches. Windows are inclusive at both ends; the protection of
+a binding (`mixed`) is not at its last: a click exactly `protect_days` after it takes over.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

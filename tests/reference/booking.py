@@ -307,21 +307,22 @@ class Booking(Registry, Ledger):
         return ""
 
     def priced(self, order: Order) -> list[Line]:
-        """Its lines; or its reason for having none."""
+        """Its lines, of nothing below `min_amount`; or its reason for having none."""
         if not order.credits:
             order.reason = "no_touch"
         elif order.amount is None and needs_amount(order.rule):
             order.reason = "amount_missing"
         elif below_min_amount(order.rule, order.amount, EXPONENTS[order.currency]):
             order.reason = "below_min_amount"
-        if order.reason:
+        if order.reason in ("no_touch", "amount_missing"):
             return []
         shares, platform = price(self.credited(order))
         lines = [Line(*share, amount, amount) for share, amount in shares.items()]
         return lines + [Line("", 0, "", platform, platform)]
 
     def over_budget(self, order: Order, pool: int) -> bool:
-        if "daily_budget" not in order.rule:
+        """Decided: what pays nothing passes nothing."""
+        if "daily_budget" not in order.rule or not pool:
             return False
         return self.spent_of_budget(order) + pool > units(order.rule["daily_budget"], EXPONENTS[order.currency])
 

@@ -6,11 +6,12 @@ Further decisions, where money.md is silent:
     applied `ts` stays. A partial refund is no status: its `ts` is not looked at.
   * questions are asked in this order: product, status, older_status, final_status, amount_conflict, move.
   * `amount_conflict` sets the whole message aside, its status too; of a rejection the amount is not looked at.
-    Amounts are the same only in the same currency;
-    a message without an amount says nothing of it.
+    Amounts are the same only in the same currency (one that is not named is the order's); a message without an amount
+    says nothing of it.
   * a merchant's `approved` for an order that is held changes nothing, for it may be a repeat.
-  * an order that is booked anew is so with all that is known then, and takes a new, last place in booking order. One
-    held over its budget is tried again and may go through.
+  * an order that is booked anew is credited as it was, rated by all else that is known then, and takes a new, last
+    place in booking order. Of one that is held and has accrued nothing another amount is noted: it leaves by approval
+    or rejection alone.
   * a refund of an order that is pending is no move (`illegal_move`).
 """
 
@@ -80,9 +81,8 @@ class Orders(Booking):
         if not (oid or click):
             return "missing_order_id"
         key = (merchant, oid or click, pid)
-        refund_currency, currency = currency, currency or self.merchants[merchant].currency
         if status == "refunded":
-            refund = Refund(id, key, received, amount, refund_currency, refund_id, stamp)
+            refund = Refund(id, key, received, amount, currency, refund_id, stamp)
             if self.merchants_order(key) is None:
                 self.waiting.append(refund)
                 return "waiting"
@@ -90,6 +90,7 @@ class Orders(Booking):
         if (known := self.merchants_order(key)) is not None:
             return self.repeat(known, amount, currency, status, stamp, received)
         at = received if at is None else at
+        currency = currency or self.merchants[merchant].currency
         found = (click, visitor, cust, did, fingerprint, aff, coupon)
         order = Order(*key, at, received, amount, currency, *found, signed=True, stamp=stamp, flagged=flagged)
         claimed = self.orders.get(key)
@@ -131,14 +132,13 @@ class Orders(Booking):
         if not (oid or click):
             return "missing_order_id"
         key = (product.merchant, oid or click, pid)
-        currency = currency or self.merchants[product.merchant].currency
         order = self.orders.get(key)
         accepted = product.pixel_conversions == "accept"
         if order is not None and not self.only_claimed(order):
-            conflict = accepted and amount is not None and amount != order.amount
-            return "amount_conflict" if conflict else ""
+            return self.claimed_anew(order, amount, currency) if accepted else ""
         if order is None:
             at = received if at is None else at
+            currency = currency or self.merchants[product.merchant].currency
             found = (click, visitor, cust, did, fingerprint, aff, coupon)
             order = Order(*key, at, received, amount, currency, *found, signed=False, reason="pixel")
             self.orders[key] = order
@@ -150,6 +150,14 @@ class Orders(Booking):
                 return ""
         self.lend(order, visitor or self.click_visitor(click))
         return ""
+
+    def claimed_anew(self, order: Order, amount: int | None, currency: str) -> str:
+        """A claim that is an order itself, about one that is there: it changes nothing, and what it says that the
+        order is not is set aside."""
+        if order.status in FINAL:
+            return "final_status"
+        same = amount is None or (amount, currency or order.currency) == (order.amount, order.currency)
+        return "" if same else "amount_conflict"
 
     def lend(self, order: Order, visitor: str) -> None:
         """A claim by this visitor about this order. One without a visitor lends nothing and conflicts with nothing;
@@ -230,6 +238,7 @@ class Orders(Booking):
         self, order: Order, amount: int | None, currency: str, status: str, stamp: int | None, received: int
     ) -> str:
         """Another message about a known order."""
+        currency = currency or order.currency
         if stamp is not None and order.stamp is not None and stamp < order.stamp:
             return "older_status"
         if order.status in FINAL:
@@ -244,7 +253,9 @@ class Orders(Booking):
         if status == "rejected":
             self.make_rejected(order)
             return ""
-        if changed:
+        if changed and order.held and not order.booked:
+            order.amount, order.currency = amount, currency
+        elif changed:
             credit = order.credit
             self.unbook(order)
             order.amount, order.currency = amount, currency

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from reference.money import CEILING
+from reference.rules import own_rate
 
 MAX_LEVELS = 3
 RATE_DECIMALS = 4
@@ -184,8 +185,8 @@ def wanted(levels: list[Mapping[str, Any]], rule: Mapping[str, Any]) -> Fraction
 def overrides(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
     """An override replaces `value`, and `levels` if given; it must make a rule that could itself be written.
 
-    Decided: on a hybrid it replaces the base's value; a tiered rule, or a hybrid on one, has no value to replace
-    (`bad_override`), and so has one that names neither or both of promoter and kind, or the same as another.
+    Decided: on a hybrid it replaces the base's value, on tiers all of them by one rate. One that names neither or both
+    of promoter and kind, or the same as another: `bad_override`.
     """
     seen = []
     for override in rule.get("overrides", []):
@@ -193,13 +194,13 @@ def overrides(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
         if set(override) - {"promoter", "kind", "value", "levels"}:
             yield "unknown_key"
         inner = rule["base"] if rule["type"] == "hybrid" else rule
-        if len(names) != 1 or names in seen or "value" not in override or inner["type"] == "tiered":
+        if len(names) != 1 or names in seen or "value" not in override:
             yield "bad_override"
             continue
         seen.append(names)
-        under = dict(inner, value=override["value"])
+        under = own_rate(inner, override["value"])
         bad = list(base(under, exponent))
         yield from bad
         if not bad:
-            whole = rule if rule["type"] == "hybrid" else dict(rule, value=override["value"])
+            whole = rule if rule["type"] in ("hybrid", "tiered") else under
             yield from levels_of(override if "levels" in override else rule, whole, exponent)

@@ -3,10 +3,11 @@
 Shapes that section 3 leaves open, as decided here:
   * the season is `season: {multiplier, from?, until?}`, for any type;
   * `from` is the first instant that counts, `until` the first that no longer does (RFC 3339);
-  * a rule needs an amount (`amount_missing` without one) where any term of it is computed from the amount: a
-    percentage or tiered base, a percentage bonus, a bonus with `min_amount`, a `promoter_tier_bonus`, in force or
-    not. What only cuts (`min_amount`, `max_per_order`, the ceiling) does not touch an order without amount; the
+  * a rule needs an amount (`amount_missing` without one) where its base or a bonus, in force or not, is computed from
+    it: a percentage or tiered base, a percentage bonus. An order without amount takes no `promoter_tier_bonus` and no
+    bonus with a `min_amount`. What only cuts (`min_amount`, `max_per_order`, the ceiling) does not touch it; the
     season does.
+  * an override's `value` is the promoter's own rate: on a tiered rule, or a hybrid on one, it stands in for the tiers.
 """
 
 import math
@@ -171,17 +172,24 @@ def split(
 # --- several credited promoters ------------------------------------------------------------------
 
 
+def own_rate(base: Rule, value: str) -> dict[str, Any]:
+    """A base with one rate, or one fixed value, in place of its own or of its tiers."""
+    if base["type"] != "tiered":
+        return dict(base, value=value)
+    return {key: its for key, its in base.items() if key not in ("tiers", "mode")} | {
+        "type": "percentage",
+        "value": value,
+    }
+
+
 def overridden(rule: Rule, promoter: str, kind: str) -> Rule:
     """The rule as it is for this promoter: his own override, else that of his kind, else itself."""
     matching = [x for x in rule.get("overrides", []) if x.get("promoter") == promoter]
     matching += [x for x in rule.get("overrides", []) if x.get("kind") == kind]
     if not matching:
         return rule
-    changed = dict(rule)
-    if rule["type"] == "hybrid":
-        changed["base"] = dict(rule["base"], value=matching[0]["value"])
-    else:
-        changed["value"] = matching[0]["value"]
+    own = own_rate(rule["base"] if rule["type"] == "hybrid" else rule, matching[0]["value"])
+    changed = dict(rule, base=own) if rule["type"] == "hybrid" else own
     if "levels" in matching[0]:
         changed["levels"] = matching[0]["levels"]
     return changed

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, select
+from sqlalchemy import Engine, select
 
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
@@ -52,7 +52,7 @@ class Touches:
         self.hits = sorted([*self.hits, *hits], key=lambda hit: (hit["at"], hit["id"]))
 
     def click(self, id: str) -> dict[str, Any] | None:
-        return next((hit for hit in self.hits if hit["id"] == id), None)
+        return next((hit for hit in self.hits if hit["id"] == id and hit["kind"] == "click"), None)
 
     def path(self, kind: str, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         return [
@@ -66,15 +66,19 @@ class Touches:
 
 
 class Books:
-    """Books in a directory, or another database. Each call is one batch in one transaction."""
+    """Books in a directory. Each call is one batch in one transaction."""
 
-    def __init__(self, path: Path, database: URL | None = None) -> None:
-        self.engine = engine.open_writer(database or engine.of_file(path / "books.sqlite"))
-        migrations.upgrade(self.engine)
+    def __init__(self, path: Path) -> None:
+        self.engine = self.database(path)
         self.touches = Touches()
         self.journal: list[Booked] = []
         self._seq = itertools.count(1)
         self.open()
+
+    def database(self, path: Path) -> Engine:
+        made = engine.writer(path / "books.sqlite")
+        migrations.upgrade(made)
+        return made
 
     @classmethod
     def with_click(cls, path: Path) -> "Books":

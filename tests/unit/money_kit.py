@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from books_kit import DAY, NOW, TEN_PERCENT, Books
-from sqlalchemy import URL, select
+from sqlalchemy import select
 
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
@@ -22,10 +22,10 @@ PASSED = 90 * DAY
 class MoneyBooks(Books):
     """Orders of `aff`, decisions at given instants. `minimum` is the least payout per currency."""
 
-    def __init__(self, path: Path, minimum: dict[str, int] | None = None, database: URL | None = None) -> None:
+    def __init__(self, path: Path, minimum: dict[str, int] | None = None) -> None:
         self.minimum = dict(PAYOUT_MINIMUM) if minimum is None else minimum
         self._events = itertools.count(1)
-        super().__init__(path, database)
+        super().__init__(path)
 
     def open(self) -> None:
         with self.engine.begin() as connection:

@@ -1,24 +1,23 @@
 """The real books and the oracle's, told the same: every step's answer, every account, order and payout must agree."""
 
-import json
-import shutil
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
-from money_kit import MoneyBooks
-from sqlalchemy import URL, select
+from memory_kit import MemoryBooks, Registered, driver, memory
+from sqlalchemy import Engine
 
 import reference
-from tuike.books.records import Booked, conversion_id
-from tuike.stores import engine, migrations, schema
+from tuike.books.backlog import Item
+from tuike.books.records import conversion_id
 
 START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MINIMUM = {"CNY": 1_000}
+
+Step = tuple[str, dict[str, Any]]
 
 PROMOTERS: dict[str, dict[str, Any]] = {
     "gran": {},
@@ -33,69 +32,67 @@ PRODUCTS = {"tea": "shop", "cup": "shop", "mat": "mart"}
 
 
 @cache
-def template() -> Path:
-    """A database with its tables: making them takes longer than a case."""
-    path = Path(mkdtemp(prefix="tuike-pair-")) / "books.sqlite"
-    writer = engine.writer(path)
-    migrations.upgrade(writer)
-    writer.dispose()  # the last connection's end takes the log into the file
-    return path
-
-
-class Crash(Exception):
-    """The processor is killed between its journal and its commit."""
+def template() -> Engine:
+    """Books with the promoters: making them takes longer than a case."""
+    books = MemoryBooks(None, MINIMUM)
+    books.registered([(START, "promoter.create", {"id": id, "name": id} | about) for id, about in PROMOTERS.items()])
+    made = memory("template")
+    books.raw.backup(driver(made))
+    return made
 
 
 class Pair:
-    """Both books, with two merchants, three products and seven promoters in a tree; the real ones in an empty
-    `database`, or the directory's own."""
+    """Both books, with two merchants, three products and seven promoters in a tree."""
 
-    def __init__(
-        self, directory: Path, merchants: dict[str, Any], products: dict[str, Any], database: URL | None = None
-    ) -> None:
-        if database is None:
-            shutil.copy(template(), directory / "books.sqlite")
+    def __init__(self, merchants: dict[str, Any], products: dict[str, Any]) -> None:
         self.now = START
-        self.crashing = False
         self.oracle = reference.Books(minimums=MINIMUM)
-        self.real = MoneyBooks(directory, MINIMUM, database)
+        self.real = MemoryBooks(template(), MINIMUM)
         self.hits = 0
         self.payouts: list[str] = []
-        for id, about in merchants.items():
-            self.oracle.merchant(id, **about | {"release_when": _release_when(about)})
-            self.ask("merchant.create", id=id, name=id, currency="CNY", secret="s", **about)
-        for id, about in products.items():
-            self.product(id, **about)
+        self.said: tuple[str, dict[str, Any]] | None = None
+        writes = [self.merchant(id, about) for id, about in merchants.items()]
+        writes += [self.product(id, **about) for id, about in products.items()]
         for id, about in PROMOTERS.items():
             self.promoter(id, **about)
-        self.coupon("SAVE", "tea", "kid")
+        writes.append(self.coupon("SAVE", "tea", "kid"))
+        assert set(self.real.registered(writes)) == {""}
+        self.real.mark()
+
+    def play(self, steps: Iterable[Step]) -> None:
+        """Each step is a method's name and what it is told."""
+        for name, how in steps:
+            self.now += 1
+            getattr(self, name)(**how)
+            self.check()
+        self.real.replayed()
 
     # --- the registry ---
 
     def ask(self, op: str, **data: Any) -> str:
-        item = self.real.event("registry", received=self.now, body=_body(op, data))
-        self.real.apply(registry=[item])
-        outcome = self.real.outcome(item.message.id)
-        return str(outcome["code"])
+        return self.real.registered([(self.now, op, data)])[0]
 
-    def product(self, id: str, commission: dict[str, Any], attribution: dict[str, Any], **about: Any) -> None:
+    def merchant(self, id: str, about: dict[str, Any]) -> Registered:
+        release_when = "funded" if about["release_when"] == "funded" else "hold"
+        self.oracle.merchant(id, **about | {"release_when": release_when})
+        return self.now, "merchant.create", {"id": id, "name": id, "currency": "CNY", "secret": "s"} | about
+
+    def product(self, id: str, **about: Any) -> Registered:
         merchant = PRODUCTS[id]
-        mine = self.oracle.product(
-            id, merchant=merchant, commission=commission, attribution=attribution, now=self.now, **about
-        )
-        fields = {"merchant": merchant, "name": id, "url": "https://s.example/", "attribution": attribution, **about}
-        assert self.ask("product.create", id=id, commission=commission, **fields) == mine == ""
+        assert self.oracle.product(id, merchant=merchant, now=self.now, **about) == ""
+        fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/"}
+        return self.now, "product.create", fields | about
 
     def promoter(self, id: str, **about: Any) -> None:
         tax = about.get("tax", {"scheme": "none"})
         own = [(customer["merchant"], customer["cust"]) for customer in about.get("customers", [])]
         its = {name: tax[name] for name in ("scheme", "percent", "person") if name in tax}
         self.oracle.promoter(id, parent=about.get("parent"), kind=about.get("kind", "member"), customers=own, **its)
-        self.ask("promoter.create", id=id, name=id, **about)
 
-    def coupon(self, coupon: str, product: str, promoter: str) -> None:
+    def coupon(self, coupon: str, product: str, promoter: str) -> Registered:
         self.oracle.coupon(coupon, merchant=PRODUCTS[product], promoter=promoter)
-        self.ask("link.create", code=f"l-{coupon}", promoter=promoter, product=product, coupon=coupon)
+        fields = {"code": f"l-{coupon}", "promoter": promoter, "product": product, "coupon": coupon}
+        return self.now, "link.create", fields
 
     def block(self, promoter: str, blocked: bool) -> None:
         self.oracle.change_promoter(promoter, blocked=blocked)
@@ -124,31 +121,52 @@ class Pair:
         hit["binds"] = not bad and not hit["embedded"] and kind == "click"
         self.real.touches.add(hit | {name: how[name] for name in ("visitor", "cust", "did") if how.get(name)})
 
-    def order(self, **said: Any) -> str:
-        at = self.now - said.pop("ago", 0)
-        product = said["pid"]
-        fields = {"at": at, "currency": "CNY"} | said
-        mine = self.oracle.order(str(self.now), received=self.now, merchant=PRODUCTS[product], **fields)
-        fields |= {"merchant": PRODUCTS[product], "source": "postback", "stamp": said.get("stamp") or 0}
-        return self.message("order", fields, mine)
+    def order(self, **said: Any) -> None:
+        self.batch([said])
 
-    def claim(self, **said: Any) -> str:
+    def batch(self, orders: list[dict[str, Any]]) -> None:
+        """Orders that the processor takes in one batch."""
+        asked = []
+        for said in orders:
+            self.now += 1
+            self.said = "order", said
+            asked.append(self._order(**said))
+        self.real.run(orders=[item for item, _ in asked])
+        waiting = {refund.id for refund in self.oracle.waiting}
+        for item, mine in asked:
+            # a refund that waited for an order of the same batch no longer does
+            if mine != "waiting" or str(item.received) in waiting:
+                self.agree(item, mine)
+
+    def _order(self, pid: str, ago: int, **said: Any) -> tuple[Item, str]:
+        fields = {"at": self.now - ago, "currency": "CNY", "pid": pid, "merchant": PRODUCTS[pid]} | said
+        mine = self.oracle.order(str(self.now), received=self.now, **fields)
+        fields |= {"source": "postback", "stamp": said.get("stamp") or 0}
+        return self.real.event("order", received=self.now, **fields), mine
+
+    def claim(self, **said: Any) -> None:
+        self.said = "claim", said
         fields = {"at": self.now, "currency": "CNY"} | said
         mine = self.oracle.claim(str(self.now), received=self.now, **fields)
-        return self.message("claim", fields | {"merchant": PRODUCTS[said["pid"]], "source": "pixel"}, mine)
+        fields |= {"merchant": PRODUCTS[said["pid"]], "source": "pixel"}
+        self.tell(self.real.event("claim", received=self.now, **fields), mine)
 
-    def message(self, kind: str, fields: dict[str, Any], mine: str) -> str:
-        item = self.real.event(kind, received=self.now, **fields)
-        self.run(orders=[item])
-        return self.agree(item.message.id, mine)
-
-    def judge(self, how: str, oid: str, pid: str, **data: Any) -> str:
+    def judge(self, how: str, oid: str, pid: str, **data: Any) -> None:
         """An admin's approve, reject or refund."""
+        self.said = "judge", {"how": how, "oid": oid, "pid": pid} | data
         key = (PRODUCTS[pid], oid, pid)
         mine = getattr(self.oracle, how)(key, received=self.now, **data)
         if data.get("amount") is not None:
             data["amount"] = f"{data['amount'] / 100:.2f}"
-        return self.decide(f"conversion.{how}", {"id": conversion_id(*key), **data}, mine)
+        self.decide(f"conversion.{how}", {"id": conversion_id(*key), **data}, mine)
+
+    def again(self) -> None:
+        """The last that was said of an order, said once more by another message: no money moves."""
+        if self.said is not None:
+            before = self.oracle.accounts, self.real.accounts_now()
+            name, said = self.said
+            getattr(self, name)(**said)
+            assert (self.oracle.accounts, self.real.accounts_now()) == before
 
     # --- money ---
 
@@ -156,15 +174,15 @@ class Pair:
         self.oracle.settle(self.now)
         self.decide("settlement.run", {"as_of": self.now}, "")
         while self.real.bookkeeper.has_steps(self.now):
-            self.run()
+            self.real.run(now=self.now)
 
     def payout(self, promoter: str, amount: int | None, back: int) -> None:
         today = date(1970, 1, 1) + timedelta(milliseconds=self.now)
         dated = today - timedelta(days=back)
         item = self.real.decision("payout.create", _payout(promoter, amount, dated), received=self.now)
         mine = self.oracle.payout(item.message.id, promoter=promoter, amount=amount, date=dated, today=today)
-        self.run(orders=[item])
-        if not self.agree(item.message.id, mine):
+        self.tell(item, mine)
+        if not mine:
             self.payouts.append(item.message.id)
 
     def end(self, how: str, place: int) -> None:
@@ -186,100 +204,53 @@ class Pair:
         mine = self.oracle.remit((last.year, last.month), currency="CNY")
         self.decide("ledger.remit", {"month": f"{last:%Y-%m}", "currency": "CNY"}, mine)
 
-    def decide(self, op: str, data: dict[str, Any], mine: str) -> str:
-        item = self.real.decision(op, data, received=self.now)
-        self.run(orders=[item])
-        return self.agree(item.message.id, mine)
+    def decide(self, op: str, data: dict[str, Any], mine: str) -> None:
+        self.tell(self.real.decision(op, data, received=self.now), mine)
+
+    def tell(self, item: Item, mine: str) -> None:
+        self.real.run(orders=[item])
+        self.agree(item, mine)
 
     # --- how they run, and agree ---
 
-    def run(self, orders: Any = ()) -> None:
-        """One transaction of the processor; if it is to be killed, all of it is lost but its journal."""
-        before = len(self.real.journal)
-        try:
-            with self.real.engine.begin() as connection:
-                self.real.bookkeeper.apply(connection, [], orders)
-                if not orders:
-                    self.real.bookkeeper.step(connection, self.now)
-                if self.crashing and len(self.real.journal) > before:
-                    raise Crash
-        except Crash:
-            self.crashing = False
-            self.restart()
-            self.run(orders)
+    def wait(self, time: int) -> None:
+        self.now += time
+
+    def crash(self) -> None:
+        """The next batch is killed between its journal and its commit."""
+        self.real.crashing = True
 
     def restart(self) -> None:
-        """A start of the processor: what the journal has and the tables lack is posted first."""
-        self.real.open()
-        journal: list[Booked] = self.real.journal
-        with self.real.engine.begin() as connection:
-            self.real.bookkeeper.recover(connection, journal, _NoBacklog())  # type: ignore[arg-type]
+        self.real.restart()
 
-    def agree(self, event: str, mine: str) -> str:
-        outcome = self.real.outcome(event)
-        code = "waiting" if outcome["status"] == "waiting" and outcome["code"] else outcome["code"]
-        assert CODES.get(code, code) == CODES.get(mine, mine), (outcome, mine)
-        return mine
+    def agree(self, item: Item, mine: str) -> None:
+        status, code = self.real.answer(item)
+        code = "waiting" if status == "waiting" and code else code
+        assert CODES.get(code, code) == CODES.get(mine, mine), (code, mine)
 
     def check(self) -> None:
-        """All that both hold."""
-        books = self.real.rows(select(schema.accounts))
-        accounts = {(row["name"], row["currency"]): row["balance"] for row in books if row["balance"]}
-        assert all(
-            balance >= 0 for (name, _), balance in accounts.items() if name.endswith((":available", ":reserved"))
-        )
-        lines: dict[int, list[Any]] = {}
-        for row in self.real.rows(select(schema.shares).order_by(schema.shares.c.position)):
-            assert 0 <= row["amount"] <= row["original"]
-            if row["promoter"] and row["amount"]:
-                share = (row["promoter"], row["level"], row["via"], row["amount"])
-                lines.setdefault(row["conversion"], []).append(share)
-        released = {row["conversion"] for row in self.real.rows(select(schema.releases))}
-        real = {
-            (row["merchant"], row["order_id"], row["product"]): (
-                row["status"],
-                row["refunded"],
-                row["reason"],
-                row["number"] in released,
-                sorted(lines.get(row["number"], [])),
-            )
-            for row in self.real.rows(select(schema.conversions))
-        }
+        """All that both hold, and what always holds."""
         orders = {
             key: (one.status, one.refunded, one.reason, one.released, sorted(one.shares))
             for key, one in self.oracle.orders.items()
         }
-        assert not differences(real, orders)
-        assert not differences(accounts, self.oracle.accounts)
+        agreed(self.real.orders_now(), orders)
+        agreed(self.real.accounts_now(), self.oracle.accounts)
         names = ("promoter", "amount", "tax", "net", "status")
-        paid = self.real.rows(select(schema.payouts))
-        mine = {id: tuple(getattr(one, name) for name in names) for id, one in self.oracle.payouts.items()}
-        assert not differences({row["id"]: tuple(row[name] for name in names) for row in paid}, mine)
+        payouts = {id: tuple(getattr(one, name) for name in names) for id, one in self.oracle.payouts.items()}
+        agreed(self.real.payouts_now(), payouts)
+        self.real.obey()
 
 
-def differences(real: dict[Any, Any], oracle: dict[Any, Any]) -> dict[Any, tuple[Any, Any]]:
-    """What the real books have, and what the oracle, where that is not the same."""
+def agreed(real: dict[Any, Any], oracle: dict[Any, Any]) -> None:
+    """Fails with what the real books have, and what the oracle, where that is not the same."""
     keys = [*real, *(key for key in oracle if key not in real)]
-    return {key: (real.get(key), oracle.get(key)) for key in keys if real.get(key) != oracle.get(key)}
-
-
-class _NoBacklog:
-    """Registry writes are not killed here: nothing of them is to be read again."""
-
-    def registry_write(self, id: str) -> None:
-        return None
+    differences = {key: (real.get(key), oracle.get(key)) for key in keys if real.get(key) != oracle.get(key)}
+    assert not differences, differences
 
 
 CODES: dict[str, str] = {"unknown_conversion": "unknown_order"}
 """The same by another name."""
-
-
-def _release_when(about: dict[str, Any]) -> str:
-    return "funded" if about.get("release_when") == "funded" else "hold"
-
-
-def _body(op: str, data: dict[str, Any]) -> bytes:
-    return json.dumps({"op": op, "data": data, "actor": "token:1"}).encode()
 
 
 def _payout(promoter: str, amount: int | None, dated: date) -> dict[str, Any]:

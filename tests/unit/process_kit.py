@@ -78,7 +78,7 @@ def drain(processor: Processor) -> None:
 
 
 def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     with books.begin() as connection:
         found = [dict(row) for row in connection.execute(statement).mappings()]
     books.dispose()
@@ -87,3 +87,8 @@ def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
 
 def balances(data: Data) -> dict[str, int]:
     return {row["name"]: row["balance"] for row in rows(data, select(schema.accounts))}
+
+
+def forget(processor: Processor) -> None:
+    """Leaves a processor as a kill would: locks and descriptors go, nothing more is applied."""
+    processor.close()

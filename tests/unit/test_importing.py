@@ -109,6 +109,9 @@ class Codes:
     def merchant(self, product: str) -> str | None:
         return "shop" if product == "tea" else None
 
+    def binds(self, product: str) -> bool:
+        return False
+
     def promoter(self, promoter: str) -> bool:
         return promoter == "ann"
 
@@ -117,9 +120,6 @@ class Codes:
 
     def day_key(self, now: int) -> bytes:
         return bytes(32)
-
-    def binds(self, product: str) -> bool:
-        return False
 
 
 @pytest.fixture(autouse=True)

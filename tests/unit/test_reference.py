@@ -178,6 +178,12 @@ def test_an_override_of_a_hybrid_is_of_its_base() -> None:
     assert reference.pool(reference.overridden(rule, "x", "kol"), 100_00, 2) == 2_000 + 1_000 + 1
 
 
+def test_an_override_of_tiers_is_the_promoters_own_rate() -> None:
+    for rule, expected in ((SLAB, 2_000), ({"type": "hybrid", "base": SLAB, "bonus": [TEN]}, 3_000)):
+        ruled = rule | {"overrides": [{"promoter": "ann", "value": "20"}]}
+        assert reference.pool(reference.overridden(ruled, "ann", ""), 100_00, 2, total=10**9) == expected
+
+
 def credited(weight: int, rule: Any, chain: str, amount: int = 100_00, **more: Any) -> Credited:
     """A chain as letters, upper case where the level counts."""
     return Credited(weight, rule, Situation(amount, 2, **more), tuple((c.upper(), c.isupper()) for c in chain))
@@ -232,7 +238,8 @@ def test_a_part_of_several_is_cut_into_main_and_tier_part_in_proportion() -> Non
         (CARD | {"overrides": [{"kind": "kol", "value": "7"}]}, "levels_above_pool"),  # 5 + 3 of 7
         (TEN | {"overrides": [{"kind": "kol", "value": "51"}]}, "above_ceiling"),
         (TEN | {"overrides": [{"value": "5"}]}, "bad_override"),
-        (SLAB | {"overrides": [{"kind": "kol", "value": "5"}]}, "bad_override"),
+        (SLAB | {"overrides": [{"kind": "kol", "value": "5"}]}, None),
+        (SLAB | {"overrides": [{"kind": "kol", "value": "51"}]}, "above_ceiling"),
         (TEN | season("-1"), "negative_value"),
         (TEN | season("1", until="tomorrow"), "bad_value"),
         (TEN | {"promoter_tier_bonus": {"iron": "1"}}, "unknown_key"),

@@ -1,21 +1,25 @@
 """The database on each engine: migrations, positions, sums of hits. The data directory and its locks."""
 
+import os
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Engine, func, insert, inspect, select
+from sqlalchemy import URL, Engine, Table, bindparam, delete, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from tuike.data import Data, DataError
-from tuike.stores import engine, migrations, position, rollups, schema
+from tuike.stores import bulk, engine, migrations, position, rollups, schema
+from tuike.stores.bulk import stream
 from tuike.stores.position import PositionMoved
 
 
@@ -236,6 +240,99 @@ def test_a_damaged_stretch_is_noted_once(writer: Engine) -> None:
             rollups.add_damage(connection, [("edge-0", 1, 64, 10)], found)
     with writer.begin() as connection:
         assert [row.found for row in connection.execute(select(schema.damage))] == [5]
+
+
+# --- many rows at once -----------------------------------------------------------------------------
+
+
+ODD = ("'", "\\", '"', "%", "%s", ":a", "{}", "\n\r\t\x1a", "é中🍵", " ", "", "a\\'b", "NULL", "\u2028")
+
+
+@pytest.mark.parametrize("make", [bulk.inserting, bulk.replacing, bulk.missing])
+def test_texts_and_bytes_come_back_as_they_were_given(writer: Engine, make: Callable[[Table], bulk.Bulk]) -> None:
+    rows = [(f"{place}:{text}"[:64], text * 3) for place, text in enumerate(ODD)]
+    blobs = [(number, bytes([number % 256, 0, 255, 39, 92]) * number) for number in range(300)]
+    with writer.begin() as connection:
+        make(schema.meta).run(connection, rows)
+        make(schema.booked).run(connection, blobs)
+    with writer.begin() as connection:
+        assert sorted(map(tuple, connection.execute(select(schema.meta)))) == sorted(rows)
+        assert [
+            tuple(row) for row in stream(connection, select(schema.booked).order_by(schema.booked.c.number))
+        ] == blobs
+
+
+def test_rows_of_one_call_with_the_same_key_are_as_if_they_came_one_by_one(writer: Engine) -> None:
+    budgets, meta = schema.budgets, schema.meta
+    keep = bulk.replacing(schema.outcomes, keep=("kind",))
+    with writer.begin() as connection:
+        bulk.adding(budgets, "amount").run(
+            connection, [("tea", "CNY", 1, 5), ("cup", "CNY", 1, 1), ("tea", "CNY", 1, 7)]
+        )
+        bulk.adding(budgets, "amount").run(connection, [("tea", "CNY", 1, -2)])
+        bulk.replacing(meta).run(connection, [("a", "1"), ("a", "2"), ("b", "3")])
+        bulk.missing(meta).run(connection, [("a", "9"), ("c", "4"), ("c", "5")])
+        keep.run(connection, [("e", 1, "order", "waiting", "", 0, ""), ("e", 2, "claim", "applied", "", 0, "")])
+        assert {tuple(row)[0::3] for row in connection.execute(select(budgets))} == {("tea", 10), ("cup", 1)}
+        assert {tuple(row) for row in connection.execute(select(meta))} == {("a", "2"), ("b", "3"), ("c", "4")}
+        assert [tuple(row)[1:4] for row in connection.execute(select(schema.outcomes))] == [(2, "order", "applied")]
+
+
+def test_what_any_of_many_rows_names_is_deleted(writer: Engine) -> None:
+    gone = bulk.Bulk(
+        delete(schema.registry_changes).where(
+            schema.registry_changes.c.number == bindparam("of"),
+            schema.registry_changes.c.position >= bindparam("least"),
+        ),
+        ("of", "least"),
+    )
+    with writer.begin() as connection:
+        rows = [(number, position, "{}", 1) for number in range(1_200) for position in range(2)]
+        bulk.inserting(schema.registry_changes).run(connection, rows)
+        gone.run(connection, [(number, number % 2) for number in range(1_100)])
+        left = connection.execute(select(schema.registry_changes.c.number, schema.registry_changes.c.position))
+        assert {tuple(row) for row in left} == {
+            (number, position)
+            for number in range(1_200)
+            for position in range(2)
+            if number >= 1_100 or position < number % 2
+        }
+
+
+def test_two_streams_of_one_connection_are_read_in_turn(writer: Engine) -> None:
+    rows = [(f"{number:05}", "x") for number in range(9_000)]
+    with writer.begin() as connection:
+        bulk.inserting(schema.meta).run(connection, rows)
+    key = bulk.Lookup(select(schema.meta.c.value).where(schema.meta.c.key == bindparam("name")), ("name",))
+    with writer.begin() as connection:
+        first, second = (stream(connection, select(schema.meta).order_by(schema.meta.c.key)) for _ in range(2))
+        for one, other in zip(first, second, strict=True):
+            assert tuple(one) == tuple(other)
+        assert key.find(connection, "00007") == "x"
+        next(stream(connection, select(schema.meta)))  # left open
+    with writer.begin() as connection:
+        assert key.find(connection, "x") is None
+
+
+@pytest.mark.parametrize("ask", ["lookup", "stream", "insert"])
+def test_the_drivers_errors_are_sqlalchemys(writer: Engine, ask: str) -> None:
+    if writer.dialect.name == "sqlite":
+        pytest.skip("nothing goes away")
+    lookup = bulk.Lookup(select(schema.meta.c.value).where(schema.meta.c.key == bindparam("name")), ("name",))
+    with pytest.raises(DBAPIError) as lost, writer.begin() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        descriptor = driver.fileno() if writer.dialect.name == "postgresql" else driver._sock.fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        if ask == "lookup":
+            lookup.find(connection, "a")
+        elif ask == "stream":
+            list(stream(connection, select(schema.meta)))
+        else:
+            bulk.inserting(schema.meta).run(connection, [("a", "b")])
+    assert engine.is_away(lost.value)
+    with writer.begin() as connection:
+        assert lookup.find(connection, "a") is None
 
 
 # --- the data directory ----------------------------------------------------------------------------

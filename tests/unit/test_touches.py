@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from sqlalchemy import URL
 
 import sql_servers
@@ -292,6 +291,17 @@ def test_keys_that_share_a_beginning_are_told_apart(journal: Journal, store: Sto
     assert [touch["id"][-1] for touch in store.path("cust", "m", "k", 0, ALWAYS)] == ["1"]
     assert [touch["id"][-1] for touch in store.path("cust", "m", "kk", 0, ALWAYS)] == ["2"]
     assert store.path("did", "m", "k", 0, ALWAYS) == []
+
+
+def test_clicks_that_bind_are_kept_beyond_their_days(journal: Journal, store: Store) -> None:
+    binds: dict[str, Any] = {"cust": "k", "visitor": "a" * 32, "binds": True, "counted": True}
+    store.put(journal.batch([hit(2, 5, **binds), hit(1, 9 * DAY, **binds), hit(3, 5, **binds | {"embedded": True})]))
+    assert store.drop_before(20 * DAY) == 2
+    for kind, key in (("cust", "k"), ("visitor", "a" * 32)):
+        assert [click["id"][-1] for click in store.bindings(kind, "m", key, 9 * DAY)] == ["2", "1"]  # type: ignore[arg-type]
+        assert [click["id"][-1] for click in store.bindings(kind, "m", key, 9 * DAY - 1)] == ["2"]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="did"):
+        store.bindings("did", "m", "k", 0)  # type: ignore[arg-type]
 
 
 def test_a_path_runs_over_days_from_since_to_until_inclusive(journal: Journal, store: Store) -> None:

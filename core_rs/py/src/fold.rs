@@ -86,9 +86,8 @@ impl Shipment {
 
     fn pack<'py>(&self, py: Python<'py>, partitions: u32) -> Vec<Packed<'py>> {
         let packed = py.detach(|| self.0.pack(partitions));
-        let entry = |((incarnation, partition), data): ((u64, u32), Vec<u8>)| {
-            (incarnation, partition, PyBytes::new(py, &data))
-        };
+        let entry =
+            |((incarnation, partition), data): ((u64, u32), Vec<u8>)| (incarnation, partition, PyBytes::new(py, &data));
         packed.into_iter().map(entry).collect()
     }
 }

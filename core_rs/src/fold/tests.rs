@@ -363,7 +363,8 @@ fn unpacked(shipments: &[Shipment], partition: u32, after: &HashMap<u64, u64>) -
     };
     let entries: Vec<_> = of_it.map(entry).collect();
     let entry = |(incarnation, after, data)| Entry { producer: "edge-0", incarnation, after, data };
-    Batch::of_entries(entries.iter().map(|(incarnation, after, data)| entry((*incarnation, *after, &data[..])))).unwrap()
+    Batch::of_entries(entries.iter().map(|(incarnation, after, data)| entry((*incarnation, *after, &data[..]))))
+        .unwrap()
 }
 
 proptest! {
@@ -456,9 +457,8 @@ fn a_shipment_says_who_is_there_and_what_they_promise() {
     append(&ended, &[click(3)]);
     ended.close(60).unwrap();
     let mut follower = Follower::new(root.path());
-    let said = |shipment: &Shipment| {
-        shipment.heard.iter().map(|h| (h.source.incarnation, h.upto, h.mark)).collect::<Vec<_>>()
-    };
+    let said =
+        |shipment: &Shipment| shipment.heard.iter().map(|h| (h.source.incarnation, h.upto, h.mark)).collect::<Vec<_>>();
     let first = follower.take(&HashMap::new(), 1, 70).unwrap();
     assert_eq!(said(&first), [(1, 1, 0), (2, 0, 0)], "cut short, nothing is promised");
     let rest = follower.take(&HashMap::from([(1, 1)]), 10, 70).unwrap();

@@ -191,7 +191,8 @@ class Conversions(Answer):
 
 
 class Click(Answer):
-    """`reason` says why it does not count."""
+    """`reason` says why it does not count. One that was `embedded`, no navigation, never does, though the reports have
+    it among the clicks."""
 
     click_id: str
     at: str

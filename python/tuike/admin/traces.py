@@ -37,11 +37,13 @@ async def click(call: Call) -> Body:
 
 
 def _click(id: str, touch: dict[str, Any]) -> Body:
+    """It counts where it can lead to an order; one that was no navigation stands in the reports, and never does."""
+    embedded = touch.get("counted", False) and touch.get("embedded", False)
     return {
         "click_id": id,
         "at": views.instant(touch["at"]),
-        "counted": touch.get("counted", False),
-        "reason": touch.get("reason", ""),
+        "counted": touch.get("counted", False) and not embedded,
+        "reason": "embedded" if embedded else touch.get("reason", ""),
         "promoter": touch.get("aff", ""),
         "product": touch.get("pid", ""),
         "merchant": touch.get("merchant", ""),

@@ -95,7 +95,7 @@ def accrue(
     if budget is not None:
         evidence["budget"] = budget
         spent = desk.totals.budget(conversion.product, conversion.currency, conversion.day)
-        if spent + parts.pool > budget and not forced:
+        if parts.pool and spent + parts.pool > budget and not forced:
             held = evidence | {"held": True}
             after = msgspec.structs.replace(conversion, status="pending", reason="budget", evidence=held)
             return Effect(Standing(after, ()), tiers=tiers)
@@ -122,8 +122,10 @@ def _credits(
         if row is not None:
             fixed.append(row)
         chain = registry.chain(promoter, conversion.at, rule.levels)
-        present = registry.present(chain, own)
-        credits.append(Credit(promoter, registry.promoters[promoter].kind, weight, total, tier, chain, present))
+        unpaid = registry.unpaid(chain, own)
+        present = [not why for why in unpaid]
+        kind = registry.promoters[promoter].kind
+        credits.append(Credit(promoter, kind, weight, total, tier, chain, present, () if all(present) else unpaid))
     return credits, tuple(fixed)
 
 

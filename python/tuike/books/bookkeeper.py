@@ -195,6 +195,7 @@ class Bookkeeper:
                     outcome,
                     request=request,
                     target=target,
+                    message=message,
                 )
             )
         return changed
@@ -264,7 +265,7 @@ class Bookkeeper:
         self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
         standing = standings.get(target.conversion) if isinstance(target, Target) else None
         if isinstance(target, Target) and standing is not None and not standing.claimed:
-            for waits in self._waiting.pop(target.conversion):
+            for waits in self._waiting.pop(target.conversion, message.received):
                 self._decide(waits.message, None, target, standings, again=True)
         return outcome
 

@@ -20,7 +20,7 @@ class EdgeRegistry:
     def __init__(self, books: Engine, data: Data, random: Random) -> None:
         """`books` is the writer's engine."""
         self._books = books
-        self._reader = engine.open_reader(data.books)
+        self._reader = engine.open_reader(data.database)
         self._secret = data.secret
         self._random = random
         self._log = RegistryLog(self._reader, data.registry, random)

@@ -134,7 +134,7 @@ class Orders:
         """`pending` or `approved` of an order that is one of them."""
         conversion = standing.conversion
         currency = message.currency or conversion.currency
-        same = message.amount is None or (message.amount, currency) == (conversion.amount, conversion.currency)
+        same = _same_amount(message, conversion)
         if conversion.status == "approved":
             if not same:
                 return Outcome.refused("amount_conflict", "the order is approved with another amount")
@@ -188,10 +188,10 @@ class Orders:
         if standing is not None:
             if standing.claimed:
                 return _claimed_again(message, standing)
-            # it never changes an order that is there; where it is an order itself, another amount is said
-            if policy == "accept" and message.amount not in (None, standing.conversion.amount):
-                return Outcome.refused("amount_conflict", "the order has another amount")
-            return booking.keep(standing)
+            # it never changes an order that is there; where it is an order itself, what it says otherwise is set aside
+            return (_contradiction(message, standing.conversion) if policy == "accept" else None) or booking.keep(
+                standing
+            )
         if policy == "accept":
             return self._book(place, message, self._conversion(place.number, message, target, "approved"))
         conversion = self._conversion(place.number, message, target, "pending")
@@ -340,6 +340,21 @@ def _answered(target: Target, verdict: Verdict) -> tuple[Outcome, Effect | None]
 def _illegal(conversion: Conversion, status: str) -> Outcome:
     code = "final_status" if conversion.status in FINAL else "illegal_move"
     return Outcome.refused(code, f"the order is {conversion.status} and cannot become {status}", http=409)
+
+
+def _same_amount(message: Message, conversion: Conversion) -> bool:
+    """Whether the message says no other amount than the order's; without a currency it is in the order's."""
+    said = message.amount, message.currency or conversion.currency
+    return message.amount is None or said == (conversion.amount, conversion.currency)
+
+
+def _contradiction(message: Message, conversion: Conversion) -> Outcome | None:
+    """What a claim that is an order itself says of an order that is there, and that is not so."""
+    if conversion.status in FINAL:
+        return _illegal(conversion, "approved")
+    if _same_amount(message, conversion):
+        return None
+    return Outcome.refused("amount_conflict", "the order has another amount")
 
 
 def _claim_of(message: Message) -> dict[str, Any]:

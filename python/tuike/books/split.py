@@ -18,7 +18,8 @@ LISTS = ("rates", "bonuses")
 class Credit:
     """A promoter who is credited: the weight of 1e-9, and what the rule asks of him at the order's instant.
 
-    `total` are the month's sales before the order, `present` says of each level of the chain whether it is paid."""
+    `total` are the month's sales before the order, `present` says of each level of the chain whether it is paid, and
+    where one is not, `unpaid` why each is not (empty: it is)."""
 
     promoter: str
     kind: str
@@ -27,6 +28,7 @@ class Credit:
     tier: str
     chain: Sequence[str]
     present: Sequence[bool]
+    unpaid: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
         listed += sum([len(part[name]) for name in LISTS])
         if listed > MAX_LISTED:
             part = {name: value for name, value in part.items() if name not in LISTS}
+        if credit.unpaid:
+            part["unpaid"] = credit.unpaid
         steps.append(
             {
                 "promoter": credit.promoter,
@@ -84,5 +88,5 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
 
 def split_again(rule: _core.Rule, amount: int | None, at: int, steps: Sequence[dict[str, Any]]) -> Split | None:
     """The split that an order's evidence asks for, from its steps alone."""
-    names = ("promoter", "kind", "weight", "total", "tier", "chain", "present")
-    return split(rule, amount, at, [Credit(*(step[name] for name in names)) for step in steps])
+    names = ("promoter", "kind", "weight", "total", "tier", "chain", "present", "unpaid")
+    return split(rule, amount, at, [Credit(**{name: step[name] for name in names if name in step}) for step in steps])

@@ -235,15 +235,21 @@ class Registry:
         known = self.promoters.get(promoter)
         return known.person if known is not None and known.person else f"promoter:{promoter}"
 
-    def present(self, chain: list[str], own: Collection[str]) -> list[bool]:
-        """Which levels of a chain are paid: not the blocked, not those who are the buyer (`own`), each person once."""
+    def unpaid(self, chain: list[str], own: Collection[str]) -> list[str]:
+        """Why each level of a chain is not paid, empty where it is: the blocked are not, nor those who are the buyer
+        (`own`), nor a person on a lower level already."""
         persons: set[str] = set()
-        paid = []
+        whys = []
         for promoter in chain:
             person = self.person(promoter)
-            paid.append(not self.blocked(promoter) and promoter not in own and person not in persons)
+            if self.blocked(promoter):
+                whys.append("blocked_promoter")
+            elif promoter in own:
+                whys.append("own_purchase")
+            else:
+                whys.append("same_person" if person in persons else "")
             persons.add(person)
-        return paid
+        return whys
 
     def move_instant(self, at: int) -> int:
         """The instant of a change of a parent asked for at `at`."""

@@ -32,9 +32,14 @@ class WaitingRefunds:
         self._by_order.setdefault(waits.conversion, []).append(waits)
         self._by_age.append(waits)
 
-    def pop(self, conversion: str) -> list[Waiting]:
-        """Those that waited for this order."""
-        return self._by_order.pop(conversion, [])
+    def pop(self, conversion: str, received: int) -> list[Waiting]:
+        """Those that waited for this order, which was received then. Those whose week was over by then stay, to
+        expire: whether that was noticed before the order came is not for the clock of the processor to decide."""
+        waiting = self._by_order.pop(conversion, [])
+        late = [waits for waits in waiting if _ends(waits) < received]
+        if late:
+            self._by_order[conversion] = late
+        return [waits for waits in waiting if _ends(waits) >= received]
 
     def forget(self, event: str) -> None:
         """One that was decided before, and is only posted again."""
@@ -45,7 +50,7 @@ class WaitingRefunds:
                 return
 
     def due(self, now: int) -> bool:
-        return bool(self._by_age) and self._by_age[0].message.received + WAIT_DAYS * DAY_MS < now
+        return bool(self._by_age) and _ends(self._by_age[0]) < now
 
     def expired(self, now: int) -> Iterator[tuple[str, Outcome]]:
         """Takes out those that have waited in vain: their events, and what becomes of them."""
@@ -57,3 +62,8 @@ class WaitingRefunds:
                 outcome = Outcome.refused("unknown_order", detail)
                 merchant = {"merchant": waits.message.merchant}
                 yield waits.message.id, msgspec.structs.replace(outcome, result=merchant | outcome.result)
+
+
+def _ends(waits: Waiting) -> int:
+    """The last instant at which its order may come."""
+    return waits.message.received + WAIT_DAYS * DAY_MS

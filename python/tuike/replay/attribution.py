@@ -19,6 +19,7 @@ from tuike.books.touches import NoTouches, Touches
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.history import Hits, Past, Step, history, parts
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta, position
 
@@ -52,7 +53,7 @@ class Attribution(Report):
 def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution:
     """Nothing is written but in a temporary directory; the instance may be running."""
     report = Attribution()
-    books = engine.open_reader(data.books)
+    books = engine.open_reader(data.database)
     root = str(data.journal)
     try:
         with books.begin() as live, fresh(data) as (directory, made):
@@ -64,7 +65,7 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
                 retrial = Retrial(keeper, whole, Past(root, past))
-                for part in parts(history(root, number)):
+                for part in parts(history(log_of(live, root), root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
                     told(keeper.number, number)
@@ -109,6 +110,9 @@ class Retrial:
             question = asked[record.number]
             if question is not None:
                 self._judge(connection, record, question, standings)
+            standing = _standing(record.effect)
+            if standing is not None:
+                standings[standing.conversion.id] = standing
 
         self._keeper.repeat(connection, [record for record, _ in part], judge)
 
@@ -121,11 +125,9 @@ class Retrial:
             if not _same(record, then):
                 place = f"conversion {target.conversion}" if isinstance(target, Target) else f"message {record.event}"
                 raise Found(place, f"number {record.number} of the books is not what its hits and the rules make of it")
-            self._note(target, record, now)
-        if isinstance(target, Target) and record.effect is not None and record.effect.standing is not None:
-            standings[target.conversion] = record.effect.standing
+            self._note(record, now)
 
-    def _note(self, target: Target | Outcome, record: Booked, now: Verdict) -> None:
+    def _note(self, record: Booked, now: Verdict) -> None:
         """By all hits the order comes to something else."""
         was, would = _standing(record.effect), _standing(now[1])
         if _credit(was) == _credit(would):

@@ -6,7 +6,7 @@ MySQL by a binary one that does not pad with spaces."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Insert, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Insert, LargeBinary, String, Table, Text, and_, or_
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
@@ -44,6 +44,27 @@ def _array(element: Any, compiler: Any, **how: Any) -> str:
 @compiles(json_array, "postgresql")
 def _array_of_postgresql(element: Any, compiler: Any, **how: Any) -> str:
     return f"CAST(json_build_array({compiler.process(element.clauses, **how)}) AS TEXT)"
+
+
+class further(FunctionElement[bool]):
+    """Whether a pair of columns is greater than a pair of values, the first deciding: by a range of their index."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(further)
+def _pair(element: Any, compiler: Any, **how: Any) -> str:
+    a, b, x, y = (compiler.process(clause, **how) for clause in element.clauses)
+    return f"(({a}, {b}) > ({x}, {y}))"
+
+
+@compiles(further, "mysql")
+def _pair_of_mysql(element: Any, compiler: Any, **how: Any) -> str:
+    """Of pairs it looks through the whole index."""
+    first, second, least, after = element.clauses
+    either = or_(first > least, and_(first == least, second > after))
+    return f"({compiler.process(either, **how)})"
 
 
 @compiles(String, "postgresql")

@@ -181,6 +181,12 @@ def retire(connection: Connection, name: str, note: str = "") -> list[Lost]:
     return declared
 
 
+def closed(connection: Connection) -> list[int]:
+    """The incarnations that have ended and are wholly applied."""
+    ended = select(producers.c.incarnation).where(producers.c.state == "closed")
+    return [int(incarnation, 16) for incarnation in connection.scalars(ended)]
+
+
 def all_lost(connection: Connection) -> list[Lost]:
     return [
         Lost(row.machine, row.incarnation, row.first, row.last, row.at, row.note)

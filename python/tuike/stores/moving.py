@@ -9,7 +9,7 @@ from sqlalchemy import URL, Boolean, Connection, Engine, Table, delete, func, se
 
 from tuike.stores import engine, migrations
 from tuike.stores.bulk import Row, inserting, stream
-from tuike.stores.schema import booked, hit_counts, metadata, rollups
+from tuike.stores.schema import booked, hit_counts, meta, metadata, rollups
 
 ROWS = 5_000
 """Of one transaction's part, and of one step of the progress."""
@@ -37,13 +37,16 @@ def copy(url: URL, to: Path) -> Engine:
     return made
 
 
-def move(source: Connection, target: Engine, told: Told) -> int:
-    """Copies every table into a migrated database, each in one transaction; what is there already, and equal, stays.
-    How many rows there are. A run that was killed is gone on with by the next."""
-    tables = metadata.sorted_tables
+def move(source: Connection, target: Engine, told: Told, more: Callable[[], None] = lambda: None) -> int:
+    """Copies every table into a migrated database, each in one transaction, `meta` as the last, behind what `more`
+    does; what is there already, and equal, stays. How many rows there are. A run that was killed is gone on with by
+    the next."""
+    tables = [*(table for table in metadata.sorted_tables if table is not meta), meta]
     counts = {table.name: _count(source, table) for table in tables}
     whole, done = sum(counts.values()), 0
     for table in tables:
+        if table is meta:
+            more()
         with target.begin() as connection:
             if _count(connection, table) == counts[table.name] and not differs(source, connection, table):
                 done += counts[table.name]

@@ -13,8 +13,6 @@ from tuike.stores.schema import damage, hit_counts, rollups
 KEYS_PER_SELECT = 1_000
 
 KEY_COLUMNS = tuple(rollups.primary_key.columns)
-Counts = Mapping[int, Mapping[str, int]]
-"""As `_core.Batch.hit_counts` gives them."""
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
 
 
@@ -38,13 +36,8 @@ DAMAGE = missing(damage)
 
 def add_rollups(connection: Connection, sums: Iterable[tuple[Any, ...]], partition: int = 0) -> None:
     """Adds sums as `_core.Batch.rollups` gives them; sketches of visitors are merged with what stands there."""
-    add_partitions(connection, {partition: sums})
-
-
-def add_partitions(connection: Connection, sums: Mapping[int, Iterable[tuple[Any, ...]]]) -> None:
-    """The same for several partitions at once."""
     width = len(KEY_COLUMNS)
-    rows = [(*row[: width - 1], place, *row[width - 1 :]) for place, some in sums.items() for row in some]
+    rows = [(*row[: width - 1], partition, *row[width - 1 :]) for row in sums]
     if not rows:
         return
     keys = [row[:width] for row in rows if row[-1]]
@@ -60,17 +53,11 @@ def _merged(standing: bytes | None, sketch: bytes) -> bytes:
     return _core.merge_sketches([standing, sketch]) if standing and sketch else sketch or standing or b""
 
 
-def add_hit_counts(connection: Connection, counts: Counts, partition: int = 0) -> None:
+def add_hit_counts(connection: Connection, counts: Mapping[int, Mapping[str, int]], partition: int = 0) -> None:
     """Adds the number of hits by incarnation and outcome."""
-    count_partitions(connection, {partition: counts})
-
-
-def count_partitions(connection: Connection, counts: Mapping[int, Counts]) -> None:
-    """The same for several partitions at once."""
     rows = [
         (f"{incarnation:016x}", outcome, partition, hits)
-        for partition, by_incarnation in counts.items()
-        for incarnation, outcomes in by_incarnation.items()
+        for incarnation, outcomes in counts.items()
         for outcome, hits in outcomes.items()
     ]
     COUNTS.run(connection, rows)

@@ -5,7 +5,7 @@ incarnation has for its partition in (after, upto], perhaps nothing: then it is 
 alone: what is at or below its own is passed over, and what begins above it is a gap and is asked for again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,6 +18,10 @@ ORDERS = 64
 ALL = range(PARTITIONS + 1)
 ENDED = _core.Shipment.ENDED
 """The mark of an incarnation of which nothing more is to come."""
+CLOSED_FOR_S = 30.0
+"""Positions keep an incarnation for so long after it is closed, until its shipper certainly knows that."""
+GONE = _core.Shipment.GONE
+"""The position of an incarnation of which nothing is to be read any more."""
 
 Damage = tuple[str, int, int, int]
 """Producer, incarnation, offset and length in bytes: as `_core.Batch.damage`."""
@@ -36,8 +40,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Packet(msgspec.Struct, frozen=True, array_like=True):
-    """Entries of one machine for one partition. `live` are all its incarnations that may have more to come: with
-    them even one of which no entry has been seen yet is waited for. `damage` is told in `ORDERS` alone."""
+    """Entries of one machine for one partition. `live` are all its incarnations that are to be waited for:
+    with them even one of which no entry has been seen yet. `live` and `damage` are told in `ORDERS` alone."""
 
     machine: str
     partition: int
@@ -74,13 +78,17 @@ class Reading:
     """Machines whose entries begin above what was read of them."""
     moved: bool = False
     """Whether anything is to be committed."""
+    closed: Container[int] = frozenset()
+    """Incarnations that are wholly applied, of which a position need say nothing any more."""
 
     @classmethod
-    def at(cls, upto: Mapping[int, int], marks: Mapping[int, int]) -> "Reading":
-        return cls(dict(upto), dict(marks))
+    def at(cls, upto: Mapping[int, int], marks: Mapping[int, int], closed: Container[int] = frozenset()) -> "Reading":
+        return cls(dict(upto), dict(marks), closed=closed)
 
     def take(self, packet: Packet) -> None:
         for entry in packet.entries:
+            if entry.incarnation in self.closed and entry.incarnation not in self.upto:
+                continue
             reached = self.upto.get(entry.incarnation, 0)
             if entry.after > reached:
                 self.gaps.add(packet.machine)
@@ -98,6 +106,13 @@ class Reading:
 
     def reached(self) -> Reached:
         return Reached(dict(self.upto), dict(self.marks))
+
+    def forget(self, incarnations: Iterable[int]) -> None:
+        """Some of the closed ones. Call it with nothing to be applied."""
+        for incarnation in incarnations:
+            if self.upto.pop(incarnation, None) is not None:
+                self.marks.pop(incarnation, None)
+                self.moved = True
 
     def committed(self) -> None:
         """What was read is applied."""

@@ -3,6 +3,7 @@
 tuike:{NN}:hits, tuike:{64}:orders   packets, in streams
 tuike:{NN}:committed                 how far the partition's reader has come
 tuike:{NN}:gaps:MACHINE              that reader asks this machine for all above `committed` again
+tuike:{64}:closed                    incarnations that are wholly applied
 tuike:registry                       a channel: the registry has changed, up to this number
 
 Redis may lose any of it: the journals have it still. Ids of entries are no more than places to go on reading from;
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import OutOfMemoryError, RedisError
 from redis.retry import Retry
 
@@ -25,6 +26,8 @@ from tuike.data import DataError
 from tuike.transport.entries import ORDERS, Packet, Reached
 
 CHANNEL = "tuike:registry"
+CLOSED = f"tuike:{{{ORDERS}}}:closed"
+PORT = 6379
 START = b"0-0"
 OLDEST_SERVER = (7, 0)
 SOCKET_S = 5.0
@@ -53,7 +56,7 @@ class Known:
 
 def connect(url: str) -> Any:
     """A client. Raises DataError for a URL that is none; nothing is asked of a server yet, but a cluster's map."""
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # of a cluster's hosts, with commas between them, any one will do
     options: dict[str, Any] = {
         "protocol": 3,
         "legacy_responses": False,
@@ -63,10 +66,14 @@ def connect(url: str) -> Any:
         "socket_read_size": READ_BYTES,
     }
     if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster") or not parts.hostname:
-        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT]")
+        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
     plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
     if parts.scheme.endswith("+cluster"):
-        return RedisCluster.from_url(plain, **options)
+        hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+        make: Any = ClusterNode
+        nodes = [make(host.hostname, host.port or PORT) for host in hosts]
+        first = urlunsplit(urlsplit(plain)._replace(netloc=parts.netloc.split(",")[0]))
+        return RedisCluster.from_url(first, startup_nodes=nodes, **options)
     return redis.Redis.from_url(plain, **options)
 
 
@@ -82,6 +89,7 @@ class RedisLog:
     def __init__(self, url: str) -> None:
         self._url = url
         self._open: Any = None
+        self._closed: tuple[bytes, frozenset[int]] | None = None
 
     @property
     def _client(self) -> Any:
@@ -92,13 +100,19 @@ class RedisLog:
     def reset(self) -> None:
         """Forgets connections and the cluster's map, so that the next call finds them anew."""
         client, self._open = self._open, None
-        if client is not None:
-            client.close()
+        if client is None:
+            return
+        if isinstance(client, RedisCluster):
+            client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        client.close()
+
+    def close(self) -> None:
+        self.reset()
 
     def check(self) -> None:
         """Raises DataError where the server must not be used: too old, or it would throw entries away."""
         client = self._client
-        for server in (_nodes(client) if isinstance(client, RedisCluster) else [client]):
+        for server in _nodes(client) if isinstance(client, RedisCluster) else [client]:
             told = server.info()
             version = str(told["redis_version"])
             if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
@@ -120,22 +134,26 @@ class RedisLog:
             pipe.execute_command("XADD", _stream(packet.partition), "*", "p", body)
         return [(bytes(id), len(body)) for id, body in zip(_sound(pipe.execute()), bodies, strict=True)]
 
-    def look(self, machine: str, newest: Mapping[int, bytes | None]) -> dict[int, Known]:
-        """What there is of these partitions and, of each, of the entry with this id. A gap that was asked for is
-        not told again."""
+    def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:
+        """What there is of these partitions and, of each, of the entry with this id; and the incarnations that are
+        wholly applied (None: nobody says). A gap that was asked for is not told again."""
         pipe = self._client.pipeline(transaction=False)
         for partition, id in newest.items():
             pipe.execute_command("XRANGE", _stream(partition), id or START, id or START, "COUNT", 1)
             # after the entry: its reader says `committed` before it takes the entry away
             pipe.execute_command("GET", _committed(partition))
             pipe.execute_command("GETDEL", _gaps(partition, machine))
-        told = iter(_sound(pipe.execute()))
+        pipe.execute_command("GET", CLOSED)
+        *answers, closed = _sound(pipe.execute())
+        told = iter(answers)
         known = {}
         for partition, id in newest.items():
             there, committed, asked = next(told), next(told), next(told)
             reached = None if committed is None else _reached.decode(committed)
             known[partition] = Known(id is None or bool(there), reached, asked is not None)
-        return known
+        if closed is not None and (self._closed is None or self._closed[0] != closed):
+            self._closed = closed, frozenset(msgspec.msgpack.decode(closed, type=list[int]))
+        return known, None if closed is None or self._closed is None else self._closed[1]
 
     # --- what a reader does ------------------------------------------------------------------------
 
@@ -173,6 +191,9 @@ class RedisLog:
         for machine in machines:
             pipe.execute_command("SET", _gaps(partition, machine), b"1", "EX", GAP_S)
         _sound(pipe.execute())
+
+    def say_closed(self, incarnations: Iterable[int]) -> None:
+        self._client.execute_command("SET", CLOSED, _encode(sorted(incarnations)))
 
     def publish(self, number: int) -> None:
         """Wakes the mirrors: the registry has changed, up to the books' number."""
@@ -216,5 +237,5 @@ def _sound(answers: list[Any]) -> list[Any]:
     return answers
 
 
-def _nodes(client: RedisCluster) -> list[Any]:
+def _nodes(client: Any) -> list[Any]:
     return [client.get_redis_connection(node) for node in client.get_primaries()]

@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import URL
@@ -26,9 +27,9 @@ from sqlalchemy.exc import DBAPIError
 from tuike import _core, control
 from tuike.clock import Clock
 from tuike.data import DataError
-from tuike.stores import engine, position
-from tuike.transport.entries import ALL, ENDED, ORDERS, PARTITIONS, Entry, Packet, Reached
-from tuike.transport.redis_log import Failed, RedisLog
+from tuike.stores import engine, members, position
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
+from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
 READ_LIMIT = 20_000
@@ -48,9 +49,48 @@ DRAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
-Positions = Callable[[], Mapping[int, Reached]]
-"""How far partitions have come by the database; those that have not come anywhere are absent. What it raises of
-`Away` is tried again."""
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database says: how far partitions have come, and which incarnations are wholly applied."""
+
+    reached: Mapping[int, Reached] = field(default_factory=dict)
+    closed: frozenset[int] = frozenset()
+
+
+Positions = Callable[[], Stored]
+"""Asks the database. Raises Away."""
+
+
+class Taken(Protocol):
+    """As `_core.Shipment`."""
+
+    @property
+    def heard(self) -> list[tuple[str, int, int, int]]: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def more(self) -> bool: ...
+    @property
+    def damage(self) -> list[tuple[str, int, int, int]]: ...
+    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]: ...
+
+
+class Journal(Protocol):
+    """Where a machine's events are read: `_core.Follower`, or a machine elsewhere."""
+
+    def take(self, after: Mapping[int, int], limit: int, now: int) -> Taken: ...
+
+
+class Streams(Protocol):
+    """Where packets go: as `RedisLog` has it."""
+
+    def reset(self) -> None: ...
+    def check(self) -> None: ...
+    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]: ...
+    def look(
+        self, machine: str, newest: Mapping[int, bytes | None]
+    ) -> tuple[dict[int, Known], frozenset[int] | None]: ...
 
 
 class Away(Exception):
@@ -79,9 +119,9 @@ class _Sent:
         self.waiting.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
         self.size += size
 
-    def let_go(self, committed: Reached) -> None:
+    def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
-        while self.waiting and all(committed.covers(entry) for entry in self.waiting[0][2]):
+        while self.waiting and all(e.incarnation in closed or committed.covers(e) for e in self.waiting[0][2]):
             self.size -= self.waiting.popleft()[1]
 
     @property
@@ -90,19 +130,18 @@ class _Sent:
 
 
 class _Silence:
-    """Who of those that have not ended still says anything."""
+    """Who still says anything, or has ended in order."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[int, int, float]] = {}
 
     def live(self, heard: Iterable[tuple[str, int, int, int]], tick: float) -> tuple[int, ...]:
-        """Those whose position or mark has moved in the last `SILENT_S` in which there was a look at it."""
+        """Those that have ended, or whose position or mark has moved in the last `SILENT_S` of looks at it."""
         last = {}
         for _, incarnation, upto, mark in heard:
             before = self._last.get(incarnation)
-            if mark != ENDED:
-                same = before is not None and before[:2] == (upto, mark)
-                last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
+            same = before is not None and before[:2] == (upto, mark) and mark != ENDED
+            last[incarnation] = (upto, mark, before[2] if before is not None and same else tick)
         self._last = last
         return tuple(incarnation for incarnation, (*_, since) in last.items() if tick - since < SILENT_S)
 
@@ -113,15 +152,21 @@ class _Silence:
 class Shipper:
     """Sends the journals under a root to the folds. Belongs to one thread."""
 
-    def __init__(self, journal: str, machine: str, log: RedisLog, positions: Positions) -> None:
+    def __init__(
+        self, journal: Journal, machine: str, log: Streams, positions: Positions, partitions: Sequence[int] = ALL
+    ) -> None:
         """`machine` names this machine among all; two with one name would answer each other's gaps."""
         self._machine = machine
         self._log = log
         self._positions = positions
-        self._follower = _core.Follower(journal)
-        self._sent = {partition: _Sent() for partition in ALL}
+        self._follower = journal
+        self._partitions = partitions
+        self._sent = {partition: _Sent() for partition in partitions}
         self._committed: dict[int, Reached] = {}
         self._front: dict[int, int] = {}
+        self._closed: frozenset[int] = frozenset()
+        self._gone: set[int] = set()
+        """Incarnations that have ended and are wholly committed."""
         self._sure = False
         """Whether what was sent has arrived, as far as is known."""
         self._next_look = 0.0
@@ -164,31 +209,48 @@ class Shipper:
         """Takes up what folds have committed."""
         self._log.reset()
         self._log.check()
-        known = self._log.look(self._machine, dict.fromkeys(ALL))
+        known, closed = self._log.look(self._machine, dict.fromkeys(self._partitions))
         unknown = [partition for partition, told in known.items() if told.committed is None]
-        stored = self._positions() if any(partition not in self._committed for partition in unknown) else {}
+        lacks = closed is None or any(partition not in self._committed for partition in unknown)
+        stored = self._positions() if lacks else Stored()
+        self._closed |= (closed or frozenset()) | stored.closed
         for partition, told in known.items():
-            committed = told.committed or self._committed.get(partition) or stored.get(partition) or Reached()
+            committed = told.committed or self._committed.get(partition) or stored.reached.get(partition) or Reached()
             self._committed[partition] = committed
             self._sent[partition].start_over(committed)
-        self._front = {}
-        self._go_back(ALL)
+        self._front, self._gone = {}, set()
+        self._go_back(self._partitions)
+        self._let_go()
         self._sure = True
 
     def _look(self) -> None:
         """Lets go of what is committed; begins again where something is gone or lacking."""
-        known = self._log.look(self._machine, {partition: sent.newest for partition, sent in self._sent.items()})
+        known, closed = self._log.look(self._machine, {place: sent.newest for place, sent in self._sent.items()})
+        self._closed |= closed or frozenset()
         again = []
         for partition, told in known.items():
             sent = self._sent[partition]
             if told.committed is not None:
                 self._committed[partition] = told.committed
-            sent.let_go(self._committed[partition])
+            sent.let_go(self._committed[partition], self._closed)
             if told.asked or not (told.newest_there or not sent.waiting):
                 _log.info("partition %d goes back to what is committed", partition)
                 sent.start_over(self._committed[partition])
                 again.append(partition)
-        self._go_back(again)
+        if again:
+            self._gone = set()
+            self._go_back(again)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of incarnations that every partition has to their ends."""
+        marks = [committed.marks for committed in self._committed.values()]
+        ended = [incarnation for incarnation, mark in marks[0].items() if mark == ENDED]
+        for incarnation in ended:
+            if incarnation not in self._gone and all(place.get(incarnation) == ENDED for place in marks):
+                self._gone.add(incarnation)
+        self._gone |= self._closed
+        self._front |= dict.fromkeys(self._gone, GONE)
 
     def _go_back(self, partitions: Iterable[int]) -> None:
         """Reads again, of each incarnation, from where the first of the partitions wants it."""
@@ -204,10 +266,10 @@ class Shipper:
             packed.setdefault(partition, {})[incarnation] = data
         heard = shipment.heard
         self._live = self._silence.live(heard, tick)
-        told = self._sent[ORDERS].reached.marks
+        told = self._sent[self._partitions[0]].reached.marks
         marks = tick >= self._next_marks or any(m == ENDED and told.get(i) != ENDED for _, i, _, m in heard)
         packets = []
-        for partition in ALL if marks else packed:
+        for partition in self._partitions if marks else [place for place in packed if place in self._sent]:
             entries = self._entries(partition, heard, packed.get(partition, {}))
             if partition == ORDERS:
                 packets.append(Packet(self._machine, partition, entries, self._live, tuple(shipment.damage)))
@@ -216,7 +278,7 @@ class Shipper:
         if marks:
             self._next_marks = tick + MARK_S
         self._send(packets)
-        self._front = {incarnation: upto for _, incarnation, upto, _ in heard}
+        self._front = dict.fromkeys(self._gone, GONE) | {incarnation: upto for _, incarnation, upto, _ in heard}
         self.shipped += shipment.count
         self.more = shipment.more
         return shipment.count > 0
@@ -231,7 +293,7 @@ class Shipper:
         self.more = False
         self._silence.forget()
         self._next_look = min(self._next_look, tick + REST_S)
-        if tick >= self._next_marks + STILL_S:
+        if tick >= self._next_marks + STILL_S and ORDERS in self._sent:
             self._next_marks = tick
             self._send([Packet(self._machine, ORDERS, (), self._live)])
 
@@ -266,22 +328,23 @@ class Config:
 def stored_positions(database: URL | None) -> Positions:
     """Positions as the database has them; without one, none."""
     if database is None:
-        return dict
+        return Stored
 
-    def read() -> dict[int, Reached]:
+    def read() -> Stored:
         books = engine.open_reader(database)
         try:
             with books.connect() as connection:
                 kept = position.read_all(connection)
+                closed = frozenset(members.closed(connection))
         except DBAPIError as error:
             if engine.lacks_tables(error):
-                return {}
+                return Stored()
             if engine.is_away(error) and not engine.is_hopeless(error):
                 raise Away(str(error.orig)) from error
             raise DataError(f"{engine.shown(database)}: {error.orig}") from error
         finally:
             books.dispose()
-        return {one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}
+        return Stored({one.partition: Reached(dict(one.upto), dict(one.marks)) for one in kept}, closed)
 
     return read
 
@@ -319,7 +382,8 @@ def main() -> None:
             log.check()
         control.say_ready()
         database = engine.parse(config.database) if config.database else None
-        run(Shipper(config.journal, config.machine, log, stored_positions(database)), stop, clock)
+        shipper = Shipper(_core.Follower(config.journal), config.machine, log, stored_positions(database))
+        run(shipper, stop, clock)
     except DataError as error:
         sys.exit(f"tuike: {error}")
 

@@ -1,9 +1,10 @@
-"""What was booked, as the books' journal has it: every number is there, the ledger is what the records moved, and every
+"""What was booked, as it was written then: every number is there, the ledger is what the records moved, and every
 split, refund and second look is what the rule's version and the evidence make of it (money.md, sections 3 and 5)."""
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, func, select
@@ -21,18 +22,31 @@ from tuike.books.records import (
     Transfer,
     Waiting,
 )
-from tuike.books.split import split_again
 from tuike.books.state import RuleVersion
 from tuike.books.totals import tier_of
 from tuike.faults import Found
-from tuike.replay.history import Numbered, booked
+from tuike.replay.logs import BookedLog, Numbered
 from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
-from tuike.verify.evidence import Arithmetic, Evidence, SecondLook, Step, Written, columns_of, lines_of, row_hash
+from tuike.verify.evidence import Evidence, SecondLook, Written, columns_of, decoded, lines_of, row_hash
 from tuike.verify.moved import Brought, Chain, zeros
 
 RECORDS_PER_BATCH = 2_000
+
+
+# What a rule asks of each credit.
+ASKED = ("promoter", "kind", "weight", "total", "tier", "present")
+
+
+def _reckoned(
+    rule: _core.Rule, amount: int | None, at: int, steps: Sequence[dict[str, Any]]
+) -> tuple[int, list[dict[str, Any]]]:
+    """The pool, and the steps as the rule makes them of what they say about each credit."""
+    made = rule.book(amount, at, [tuple([step[name] for name in ASKED]) for step in steps])
+    if made is None:
+        return -1, []
+    return made[0], [step | part for step, part in zip(steps, made[1], strict=True)]
 
 
 def _whole_row(table: Table) -> Lookup:
@@ -86,11 +100,11 @@ class Left:
 
 
 class Records:
-    """Reads the books' journal from its first record to `upto`."""
+    """Reads what was booked from its first record to `upto`."""
 
-    def __init__(self, connection: Connection, root: str, upto: int) -> None:
+    def __init__(self, connection: Connection, log: BookedLog, upto: int) -> None:
         self._connection = connection
-        self._root = root
+        self._log = log
         self._upto = upto
         self._rules: dict[tuple[str, int], RuleVersion] = {}
         for product, version, since, text in connection.execute(select(rules)):
@@ -104,7 +118,7 @@ class Records:
     def check(self) -> str:
         batch: list[Record] = []
         chain = Chain(self._connection)
-        for record in booked(self._root, self._upto, Record):
+        for record in self._log.records(self._upto, Record):
             batch.append(record)
             if len(batch) == RECORDS_PER_BATCH:
                 self._take(batch, chain)
@@ -165,20 +179,14 @@ class Records:
         place = f"conversion {conversion.id} at number {number}"
         evidence = msgspec.json.decode(conversion.evidence, type=Evidence)
         if evidence.booked == number:
-            self._split(place, conversion)
+            rule = self._rule(place, conversion.product, conversion.rule_version, conversion.currency)
+            if _reckoned(rule, conversion.amount, conversion.at, evidence.split) != (evidence.pool, evidence.split):
+                raise Found(place, f"it is not split as version {conversion.rule_version} of the rule says")
+            self.splits += 1
         wanted = lines_of(evidence, conversion.status, conversion.amount, conversion.refunded)
         if shares and [msgspec.structs.astuple(share) for share in shares] != wanted:
             raise Found(place, "its lines are not what its evidence and its refunds make them")
         self._brought.check(place, conversion.number, [(share.promoter, share.amount) for share in shares])
-
-    def _split(self, place: str, conversion: Written) -> None:
-        """The split is the rule's."""
-        reckoned = msgspec.json.decode(conversion.evidence, type=Arithmetic)
-        rule = self._rule(place, conversion.product, conversion.rule_version, conversion.currency)
-        parts = split_again(rule, conversion.amount, conversion.at, reckoned.split)
-        if parts is None or parts.pool != reckoned.pool or parts.steps != reckoned.split:
-            raise Found(place, f"it is not split as version {conversion.rule_version} of the rule says")
-        self.splits += 1
 
     def _look(self, look: Look) -> None:
         """A second look is what the rule makes of the sales that it found; the order's row has the rest."""
@@ -189,14 +197,15 @@ class Records:
             raise Found(f"conversion of number {look.number}", "its row is missing")
         place = f"conversion {row.id} at its second look"
         second = msgspec.convert(look.second_look, SecondLook)
-        steps = msgspec.json.decode(row.evidence, type=Arithmetic).split
-        lines = lines_of(Evidence(split=msgspec.convert(steps, list[Step])), "approved", None, 0)
-        again = [step | {"total": total} for step, total in zip(steps, second.totals, strict=False)]
+        first = decoded(place, row.evidence, Evidence).split
+        if len(first) != len(second.totals):
+            raise Found(place, "its evidence is not what was booked")
+        again = [step | {"total": total} for step, total in zip(first, second.totals, strict=True)]
         rule = self._rule(place, row.product, row.rule_version, row.currency)
-        parts = split_again(rule, row.amount, row.at, again)
-        made = () if parts is None else zip(lines, parts.shares, strict=False)
-        originals = [min(line[4], share.original) for line, share in made]
-        if parts is None or parts.pool != second.pool or originals != second.originals:
+        pool, steps = _reckoned(rule, row.amount, row.at, again)
+        lines, lowered = [lines_of(Evidence(split=split), "approved", None, 0) for split in (first, steps)]
+        originals = [min(line[4], lower[4]) for line, lower in zip(lines, lowered, strict=True)]
+        if (pool, originals) != (second.pool, second.originals):
             raise Found(place, f"the second look is not what version {row.rule_version} of the rule says")
         stand = [(line[0], amount) for line, amount in zip(lines, look.amounts, strict=False)]
         self._brought.check(place, look.number, stand)

@@ -9,7 +9,7 @@ from tuike.faults import Found
 from tuike.stores import tiles
 from tuike.stores.schema import days
 from tuike.stores.schema import tiles as tiles_table
-from tuike.stores.tiles import TILE, Entry
+from tuike.stores.tiles import Entry
 
 
 class Trees:
@@ -35,9 +35,9 @@ class Trees:
             end = bisect_right(batch, self._day.last, lo=start, key=lambda entry: entry[0])
             self._open.extend(batch[start:end])
             start = end
-            whole = len(self._open) - len(self._open) % TILE
-            for first in range(0, whole, TILE):
-                self._tile(self._open[first : first + TILE])
+            whole = len(self._open) - len(self._open) % tiles.TILE
+            for first in range(0, whole, tiles.TILE):
+                self._tile(self._open[first : first + tiles.TILE])
             del self._open[:whole]
             if end < len(batch):
                 self._end_day()

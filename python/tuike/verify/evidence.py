@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from tuike.books.records import Conversion
+from tuike.faults import Found
 from tuike.stores.schema import conversions
 
 KEPT = [column.name for column in conversions.columns if column.name != "evidence"]
@@ -25,31 +26,22 @@ class SecondLook(msgspec.Struct, frozen=True):
     originals: list[int]
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What the split gave to a credited promoter's chain, and to the platform of it."""
-
-    promoter: str
-    weight: int
-    chain: list[str]
-    present: list[bool]
-    levels: list[int]
-    platform: int
-
-
 class Evidence(msgspec.Struct, frozen=True):
-    """What of an order's evidence says how its lines stand. `booked` is the number under which it was split."""
+    """What of an order's evidence says what its lines are: the split as it was reckoned, under the number `booked`."""
 
     booked: int = 0
-    split: list[Step] = []
+    pool: int = 0
+    split: list[dict[str, Any]] = []
     second_look: SecondLook | None = None
     budget: int | None = None
 
 
-class Arithmetic(msgspec.Struct, frozen=True):
-    """The split as it was reckoned."""
-
-    pool: int
-    split: list[dict[str, Any]]
+def decoded(place: str, text: str, kind: Any = Any) -> Any:
+    """What a row's JSON says. Found: it is none, or not of this kind."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as problem:
+        raise Found(place, f"its row holds no such JSON: {problem}") from None
 
 
 columns_of = attrgetter(*KEPT)
@@ -67,12 +59,11 @@ def lines_of(evidence: Evidence, status: str, amount: int | None, refunded: int)
     lines: list[tuple[str, int, str, int, int]] = []
     platform = 0
     for step in evidence.split:
-        platform += step.platform
-        for level, (promoter, present, part) in enumerate(
-            zip(step.chain, step.present, step.levels, strict=False), start=1
-        ):
+        platform += step["platform"]
+        levels = zip(step["chain"], step["present"], step["levels"], strict=False)
+        for level, (promoter, present, part) in enumerate(levels, start=1):
             if present:
-                lines.append((promoter, level, step.promoter, step.weight, part))
+                lines.append((promoter, level, step["promoter"], step["weight"], part))
     lines.append(("", 0, "", 0, platform))
     if evidence.second_look is not None:
         lowered = zip(lines, evidence.second_look.originals, strict=False)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, event_id
 from tuike.faults import Found
-from tuike.process import clock
+from tuike.process import PRODUCER, clock
 from tuike.stores import position
 from tuike.stores.members import OPEN, all_lost
 from tuike.stores.schema import damage, hit_counts, outcomes, rollups
@@ -17,23 +17,30 @@ READ_LIMIT = 50_000
 IDS_PER_SELECT = 10_000
 STATUSES = ("applied", "set_aside", "waiting")
 
+Outcomes = Counter[tuple[str, str]]
+"""Hits by incarnation (hex) and outcome."""
+
 
 def check_journal(connection: Connection, root: str) -> str:
     """Every hit up to the fold's position is counted, every message up to the books' position has its outcome:
-    accepted is applied, set aside with a reason, or waiting."""
-    folded = position.read(connection, "hits").upto
-    booked = position.read(connection, "books").upto
-    counted: Counter[tuple[str, str]] = Counter()
+    accepted is applied, set aside with a reason, or waiting. The books' own journal is checked record by record
+    (`booked`), and passed over here."""
+    own = {number for producer, number, _ in _core.incarnations(root) if producer == PRODUCER}
+    upto = position.read(connection, "hits").upto
+    folded = {number: seq for number, seq in upto.items() if number not in own}
+    come = position.read(connection, "books").upto
+    booked = {number: seq for number, seq in come.items() if number not in own}
+    counted: Outcomes = Counter()
     read: dict[int, int] = {}
     answers: Counter[str] = Counter()
     for batch in _batches(root, {}, folded):
         _check_sound(batch)
         read.update(batch.upto)
-        counted.update(_outcomes(batch))
-        answers.update(_answers(connection, batch, booked))
+        counted.update(outcomes_of(batch))
+        answers.update(answers_of(connection, batch, booked))
     for batch in _batches(root, folded, booked):
         _check_sound(batch)
-        answers.update(_answers(connection, batch, booked))
+        answers.update(answers_of(connection, batch, booked))
     for incarnation, seq in folded.items():
         if read.get(incarnation, 0) < seq:
             detail = f"it ends at event {read.get(incarnation, 0)}, event {seq} was applied"
@@ -43,7 +50,7 @@ def check_journal(connection: Connection, root: str) -> str:
         if counted[key] != kept.get(key, 0):
             detail = f"{counted[key]} hits in the journal, {kept.get(key, 0)} counted"
             raise Found(f"journal {key[0]} outcome {key[1]}", detail)
-    waiting = sum(sum(_outcomes(batch).values()) for batch in _batches(root, folded, None))
+    waiting = sum(sum(outcomes_of(batch).values()) for batch in _batches(root, upto, None))
     apart = Counter({outcome: hits for (_, outcome), hits in counted.items() if outcome != "counted"})
     taken = counted.total() - apart.total()
     return (
@@ -71,7 +78,8 @@ def _check_sound(batch: _core.Batch) -> None:
         raise Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
 
 
-def _outcomes(batch: _core.Batch) -> Counter[tuple[str, str]]:
+def outcomes_of(batch: _core.Batch) -> Outcomes:
+    """Its hits."""
     return Counter(
         {
             (f"{incarnation:016x}", outcome): hits
@@ -81,7 +89,7 @@ def _outcomes(batch: _core.Batch) -> Counter[tuple[str, str]]:
     )
 
 
-def _answers(connection: Connection, batch: _core.Batch, booked: Mapping[int, int]) -> Counter[str]:
+def answers_of(connection: Connection, batch: _core.Batch, booked: Mapping[int, int]) -> Counter[str]:
     """What became of the batch's messages that the books have come past, by status; each has its outcome, and what is
     set aside its reason."""
     places = {

@@ -128,7 +128,7 @@ class Orders:
         if not net and not found:
             return
         key = (order.currency, order.day, order.merchant, evidence.booked)
-        wanted = [(credit.promoter, *key, net * credit.weight // WEIGHT_UNIT) for credit in evidence.split]
+        wanted = [(step["promoter"], *key, net * step["weight"] // WEIGHT_UNIT) for step in evidence.split]
         if sorted(line for line in wanted if line[-1]) != [line[1:] for line in found]:
             raise Found(
                 f"sales of conversion {order.id}", "they are not what the order counts among its promoters' sales"

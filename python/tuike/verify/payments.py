@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, select
 
 from tuike.books.ledger import CASH, promoters
@@ -14,6 +13,7 @@ from tuike.stores.bulk import stream
 from tuike.stores.schema import accounts, closings, days, entries, payouts, settlements, transfers
 from tuike.stores.tiles import date_of
 from tuike.verify.booked import Left
+from tuike.verify.evidence import decoded
 
 Line = tuple[str, int]
 
@@ -32,7 +32,7 @@ def check_payouts(connection: Connection, left: Left) -> str:
     moved = _moved(connection)
     rows = connection.execute(select(payouts).order_by(payouts.c.number)).all()
     for row in rows:
-        payout = Payout(**{**row._mapping, "detail": msgspec.json.decode(row.detail)})
+        payout = Payout(**{**row._mapping, "detail": decoded(f"payout {row.id}", row.detail)})
         place = f"payout {payout.id}"
         if left.payouts.get(payout.id) != payout:
             raise Found(place, "its row is not what was booked last")
@@ -116,7 +116,7 @@ def _remitted(connection: Connection) -> dict[tuple[str, str], int]:
 
 def check_settlements(connection: Connection, left: Left) -> str:
     found = connection.execute(select(settlements)).all()
-    rows = [{**row._mapping, "amounts": msgspec.json.decode(row.amounts)}.values() for row in found]
+    rows = [{**row._mapping, "amounts": decoded(f"settlement {row.id}", row.amounts)}.values() for row in found]
     _same(rows, Settlement, left.settlements, "settlement")
     return f"{len(rows)} settlements"
 

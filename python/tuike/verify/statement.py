@@ -1,6 +1,7 @@
 """A signed statement, checked by itself: nothing of the instance is needed (docs/PROOFS.md has the format)."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,6 +15,7 @@ from tuike.books.records import conversion_id
 from tuike.faults import Fault, Found, Report
 from tuike.statements import FORMAT, canonical, leaf
 
+CONVERSION = re.compile("[0-9a-f]{32}")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -110,7 +112,7 @@ def check(document: Mapping[str, Any], statement: Statement, key: str | None) ->
     days = _check_days(statement)
     for line in statement.lines:
         _check_line(line, days, statement)
-    _check_order(statement)
+    _check_places(statement)
     _check_sums(statement)
     return f"{len(statement.lines)} lines in {len(days)} days, signed with {statement.key}"
 
@@ -140,18 +142,25 @@ def _check_line(line: Line, days: Mapping[str, Day], statement: Statement) -> No
         raise Found(place, f"the statement is of transfers {statement.first} to {statement.last}")
     if not line.account.startswith(f"promoter:{statement.promoter}:"):
         raise Found(place, f"{line.account} is not an account of {statement.promoter}")
-    if line.conversion is not None:
-        if line.id.partition(":")[0] != line.conversion:
-            raise Found(place, f"{line.id} is no transfer of conversion {line.conversion}")
-        if line.conversion != conversion_id(line.merchant or "", line.order_id or "", line.product or ""):
-            raise Found(place, f"order {line.order_id} is not conversion {line.conversion}")
+    _check_order(place, line)
     whole = leaf(msgspec.structs.asdict(line), _minor(place, line.amount, line.currency), _instant(place, line.at))
     proof = [_hex(place, hash) for hash in line.proof]
     if not _core.merkle_verify(whole, line.index, day.leaves, proof, _hex(f"day {day.day}", day.root)):
         raise Found(place, f"the proof does not lead from it to the root of {day.day}")
 
 
-def _check_order(statement: Statement) -> None:
+def _check_order(place: str, line: Line) -> None:
+    """A transfer's id begins with its order's, which is a hash of what the order is."""
+    order = line.id.partition(":")[0]
+    about = (line.merchant, line.order_id, line.product)
+    if CONVERSION.fullmatch(order) is None:
+        if any(name is not None for name in (line.conversion, *about)):
+            raise Found(place, f"{line.id} is no transfer of an order")
+    elif line.conversion != order or None in about or order != conversion_id(*[name or "" for name in about]):
+        raise Found(place, f"{line.id} is no transfer of order {line.order_id}")
+
+
+def _check_places(statement: Statement) -> None:
     places = [(line.transfer, line.position) for line in statement.lines]
     for before, place in pairwise(places):
         if place <= before:
@@ -163,8 +172,12 @@ def _check_sums(statement: Statement) -> None:
     for line in statement.lines:
         key = line.account, line.currency
         sums[key] = sums.get(key, 0) + _minor("lines", line.amount, line.currency)
+    named: set[tuple[str, str]] = set()
     for account in statement.accounts:
         place = f"account {account.account} {account.currency}"
+        if (account.account, account.currency) in named:
+            raise Found(place, "it is there twice")
+        named.add((account.account, account.currency))
         opening, closing = (_minor(place, text, account.currency) for text in (account.opening, account.closing))
         moved = sums.pop((account.account, account.currency), 0)
         if opening + moved != closing:

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tuike import _core
 from tuike.data import Data
@@ -122,20 +122,21 @@ class World:
         self.drain()
 
     def rows(self, statement: Any) -> list[dict[str, Any]]:
-        books = engine.open_reader(self.data.books)
+        books = engine.open_reader(self.data.database)
         with books.begin() as connection:
             found = [dict(row) for row in connection.execute(statement).mappings()]
         books.dispose()
         return found
 
-    def change(self, statement: str) -> int:
-        """Tampers with the books; how many rows."""
-        books = engine.open_writer(self.data.books)
-        with books.begin() as connection:
-            connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
-            changed = connection.exec_driver_sql(statement).rowcount
-        books.dispose()
-        return changed
+    def change(self, statement: Any) -> int:
+        """Tampers with the books, by SQL or a statement; how many rows."""
+        books = engine.open_writer(self.data.database)
+        try:
+            with books.begin() as connection:
+                connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+                return connection.execute(text(statement) if isinstance(statement, str) else statement).rowcount
+        finally:
+            books.dispose()
 
     def balances(self) -> dict[str, int]:
         return {row["name"]: row["balance"] for row in self.rows(select(schema.accounts)) if row["balance"]}
@@ -261,3 +262,44 @@ class Story:
             case _:
                 value = str(self.chance.randrange(1, 20))
                 self.world.ask("product.update", id="tea", commission={"type": "percentage", "value": value})
+
+
+def full(path: Path) -> World:
+    """A world with a row of every kind, whose last day is open; it is stopped."""
+    world = World(path)
+    world.shop(attribution={"model": "linear", "window_days": 30})
+    world.shop(TIERED, "silk", attribution=LINEAR)
+    world.promoters()
+    world.ask("link.create", code="L", promoter="alice", product="tea", coupon="TEN")
+    world.ask("token.create", hash="0" * 64, role="viewer")
+    for visitor, promoter in ((1, "alice"), (1, "dave"), (2, "alice"), (3, "alice"), (4, "bob")):
+        world.click(promoter, visitor, sub1="red")
+    world.click("alice", bot=True, counted=False, reason="bot")
+    world.order("o1")
+    world.order("o2", 20_000, 4)
+    world.order("s1", 40_000, 2, pid="silk")
+    world.order("s2", 20_000, 3, pid="silk")
+    world.decide("ledger.fund", merchant="shop", amount="50")
+    world.drain()
+    world.order("o2", 5_000, 4, status="refunded", refund_id="r1")
+    # what s2 was rated by falls, so that its second look takes something back
+    world.order("s1", None, 2, pid="silk", status="refunded")
+    world.drain()
+    world.settle()
+    for promoter, moves in (("alice", ["paid"]), ("bob", ["failed"]), ("carol", ["paid", "failed"])):
+        payout = world.decide("payout.create", promoter=promoter)
+        world.drain()
+        for move in moves:
+            world.decide(f"payout.{move}", id=payout)
+            world.drain()
+    world.now += 40 * DAY
+    world.decide("ledger.remit", month="2025-10")
+    world.drain()
+    found = world.rows(select(schema.conversions.c.id).where(schema.conversions.c.order_id == "o1"))
+    world.decide("conversion.refund", "k1", id=found[0]["id"], amount="1.00")
+    world.click("alice", 5)
+    world.order("o3", 30_000, 5)
+    world.order("o4", 1_000, 5, status="pending")
+    world.order("w1", None, 5, status="refunded")
+    world.stop()
+    return world

@@ -6,7 +6,7 @@ says nothing, is away after `LATE_AFTER_S`: nobody waits for it until its promis
 is folded all the same; a click that comes after its order changes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -44,11 +44,16 @@ class Promises:
         self._changed: set[int] = set()
         self._heard: dict[str, tuple[float, frozenset[int]]] = {}
         self._silent_since: dict[int, float] = {}
+        self._expected: dict[str, float] = {}
         self._began = tick
+        self.closed: dict[int, float] = {}
+        """Incarnations that are wholly applied, by the tick since when that is so."""
         for row in connection.execute(select(producers)):
             self._known[int(row.incarnation, 16)] = Known(
                 row.producer, row.machine, row.first_seen, row.state, row.seq, row.note
             )
+            if row.state == "closed":
+                self.closed[int(row.incarnation, 16)] = tick
         self.watermark = 0
         """Everything received before this instant is folded, but for what was late."""
 
@@ -65,14 +70,27 @@ class Promises:
             elif name and not known.producer:
                 self._set(incarnation, replace(known, producer=name))
 
+    def expect(self, machines: Iterable[str], tick: float) -> None:
+        """Machines that live: one that was never heard of here is waited for too, `LATE_AFTER_S` at most."""
+        self._expected = {name: self._expected.get(name, tick) for name in machines}
+
     def gone(self, lost: Iterable[int]) -> None:
         """Somebody has declared these lost."""
         for incarnation in lost:
             if incarnation in self._known:
                 self._known[incarnation] = replace(self._known[incarnation], state="lost")
 
-    def look(self, marks: Iterable[Marks], orders: Marks, upto: Mapping[int, int], now: int, tick: float) -> int:
-        """The watermark by the promises of each partition of hits, and those of the partition of orders."""
+    def look(
+        self,
+        marks: Iterable[Marks],
+        orders: Marks,
+        upto: Mapping[int, int],
+        waiting: Container[int],
+        now: int,
+        tick: float,
+    ) -> int:
+        """The watermark by the promises of each partition of hits, and those of the partition of orders. Incarnations
+        in `waiting` have messages that were read and are not applied: they are not closed, come what may."""
         places = [*marks, orders]
         least = {
             incarnation: min([place.get(incarnation, 0) for place in places])
@@ -80,7 +98,11 @@ class Promises:
             if known.state in ("live", "away")
         }
         for incarnation, mark in least.items():
-            self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+            if mark < FAR or incarnation not in waiting:
+                self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+        for name, since in self._expected.items():
+            if name not in self._heard and tick - since < LATE_AFTER_S:
+                return 0
         waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
         self.watermark = max(self.watermark, min(waited, default=now))
         return min(waited, default=now)
@@ -89,6 +111,7 @@ class Promises:
         known = self._known[incarnation]
         if mark >= FAR:
             self._set(incarnation, replace(known, state="closed", seq=seq))
+            self.closed[incarnation] = tick
         elif promised < FAR and self._is_silent(incarnation, known.machine, tick):
             if known.state == "live":
                 self._set(incarnation, replace(known, state="away", seq=seq))
