@@ -23,6 +23,8 @@ class Settings:
     connections: int
     drained: int
     """Events of the larger journal that the processor drains."""
+    booked: int
+    """Orders of the larger books."""
     quick: bool
 
 

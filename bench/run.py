@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import books
 import capacity
 import cpu
 import crowd
@@ -23,6 +24,7 @@ import drain
 import durability
 import generator
 import idle
+import incore
 import latency
 import machine
 import plot
@@ -53,6 +55,8 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "drain": drain.measure,
     "reporting": reporting.measure,
     "settlement": settlement.measure,
+    "books": books.measure,
+    "incore": incore.measure,
     "verify": verify.measure,
 }
 
@@ -116,6 +120,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, list[str]]:
     parser.add_argument(
         "--drain", type=int, help="events that the processor drains (default: 5 million; quick: 50,000)"
     )
+    parser.add_argument("--orders", type=int, help="orders that are booked alone (default: 1 million; quick: 10,000)")
     given = parser.parse_args(arguments)
     parts = given.only.split(",")
     for part in parts:
@@ -124,7 +129,8 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Settings, list[str]]:
     rounds = given.rounds or (2 if given.quick else 5)
     seconds = given.seconds or (0.5 if given.quick else 3.0)
     drained = given.drain or (50_000 if given.quick else 5_000_000)
-    return Settings(rounds, seconds, given.connections, drained, given.quick), parts
+    booked = given.orders or (10_000 if given.quick else 1_000_000)
+    return Settings(rounds, seconds, given.connections, drained, booked, given.quick), parts
 
 
 if __name__ == "__main__":

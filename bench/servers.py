@@ -3,6 +3,7 @@
 A peer is one function here, which raises `Missing` where its program is not installed, and one line of `ratios.py`.
 """
 
+import random
 import re
 import shutil
 import socket
@@ -25,6 +26,10 @@ START_LIMIT = 30.0
 """Seconds a server has to listen."""
 STOP_LIMIT = 60.0
 """Seconds a server has to end after SIGTERM."""
+
+PORTS = range(10_000, 20_000)
+"""Where the peers listen."""
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 Found = TypeVar("Found")
 
@@ -188,9 +193,17 @@ def _start_on_free_port(name: str, command: Sequence[str], bench: Bench) -> Serv
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody listens on. One that the kernel gives away (`bind` to 0) may be a connection's of the load by
+    the time its server binds it; these are outside the range for outgoing connections, if it leaves any."""
+    low, high = map(int, OUTGOING.read_text().split())
+    outside = [port for port in PORTS if not low <= port <= high]
+    for port in random.sample(outside or PORTS, len(outside or PORTS)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+    raise ServerFailed(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
 def _spawn(command: Sequence[str], log: Path, *cores: int) -> tuple[subprocess.Popen[bytes], Path]:

@@ -69,14 +69,15 @@ def settle(data: Data, size: int) -> tuple[Settled, int]:
 def _sell(data: Data, size: int) -> None:
     """Orders that may be released at once: the merchant's word, each with the promoter that it names."""
     with Submission(data, "bench-orders") as submission:
-        submission.append([_settling_at_once()])
-        orders = _orders(size)
+        submission.append([settling_at_once()])
+        given = orders(size)
         for start in range(0, size, CHUNK):
-            submission.append([next(orders) for _ in range(min(CHUNK, size - start))])
+            submission.append([next(given) for _ in range(min(CHUNK, size - start))])
         submission.wait()
 
 
-def _orders(size: int) -> Iterator[dict[str, Any]]:
+def orders(size: int) -> Iterator[dict[str, Any]]:
+    """The merchant's word on `size` orders, each with the promoter that it names."""
     chance = random.Random(SEED)
     for number in range(size):
         now = time.time_ns() // 1_000_000
@@ -85,7 +86,8 @@ def _orders(size: int) -> Iterator[dict[str, Any]]:
         yield order | {"amount": chance.randrange(1_000, 100_000), "currency": CURRENCY, "counted": True}
 
 
-def _settling_at_once() -> dict[str, Any]:
+def settling_at_once() -> dict[str, Any]:
+    """The merchant's orders are due as soon as they are approved."""
     write = {"op": "merchant.update", "data": {"id": MERCHANT, "settlement": "T+0"}, "actor": "bench"}
     now = time.time_ns() // 1_000_000
     return {"kind": "registry", "id": secrets.token_hex(16), "at": now, "body": json.dumps(write).encode()}

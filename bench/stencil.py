@@ -1,6 +1,7 @@
 """Many events that differ in a few fields, at over a million a second: encoded once, cut where those fields stand."""
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from tuike import _core
 
 PER_WRITE = 10_000
+DISK_LIMIT = 60.0
+"""Seconds that a write waits for a slow disk at most."""
+DISK_PAUSE = 0.1
 
 
 class Stencil:
@@ -51,6 +55,21 @@ def journal(root: str, producer: str, payloads: Iterable[bytes], now: int, *, se
     writer = _core.Writer(root, producer, incarnation, durability="process", segment_bytes=segment_bytes)
     rest = iter(payloads)
     while some := list(islice(rest, PER_WRITE)):
-        writer.append(some)
+        _append(writer, some)
     writer.close(now)
     return incarnation
+
+
+def _append(writer: _core.Writer, payloads: list[bytes]) -> None:
+    """Appends them as soon as the disk has a segment ready. Who writes without a pause gets ahead of a busy disk; an
+    edge refuses after a second, so that nobody waits longer for an answer."""
+    until = time.monotonic() + DISK_LIMIT
+    while True:
+        try:
+            writer.append(payloads)
+        except _core.JournalFull:
+            if writer.problem not in (None, "disk_slow") or time.monotonic() > until:
+                raise
+            time.sleep(DISK_PAUSE)
+        else:
+            return

@@ -173,6 +173,7 @@ class Service:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _tick(self) -> None:
+        self._routes.syncs.expire(asyncio.get_running_loop().time())
         self.edge.tick(self._clock())
 
     def _sweep(self) -> None:

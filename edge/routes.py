@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from tuike._core import Edge
 
@@ -26,34 +27,38 @@ merchant sends it again, which changes nothing if it is."""
 Answer: TypeAlias = tuple[int, str, list[tuple[str, str]], bytes, int | None]
 Clock: TypeAlias = Callable[[], int]
 
-_FIELDS = web.ResponseKey("fields", list[tuple[str, str]])
-
 
 class Syncs:
     """Who waits for which event to be on the disk."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, float, asyncio.Future[bool]]] = deque()
 
     async def wait(self, number: int) -> bool:
-        """Whether event `number` is on the disk, at the latest `SYNC_TIMEOUT` from now."""
-        future = asyncio.get_running_loop().create_future()
+        """Whether event `number` is on the disk before `SYNC_TIMEOUT` is over, within a tick."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
         # numbers come in ascending order: each is given out by an append just before
-        self._waiting.append((number, future))
-        try:
-            await asyncio.wait_for(future, SYNC_TIMEOUT)
-        except TimeoutError:
-            return False
-        return True
+        self._waiting.append((number, loop.time() + SYNC_TIMEOUT, future))
+        return await future
 
     def wake(self) -> None:
         """A sync has ended (`Edge.sync_fd` is readable)."""
         synced = self._edge.synced()
         while self._waiting and self._waiting[0][0] <= synced:
-            _, future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
+            self._settle(True)
+
+    def expire(self, now: float) -> None:
+        """To be called at every tick, at the loop's time: one timer for all who wait."""
+        while self._waiting and self._waiting[0][1] <= now:
+            self._settle(False)
+
+    def _settle(self, synced: bool) -> None:
+        """Tells the first in line, unless its connection has gone."""
+        _, _, future = self._waiting.popleft()
+        if not future.done():
+            future.set_result(synced)
 
 
 class Routes:
@@ -78,9 +83,15 @@ class Routes:
         body: bytes | None = b""
         if request.can_read_body:
             # even where nobody asks for a body: what is no sound request must not become an event
+            limit = BEACON_LIMIT if request.path == "/e" else BODY_LIMIT
             try:
-                async with asyncio.timeout(BODY_TIMEOUT):
-                    body = await _read(request, BEACON_LIMIT if request.path == "/e" else BODY_LIMIT)
+                if request.content.is_eof():
+                    # it came with its head, as short ones do: there is nothing to wait for
+                    body = request.content.read_nowait()
+                    body = body if len(body) <= limit else None
+                else:
+                    async with asyncio.timeout(BODY_TIMEOUT):
+                        body = await _read(request, limit)
             except TimeoutError:
                 return self._fail("body_too_slow")
             except web.RequestPayloadError:
@@ -104,26 +115,17 @@ class Routes:
 
 
 def response(answer: Answer) -> web.Response:
-    """The responder's answer for aiohttp to send; `prepare` gives it exactly these fields."""
+    """The responder's answer for aiohttp to send, with all its fields: aiohttp adds none but the connection's."""
     status, reason, fields, body, _ = answer
-    result = web.Response(status=status, reason=reason, body=body)
-    result[_FIELDS] = [(name, value) for name, value in fields if name != hdrs.CONNECTION]
-    return result
+    given = CIMultiDict((name, value) for name, value in fields if name != hdrs.CONNECTION)
+    return web.Response(status=status, reason=reason, headers=given, body=body)
 
 
 async def prepare(response: web.StreamResponse, closing: bool) -> None:
-    """The last touch before a response's head is written: the responder's fields and no others, but for those that
-    are the connection's. `closing`: it is the last on its connection."""
+    """The last touch before a response's head is written. `closing`: it is the last on its connection."""
     if closing and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
-    fields = response.get(_FIELDS)
-    if fields is not None:
-        connection = response.headers.get(hdrs.CONNECTION)
-        response.headers.clear()
-        response.headers.extend(fields)
-        if connection is not None:
-            response.headers[hdrs.CONNECTION] = connection
 
 
 def _target(request: web.Request) -> bytes:

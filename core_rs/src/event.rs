@@ -388,6 +388,21 @@ pub fn hex(id: &Id) -> [u8; 32] {
     out
 }
 
+/// Appends a number in decimal digits. (`write!` takes several times as long, and a hit has a few of them.)
+pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// The id in 32 hex digits of either case; anything else is none.
 pub fn unhex(text: &[u8]) -> Option<Id> {
     let mut id = Id::default();
@@ -395,10 +410,18 @@ pub fn unhex(text: &[u8]) -> Option<Id> {
         return None;
     }
     for (byte, pair) in id.iter_mut().zip(text.chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16);
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(id)
+}
+
+fn digit(c: u8) -> Option<u8> {
+    match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        b'A'..=b'F' => Some(c - b'A' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -421,6 +444,15 @@ mod tests {
             let event = Event { kind: Kind::ALL[kind], id, at, aff: &aff, amount, counted, body: &body, ..Event::default() };
             let bytes = encoded(&event);
             prop_assert_eq!(Event::decode(&bytes), Ok(event));
+        }
+
+        #[test]
+        fn numbers_are_written_as_the_standard_library_does(number: u64) {
+            for number in [number, number % 1000, 0, u64::MAX] {
+                let mut out = Vec::new();
+                decimal(number, &mut out);
+                prop_assert_eq!(out, number.to_string().into_bytes());
+            }
         }
 
         #[test]

@@ -3,6 +3,8 @@
 //! Strict on purpose. What is not canonical (RFC 9112 with CRLF only, one Host, no body, no upgrade)
 //! is foreign: another parser, aiohttp's, decides about it, so nothing is ever parsed two ways.
 
+use std::mem::MaybeUninit;
+
 use crate::respond::{Failure, Headers, Method, Request, Route};
 
 /// Longest request head, in bytes.
@@ -38,9 +40,9 @@ pub fn scan(bytes: &[u8]) -> Scan<'_> {
     if !may_be_ours(bytes) {
         return Scan::Foreign;
     }
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let length = match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if has_bare_lf(bytes) => return Scan::Foreign,
         Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => return too_large(bytes),

@@ -41,10 +41,15 @@ pub fn segment(text: &[u8]) -> Option<Cow<'_, str>> {
     sound.then_some(text)
 }
 
+/// Invalid UTF-8 to U+FFFD. Nearly all is valid, and to see that is quicker than to look for what is not.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// `+` to `plus`, `%XX` to bytes, invalid UTF-8 to U+FFFD; false where a `%` starts no escape.
 fn decode(text: &[u8], plus: u8) -> (Cow<'_, str>, bool) {
     if memchr2(b'%', b'+', text).is_none() {
-        return (String::from_utf8_lossy(text), true);
+        return (self::text(text), true);
     }
     let mut out = Vec::with_capacity(text.len());
     let (mut sound, mut i) = (true, 0);

@@ -86,7 +86,7 @@ fn fill_macro(name: &[u8], filling: &Filling<'_>, out: &mut Vec<u8>) {
         b"sub4" => encode(filling.sub[3], out),
         b"sub5" => encode(filling.sub[4], out),
         b"ch" => encode(filling.channel, out),
-        b"timestamp" => out.extend_from_slice((filling.now / 1000).to_string().as_bytes()),
+        b"timestamp" => event::decimal(filling.now / 1000, out),
         // not ours: becomes empty, never literal
         _ => {}
     }

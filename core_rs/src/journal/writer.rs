@@ -115,7 +115,7 @@ impl Writer {
         let mut state = self.shared.lock();
         if state.appended() == state.synced() {
             self.shared.event.signal();
-        } else {
+        } else if !state.sync_wanted {
             state.sync_wanted = true;
             self.shared.upkeep.notify_one();
         }

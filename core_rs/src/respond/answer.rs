@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::{Answered, Ask, Method, Responder, Route, Sink};
+use crate::event::decimal;
 use crate::metrics::{HitKind, Outcome};
 
 /// The smallest transparent GIF that every browser takes.
@@ -62,6 +63,11 @@ impl<'o> Answer<'o> {
         self
     }
 
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        decimal(number, self.out);
+        self
+    }
+
     pub fn line(&mut self, name: &str, value: &[u8]) -> &mut Self {
         self.start_line(name).extend_from_slice(value);
         self.out.extend_from_slice(b"\r\n");
@@ -83,7 +89,7 @@ impl<'o> Answer<'o> {
         for part in ["Content-Type: ", content_type, "\r\nContent-Length: "] {
             self.out.extend_from_slice(part.as_bytes());
         }
-        self.out.extend_from_slice(body.len().to_string().as_bytes());
+        decimal(body.len() as u64, self.out);
         self.out.extend_from_slice(b"\r\n\r\n");
         if !self.head {
             self.out.extend_from_slice(body);

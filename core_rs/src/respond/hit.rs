@@ -1,5 +1,7 @@
 //! Views and clicks: `/p.gif`, `/track`, `/c/{code}`, `/r`.
 
+use std::borrow::Cow;
+
 use super::answer::{self, Answer, bad_request};
 use super::request::LINKS;
 use super::{Answered, Ask, HitKind, Outcome, Responder, Sink, Visit, event_of, judge, labels, prefix_of};
@@ -198,7 +200,7 @@ impl Responder {
 
     /// Attributes of a cookie (RFC 6265bis): `Secure` behind TLS, and with `SameSite=None`, which needs it.
     pub(super) fn end_cookie(&self, reply: &mut Answer<'_>, visit: &Visit<'_>, days: u32, hidden: bool) {
-        reply.lines(&format!("; Path=/; Max-Age={}", u64::from(days) * 86_400));
+        reply.lines("; Path=/; Max-Age=").number(u64::from(days) * 86_400);
         if hidden {
             reply.lines("; HttpOnly");
         }
@@ -273,7 +275,7 @@ fn link_labels<'a>(event: &mut Event<'a>, link: &Link<'a>) {
 }
 
 /// Scheme, host and path of a referrer: its query may hold what is nobody's business.
-pub(super) fn referrer(text: &[u8]) -> String {
-    let end = text.iter().position(|c| matches!(c, b'?' | b'#')).unwrap_or(text.len());
-    String::from_utf8_lossy(&text[..end.min(crate::params::MAX_VALUE)]).into_owned()
+pub(super) fn referrer(text: &[u8]) -> Cow<'_, str> {
+    let end = memchr::memchr2(b'?', b'#', text).unwrap_or(text.len());
+    params::text(&text[..end.min(params::MAX_VALUE)])
 }
