@@ -16,7 +16,7 @@ from generator import Load
 from part import Bench, Figure, Result, ratios
 from servers import Server, stopping
 from tuike import _core
-from tuike.books import edge_registry, entries
+from tuike.books import entries, registry_log
 from tuike.data import Data
 from tuike.stores import engine
 
@@ -95,17 +95,17 @@ def _fill(data: Data, many: int) -> None:
     """Writes the edges' registry anew: what it says of keys, merchants and products, and `many` promoters and links.
 
     As `EdgeRegistry` would from the books, which would have to be filled first, row by row."""
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     with books.connect() as connection:
         few = list(entries.few(connection))
     books.dispose()
-    shutil.rmtree(data.registry / edge_registry.PRODUCER)
-    writer = _core.Writer(str(data.registry), edge_registry.PRODUCER, INCARNATION, durability="process")
-    path = data.registry / edge_registry.PRODUCER / f"{INCARNATION:016x}" / edge_registry.SNAPSHOT
-    builder = _core.SnapshotBuilder(str(path), secrets.token_bytes(edge_registry.HASH_KEY_BYTES), many, many)
+    shutil.rmtree(data.registry / registry_log.PRODUCER)
+    writer = _core.Writer(str(data.registry), registry_log.PRODUCER, INCARNATION, durability="process")
+    path = data.registry / registry_log.PRODUCER / f"{INCARNATION:016x}" / registry_log.SNAPSHOT
+    builder = _core.SnapshotBuilder(str(path), secrets.token_bytes(registry_log.HASH_KEY_BYTES), many, many)
     for add, row in ((builder.add_promoters, _promoter), (builder.add_links, _link)):
-        for first in range(0, many, edge_registry.ROWS_PER_CALL):
-            add([row(number) for number in range(first, min(many, first + edge_registry.ROWS_PER_CALL))])
+        for first in range(0, many, registry_log.ROWS_PER_CALL):
+            add([row(number) for number in range(first, min(many, first + registry_log.ROWS_PER_CALL))])
     builder.finish()
     now = time.time_ns() // 1_000_000
     events = [

@@ -85,7 +85,7 @@ def _drain(bench: Bench, result: Result, events: int, cores: tuple[int, ...], *,
     data = registry.copy(bench.base, bench.directory / what)
     now = time.time_ns() // 1_000_000
     incarnation = journal(str(data.journal), PRODUCER, journals.payloads(events, now), now)
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     log = bench.directory / f"{what}.log"
     command = [sys.executable, "-m", "tuike", "process", "--data", str(data.root)]
     with log.open("wb") as out:

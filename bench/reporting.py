@@ -83,11 +83,11 @@ def measure(bench: Bench) -> Result:
 
 def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
     """Writes the sums as the processor would; how many hits they stand for. `end` in seconds."""
-    books = engine.writer(data.books)
+    books = engine.open_writer(data.database)
     for day in range(end - days * DAY, end, DAY):
         rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, sketches)]
         with books.begin() as connection:
-            connection.execute(rollups.UPSERT_ROLLUP, [dict(zip(rollups.NAMES, row, strict=True)) for row in rows])
+            rollups.add_rollups(connection, rows)
             posting.ROLLUPS.run(connection, [_ordered(row) for row in rows[::ORDERED]])
     books.dispose()
     return days * DAY // QUARTER * PAIRS * HITS

@@ -110,7 +110,7 @@ def _close_day(data: Data) -> None:
 
 
 def _entries(data: Data) -> int:
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     try:
         with books.connect() as connection:
             return connection.scalar(select(func.count()).select_from(schema.entries)) or 0

@@ -11,8 +11,10 @@ from aiohttp import http, web
 from aiohttp.abc import AbstractAccessLogger
 
 from tuike._core import Edge
+from tuike.data import Data
 from tuike.edge.handover import Handover
 from tuike.edge.routes import MAX_LINE, Clock, Routes, prepare
+from tuike.journal_http import JournalRoutes
 
 TICK = 0.05
 """Seconds between two signs of life, promises and looks at the registry."""
@@ -56,7 +58,9 @@ class Service:
         limits: Limits | None = None,
         clock: Clock = wall_clock,
         own_routes: Iterable[web.AbstractRouteDef] = (),
+        journal: Data | None = None,
     ) -> None:
+        """`journal`: of this directory, is given to the machines that share its secret."""
         self.edge = edge
         self._listener = listener
         self._front = front
@@ -64,6 +68,8 @@ class Service:
         self._clock = clock
         self._draining = False
         self._routes = Routes(edge, clock)
+        if journal is not None:
+            own_routes = [*own_routes, *JournalRoutes(journal, clock, self._routes.handle).routes()]
         app = self._routes.application(own_routes)
         app.on_response_prepare.append(self._prepare)
         self._runner = web.AppRunner(

@@ -7,10 +7,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -19,6 +19,10 @@ from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
+from tuike.joining import Network
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 SAID = (1, 2)
 """What the program ends with when it has said why."""
@@ -32,6 +36,18 @@ class Books:
 
     max_levels: int
     payout_minimum: Mapping[str, int]
+    server: "URL | None" = None
+    replica: "URL | None" = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What their parts find the database by: no command line shows its password."""
+        named = {"TUIKE_DATABASE": self.server, "TUIKE_DATABASE_READ": self.replica}
+        return {
+            name: url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
+            for name, url in named.items()
+            if url is not None
+        }
 
 
 async def everything(
@@ -48,16 +64,17 @@ async def everything(
     where = ["--data", str(data)]
     levels = ["--max-levels", str(books.max_levels)]
     least = ["--payout-minimum", config.minimums_text(books.payout_minimum)]
-    processor = Part("processor", [sys.executable, "-m", "tuike", "process", *where, *levels, *least])
+    command = [sys.executable, "-m", "tuike"]
+    processor = Part("processor", [*command, "process", *where, *levels, *least], books.environment)
     address = ["--host", host, "--admin-port", str(admin_port)]
     links = ["--public-url", public_url or f"http://{host}:{port}"]
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *address, *links, *levels])
+    admin = Part("admin", [*command, "admin", *where, *address, *links, *levels], books.environment)
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:
         if with_demo:
             try:
-                print(demo.fill(Data.open(data), port, admin_port), flush=True)
+                print(demo.fill(Data.open(data, books.server), port, admin_port), flush=True)
             except demo.NotEmpty as error:
                 print(f"tuike: {error}", file=sys.stderr, flush=True)
         token = "TUIKE_ADMIN_TOKEN" if os.environ.get("TUIKE_ADMIN_TOKEN", "").strip() else data / "admin.token"
@@ -75,6 +92,37 @@ async def edge_alone(data: Path, settings: EdgeSettings) -> int:
     return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
+async def edge_of_many(data: Data, settings: EdgeSettings, network: Network) -> int:
+    """The edge workers of one machine of several, with what joins it to the others; the exit code. Helpers stop one by
+    one when the workers have."""
+    listeners = _listen(settings)
+    address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
+    workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
+    supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
+    return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
+
+
+async def admin_of_many(data: Data, host: str, admin_port: int, arguments: Sequence[str], network: Network) -> int:
+    """The admin API of an instance on several machines, run with these `arguments`, and what joins it to the others;
+    the exit code."""
+    admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
+    address = f"http://{host}:{admin_port}"
+    where = ["--data", str(data.root), "--host", host, "--admin-port", str(admin_port)]
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *arguments])
+    supervised = Supervisor([[admin], *_helpers(network, data, address, serves=False)])
+    return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
+
+
+async def processes_of_many(parts: Sequence[Part]) -> int:
+    """Folders and a bookkeeper, which need nothing of each other; the exit code."""
+    return await _run(Supervisor([parts]), lambda: print(f"{len(parts)} processes", flush=True))
+
+
+def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:
+    found = network.helpers(data, address, serves=serves)
+    return [[Part(helper.name, helper.command, helper.environment)] for helper in found]
+
+
 def _listen(settings: EdgeSettings) -> list[socket.socket]:
     host, port = settings.host, settings.edge_port
     return _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
@@ -89,7 +137,7 @@ def _listening(host: str, port: int, option: str, listen: Callable[[], T]) -> T:
         raise click.UsageError(f"{host}:{port}: {error.strerror or error}; choose another {mend}") from error
 
 
-def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
+def _worker(data: Path, settings: EdgeSettings, *, member: bool = False) -> worker.Config:
     """What all workers have in common; each gets its own name and socket from the supervisor."""
     return worker.Config(
         data=str(data),
@@ -101,6 +149,7 @@ def _worker(data: Path, settings: EdgeSettings) -> worker.Config:
         trusted_proxies=settings.trusted_proxies,
         cross_site_cookies=settings.cross_site_cookies,
         readable_cookie=settings.readable_cookie,
+        member=member,
     )
 
 

@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,8 @@ import uvloop
 
 from tuike import control
 from tuike._core import Edge
+from tuike.clock import Clock
+from tuike.data import Data
 from tuike.edge.app import TICK, Limits, Service, wall_clock
 
 VARIABLE = "TUIKE_WORKER"
@@ -44,6 +47,8 @@ class Config:
     cross_site_cookies: bool = False
     readable_cookie: bool = False
     drain_grace: float = 1.0
+    member: bool = False
+    """One machine of several: it goes by the books' clock, and gives its journal to who knows the secret."""
 
 
 def main() -> None:
@@ -63,11 +68,19 @@ async def _run(config: Config, connections: int) -> None:
         edge = open_edge(config)
     except OSError as error:  # the disk, or a registry that is not this instance's
         sys.exit(f"tuike: {config.producer}: {error}")
-    if not await _registry_is_whole(edge, stop):
-        edge.close(wall_clock())
+    data = Data.open(Path(config.data)) if config.member else None
+    clock = Clock(data.clock) if data is not None else None
+    looking = loop.create_task(_look(clock)) if clock is not None else None
+    if not await _registry_is_whole(edge, stop, wall_clock if clock is None else lambda: clock() if clock.base else 0):
+        edge.close(0)
         return
     service = Service(
-        edge, socket.socket(fileno=config.listener), front=config.front, limits=Limits(connections=connections)
+        edge,
+        socket.socket(fileno=config.listener),
+        front=config.front,
+        limits=Limits(connections=connections),
+        clock=clock or wall_clock,
+        journal=data,
     )
     await service.start()
     gc.collect()
@@ -76,6 +89,15 @@ async def _run(config: Config, connections: int) -> None:
     await stop.wait()
     await service.drain(grace=config.drain_grace)
     await service.close()
+    if looking is not None:
+        looking.cancel()
+
+
+async def _look(clock: Clock) -> None:
+    """Takes over what the mirror measures."""
+    while True:
+        clock.look()
+        await asyncio.sleep(TICK)
 
 
 def open_edge(config: Config) -> Edge:
@@ -95,8 +117,10 @@ def open_edge(config: Config) -> Edge:
     )
 
 
-async def _registry_is_whole(edge: Edge, stop: asyncio.Event) -> bool:
-    """Waits for the registry's snapshot: without it every code would be judged unknown. False: told to stop."""
+async def _registry_is_whole(edge: Edge, stop: asyncio.Event, now: Callable[[], int]) -> bool:
+    """Waits for the registry's snapshot: without it every code would be judged unknown. False: told to stop.
+
+    `now` is 0 until the books' clock is known: this machine's may be ahead of it, and an edge takes no time back."""
     if not edge.ready:
         _log.info("waiting for the registry")
     said = ""
@@ -105,7 +129,7 @@ async def _registry_is_whole(edge: Edge, stop: asyncio.Event) -> bool:
             return False
         await asyncio.sleep(TICK)
         try:
-            edge.tick(wall_clock())
+            edge.tick(now())
         except OSError as error:  # one that is damaged: the processor's next start writes it anew
             if str(error) != said:
                 said = str(error)

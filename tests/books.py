@@ -12,7 +12,7 @@ QUERIES = {
                  FROM conversions ORDER BY 1, 2, 3""",
     "shares": """SELECT c.merchant, c.order_id, c.product, s.position, s.promoter, s.level, s.via, s.weight,
                         s.original, s.amount
-                 FROM shares s JOIN conversions c ON c.id = s.conversion ORDER BY 1, 2, 3, 4""",
+                 FROM shares s JOIN conversions c ON c.number = s.conversion ORDER BY 1, 2, 3, 4""",
     "hits": """SELECT merchant, product, promoter, channel, label_number, label,
                       sum(impressions), sum(clicks), sum(bots), sum(prefetches)
                FROM rollups GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",

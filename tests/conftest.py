@@ -3,10 +3,18 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import URL
+
+import sql_servers
+from sql_servers import Server
+from tuike.stores import engine
 
 HERE = Path(__file__).parent
 
@@ -27,9 +35,46 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library to preload: a disk that fails on demand (see faults.c)."""
-    library = tmp_path_factory.mktemp("disk") / "faults.so"
+    return _compiled("faults.c", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library to preload: a wall clock that is ahead (see clock.c)."""
+    return _compiled("clock.c", tmp_path_factory)
+
+
+def _compiled(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("preloaded") / f"{source}.so"
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler for the failing disk")
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / "faults.c"], check=True)
+        pytest.skip(f"no C compiler for {source}")
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / source], check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def sql_server() -> Iterator[Callable[[str], Server]]:
+    """The session's server by its name, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(name: str) -> Server:
+            try:
+                return stack.enter_context(sql_servers.running(name))
+            except sql_servers.NotInstalled as missing:
+                pytest.skip(f"{name.upper()} NOT TESTED: {missing}")
+
+        yield started
+
+
+@pytest.fixture(params=sql_servers.ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callable[[str], Server]) -> Iterator[URL]:
+    """An empty database of each engine in turn."""
+    if request.param == "sqlite":
+        yield engine.of_file(tmp_path / "books.sqlite")
+        return
+    server = sql_server(request.param)
+    url = server.create()
+    yield engine.parse(url)
+    server.drop(url)

@@ -122,7 +122,7 @@ class World:
         self.drain()
 
     def rows(self, statement: Any) -> list[dict[str, Any]]:
-        books = engine.reader(self.data.books)
+        books = engine.open_reader(self.data.database)
         with books.begin() as connection:
             found = [dict(row) for row in connection.execute(statement).mappings()]
         books.dispose()
@@ -130,7 +130,7 @@ class World:
 
     def change(self, statement: Any) -> int:
         """Tampers with the books, by SQL or a statement; how many rows."""
-        books = engine.writer(self.data.books)
+        books = engine.open_writer(self.data.database)
         try:
             with books.begin() as connection:
                 connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")

@@ -1,10 +1,12 @@
 //! Reading what all producers have journalled, and folding the hits of it.
 //!
 //! [`Follower`] reads, fairly, each incarnation up to its writer's mark; [`Batch`] holds what one read
-//! brought: hits summed into rows and counts, everything else as it came, for the bookkeeper.
+//! brought: hits summed into rows and counts, everything else as it came, for the bookkeeper. Where folds run on
+//! other machines, a [`Shipment`] is what is read and packed by partition, and a [`Batch`] is made of its entries.
 
 mod follower;
 mod rollups;
+mod shipment;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 pub use follower::Follower;
 pub use rollups::{Counts, Dimensions, Rollup};
+pub use shipment::{ENDED, Entry, GONE, Heard, Shipment};
 
 use crate::event::{DecodeError, Event};
 use crate::journal;
@@ -28,6 +31,8 @@ pub enum Error {
         seq: u64,
         version: u8,
     },
+    /// Packed records that end in the middle of one: the incarnation they are of.
+    CutShort(u64),
 }
 
 impl fmt::Display for Error {
@@ -38,6 +43,7 @@ impl fmt::Display for Error {
                 f,
                 "journal {producer}/{incarnation:016x}, event {seq}: written by a newer tuike (version {version})"
             ),
+            Error::CutShort(incarnation) => write!(f, "packed records of {incarnation:016x} are cut short"),
         }
     }
 }

@@ -30,6 +30,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+mod rows;
+
+pub use rows::{Row, Rows, range, record_key, rows};
+
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
 
 use crate::event::{DecodeError, Event, Id, Kind};
@@ -46,8 +50,6 @@ const JOURNALS: u64 = 256 << 20;
 const OPEN_FILES: usize = 256;
 /// Flushing and compaction. With more than one, fjall's first worker spins while another compacts.
 const WORKERS: usize = 1;
-/// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
-const MAX_KEY: usize = 1024;
 /// A path longer than this is cut to its newest touches.
 pub const MAX_PATH: usize = 2_000;
 /// Of more clicks that bind one customer, the first and the newest half are looked at.
@@ -56,7 +58,6 @@ pub const MAX_BINDINGS: usize = 1_000;
 const DAY_MS: u64 = 86_400_000;
 /// The keyspace of clicks that bind; the others are named by their days.
 const BINDINGS: &str = "bindings";
-const RECORD: u8 = 0;
 const ID: usize = size_of::<Id>();
 
 /// What touches are found by.
@@ -66,31 +67,6 @@ pub enum Key<'a> {
     Customer(&'a str),
     Device(&'a str),
     Fingerprint(Id),
-}
-
-impl Key<'_> {
-    fn parts(&self) -> (u8, &[u8]) {
-        match self {
-            Key::Visitor(id) => (1, id),
-            Key::Customer(text) => (2, text.as_bytes()),
-            Key::Device(text) => (3, text.as_bytes()),
-            Key::Fingerprint(id) => (4, id),
-        }
-    }
-
-    /// What all touches of this key and merchant begin with; none where it is too long to be indexed.
-    fn prefix(&self, merchant: &str) -> Option<Vec<u8>> {
-        let (kind, key) = self.parts();
-        let mut out = vec![kind];
-        for part in [merchant.as_bytes(), key] {
-            if part.len() > MAX_KEY {
-                return None;
-            }
-            out.extend_from_slice(&(part.len() as u16).to_be_bytes());
-            out.extend_from_slice(part);
-        }
-        Some(out)
-    }
 }
 
 #[derive(Debug)]
@@ -188,10 +164,8 @@ impl TouchStore {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert((self.slice(day)?, self.db.batch())),
             };
-            write(&hit, &id, slice, batch);
-            if hit.binds && hit.counted && !hit.embedded && hit.kind == Kind::Click {
-                write_binding(&hit, &id, &self.bindings, batch);
-            }
+            rows::of_day(&hit, &id, |key, record| batch.insert(slice, key, record));
+            rows::of_binding(&hit, &id, |key, record| batch.insert(&self.bindings, key, record));
         }
         for (_, batch) in writes.into_values() {
             batch.commit()?;
@@ -210,7 +184,7 @@ impl TouchStore {
         let mut ms = [0; 8];
         ms[2..].copy_from_slice(&id[..6]);
         let day = u64::from_be_bytes(ms) / DAY_MS;
-        let key = record_key(id);
+        let key = rows::record_key(id);
         let likely = self.slices.get(&day);
         let others = self.slices.iter().rev().filter(|(d, _)| **d != day).map(|(_, slice)| slice);
         for slice in likely.into_iter().chain(others) {
@@ -225,14 +199,13 @@ impl TouchStore {
     /// The touches of a key and merchant in [since, until], by time then event id; the newest
     /// [`MAX_PATH`] of them.
     pub fn path(&self, key: Key<'_>, merchant: &str, since: u64, until: u64) -> Result<Vec<Touch>, Error> {
-        let Some(prefix) = key.prefix(merchant).filter(|_| since <= until) else { return Ok(Vec::new()) };
-        let range = bound(&prefix, since, &[0; ID])..=bound(&prefix, until, &[0xff; ID]);
+        let Some(range) = rows::range(key, merchant, since, until) else { return Ok(Vec::new()) };
         let mut path = Vec::new();
         for (day, slice) in self.slices.range(since / DAY_MS..=until / DAY_MS).rev() {
             for entry in slice.range(range.clone()).rev().take(MAX_PATH - path.len()) {
                 let entry = entry.key()?;
                 let id = entry.last_chunk().expect("the range's keys end in an id");
-                let record = slice.get(record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))?;
+                let record = slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))?;
                 path.push(Touch(record));
             }
         }
@@ -243,9 +216,8 @@ impl TouchStore {
     /// The clicks that bind a visitor or customer to a promoter of the merchant's, up to `until`, by time then
     /// event id; of more than [`MAX_BINDINGS`] the first and the newest. They count, as far as the edge could say.
     pub fn bindings(&self, key: Key<'_>, merchant: &str, until: u64) -> Result<Vec<Touch>, Error> {
-        let Some(prefix) = key.prefix(merchant) else { return Ok(Vec::new()) };
-        let mut from = bound(&prefix, 0, &[0; ID]);
-        let end = bound(&prefix, until, &[0xff; ID]);
+        let Some(range) = rows::range(key, merchant, 0, until) else { return Ok(Vec::new()) };
+        let (mut from, end) = range.into_inner();
         let mut clicks = Vec::new();
         for entry in self.bindings.range(&from[..]..=&end[..]).take(MAX_BINDINGS / 2) {
             let (key, record) = entry.into_inner()?;
@@ -301,73 +273,6 @@ impl TouchStore {
 
 fn slice_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(SLICE_BUFFER)
-}
-
-fn record_key(id: &Id) -> [u8; 1 + ID] {
-    let mut key = [RECORD; 1 + ID];
-    key[1..].copy_from_slice(id);
-    key
-}
-
-fn bound(prefix: &[u8], at: u64, id: &Id) -> Vec<u8> {
-    [prefix, &at.to_be_bytes(), id].concat()
-}
-
-fn write(hit: &Event<'_>, id: &Id, slice: &Keyspace, batch: &mut OwnedWriteBatch) {
-    let mut record = Vec::with_capacity(256);
-    touch(hit).encode(&mut record);
-    batch.insert(slice, record_key(id), record);
-    let keys = [
-        hit.visitor.map(Key::Visitor),
-        (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust)),
-        (!hit.did.is_empty()).then_some(Key::Device(hit.did)),
-        hit.fingerprint.map(Key::Fingerprint),
-    ];
-    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
-        batch.insert(slice, bound(&prefix, hit.at, id), []);
-    }
-}
-
-fn write_binding(click: &Event<'_>, id: &Id, bindings: &Keyspace, batch: &mut OwnedWriteBatch) {
-    let mut record = Vec::with_capacity(256);
-    touch(click).encode(&mut record);
-    let keys = [click.visitor.map(Key::Visitor), (!click.cust.is_empty()).then_some(Key::Customer(click.cust))];
-    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(click.merchant)) {
-        batch.insert(bindings, bound(&prefix, click.at, id), &record[..]);
-    }
-}
-
-/// What of a hit is kept: what attribution and its explanation need. Not the address, the agent, the
-/// fingerprint nor the referrer.
-fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
-    Event {
-        kind: hit.kind,
-        id: hit.id,
-        at: hit.at,
-        received: hit.received,
-        registry: hit.registry,
-        aff: hit.aff,
-        pid: hit.pid,
-        merchant: hit.merchant,
-        link: hit.link,
-        channel: hit.channel,
-        sub1: hit.sub1,
-        sub2: hit.sub2,
-        sub3: hit.sub3,
-        sub4: hit.sub4,
-        sub5: hit.sub5,
-        coupon: hit.coupon,
-        cust: hit.cust,
-        did: hit.did,
-        visitor: hit.visitor,
-        bot: hit.bot,
-        prefetch: hit.prefetch,
-        counted: hit.counted,
-        reason: hit.reason,
-        private: hit.private,
-        embedded: hit.embedded,
-        ..Event::default()
-    }
 }
 
 #[cfg(test)]

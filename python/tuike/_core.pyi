@@ -15,6 +15,7 @@ __all__ = [
     "JournalReader",
     "MerkleTree",
     "Rule",
+    "Shipment",
     "SnapshotBuilder",
     "TouchStore",
     "Writer",
@@ -23,6 +24,7 @@ __all__ = [
     "chain_hashes",
     "check_journal",
     "decode_event",
+    "decode_touch",
     "ed25519_public",
     "ed25519_sign",
     "ed25519_verify",
@@ -46,6 +48,8 @@ __all__ = [
     "tax_cn_labour",
     "tax_cn_platform",
     "tax_flat",
+    "touch_key",
+    "touch_range",
     "unseal",
     "weights",
 ]
@@ -131,10 +135,42 @@ class Follower:
         most `limit`, by turns, and no further than `upto` says. `now` is the time, taken before the call.
         ValueError: an event of a newer version."""
 
+    def take(self, after: Mapping[int, int], limit: int, now: int) -> Shipment:
+        """The same as `read`, to be sent on as it stands. Incarnations at `Shipment.GONE` are left out."""
+
+@final
+class Shipment:
+    """What one read brought, for folds on other machines."""
+
+    ENDED: int
+    """The mark of an incarnation of which nothing more is to come."""
+    GONE: int
+    """The position of an incarnation that is known to be wholly applied, wherever it ends."""
+    @property
+    def heard(self) -> list[tuple[str, int, int, int]]:
+        """All incarnations that are there: producer, incarnation, the last sequence number read (in this read or
+        before), and the instant before which nothing received comes after that (ms; 0: no word of it, or ENDED)."""
+    @property
+    def count(self) -> int: ...
+    @property
+    def more(self) -> bool:
+        """Whether the limit cut this read short."""
+    @property
+    def damage(self) -> list[tuple[str, int, int, int]]:
+        """As Batch's."""
+    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]:
+        """Packed records: incarnation, partition, data. A visitor's hits go to one of the partitions from 0 on, all
+        else to `partitions` itself."""
+
 @final
 class Batch:
     """What one read brought."""
 
+    @staticmethod
+    def of_entries(entries: Sequence[tuple[str, int, int, bytes]]) -> Batch:
+        """A batch of packed records: producer, incarnation, the sequence number up to which they are passed over,
+        data; each incarnation's in its order. Neither watermark nor damage comes with them. ValueError: cut short,
+        or an event of a newer version."""
     @property
     def upto(self) -> dict[int, int]:
         """Incarnation to the last sequence number read, for those that brought something."""
@@ -161,6 +197,9 @@ class Batch:
         """Sums of the hits: quarter-hour (seconds), merchant, product, promoter, channel, label
         number (0: none, 1 to 5: sub1 to sub5) and label, impressions, clicks, bots, prefetches,
         sketch of visitors (empty: none)."""
+    def touch_rows(self) -> tuple[list[tuple[int, list[tuple[bytes, bytes]]]], list[tuple[bytes, bytes]]]:
+        """What a store of touches keeps of the hits, as (key, value): by day since 1970-01-01 UTC, and of clicks that
+        bind their customers. Not empty values are events; the keys are those of `touch_key` and `touch_range`."""
 
 def merge_sketches(sketches: Sequence[bytes]) -> bytes:
     """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %; bytes as Apache
@@ -170,6 +209,18 @@ def estimate_sketch(sketch: bytes) -> int:
     """How many different visitors: the same however they came and were merged."""
 
 # --- touches -----------------------------------------------------------------------------------
+
+def touch_key(id: str) -> bytes:
+    """Under what a touch's record stands in its day: a byte, then the id's 16. ValueError: no id."""
+
+def touch_range(
+    kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
+) -> tuple[bytes, bytes] | None:
+    """The first and the last key that a merchant's touches in [since, until] may have, in the order of time then
+    event id; a key ends in the event id's 16 bytes. None: there can be none. ValueError: no such kind or key."""
+
+def decode_touch(record: bytes) -> dict[str, Any]:
+    """The fields that a store of touches keeps. OSError: it is damaged."""
 
 @final
 class TouchStore:

@@ -6,19 +6,28 @@ Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stde
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from tuike import __version__, config
-from tuike.config import EdgeSettings, option
+from tuike.config import option
 from tuike.data import Data, DataError, DiskFull
+from tuike.options import (
+    edge_settings,
+    with_admin,
+    with_books,
+    with_data,
+    with_database,
+    with_edge,
+    with_host,
+    with_levels,
+    with_network,
+    with_replica,
+)
+from tuike.terminal import FAULT, USAGE, of_database, progress, stop
 
-FAULT = 1
-USAGE = 2
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MODELS = ("first", "last", "linear", "time_decay", "position")
 
@@ -61,101 +70,8 @@ def main() -> None:
         stop(str(error))
     except OSError as error:
         stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAULT)
-
-
-def stop(message: str, code: int = USAGE) -> NoReturn:
-    click.echo(f"tuike: {message}", err=True)
-    sys.exit(code)
-
-
-# --- options that several commands share -----------------------------------------------------------
-
-Command = Callable[..., Any]
-
-
-def with_data(command: Command) -> Command:
-    directory = click.Path(file_okay=False, path_type=Path)
-    return option("--data", type=directory, default=Path("data"), help="The instance's data directory.")(command)
-
-
-def with_edge(command: Command) -> Command:
-    cores = config.available_cores()
-    for add in (
-        option(
-            "--edge-port", type=click.IntRange(0, 65535), default=8080, help="Port of pixel, redirect and postback."
-        ),
-        option(
-            "--workers", type=click.IntRange(1, 256), default=cores, show_default="one a core", help="Edge workers."
-        ),
-        option(
-            "--durability",
-            type=click.Choice(["process", "interval", "always"]),
-            default="interval",
-            help="What an answered hit survives: process's end, power cut less 100 ms (orders: whole), power cut.",
-        ),
-        option(
-            "--front", type=click.Choice(["on", "off"]), default="on", help="off: everything through aiohttp alone."
-        ),
-        option(
-            "--trusted-proxies",
-            multiple=True,
-            callback=config.networks,
-            help="Networks whose X-Forwarded-For and X-Forwarded-Proto count.",
-        ),
-        option("--cross-site-cookies", is_flag=True, help="Cookies as SameSite=None; Partitioned (needs TLS)."),
-        option("--affiliate-cookie", is_flag=True, help="Also set affiliate_track, readable by scripts."),
-        option("--segment-mib", type=click.IntRange(2, 1024), default=64, help="Largest journal segment, in MiB."),
-    ):
-        command = add(command)
-    return command
-
-
-def with_host(command: Command) -> Command:
-    return option("--host", default="127.0.0.1", help="Address to listen on.")(command)
-
-
-def with_admin(command: Command) -> Command:
-    text = "Where browsers reach the edge; links begin with it."
-    command = option("--public-url", show_default="http://HOST:EDGE_PORT", help=text)(command)
-    return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
-
-
-def with_levels(command: Command) -> Command:
-    levels = click.IntRange(1, 3)
-    return option("--max-levels", type=levels, default=3, help="Where a promoter's chain is cut.")(command)
-
-
-def with_books(command: Command) -> Command:
-    text = "The least payout of a currency, as USD=50; CNY=100 stands by default."
-    return option("--payout-minimum", multiple=True, callback=config.minimums, help=text)(with_levels(command))
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, which is told how much is done of how much."""
-    with ExitStack() as stack:
-        bars: list[Any] = []
-
-        def told(done: int, whole: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
-            bars[0].update(done - bars[0].pos)
-
-        yield told
-
-
-def edge_settings(options: dict[str, Any]) -> EdgeSettings:
-    return EdgeSettings(
-        host=options.pop("host"),
-        edge_port=options.pop("edge_port"),
-        workers=options.pop("workers"),
-        durability=options.pop("durability"),
-        front=options.pop("front") == "on",
-        trusted_proxies=options.pop("trusted_proxies"),
-        cross_site_cookies=options.pop("cross_site_cookies"),
-        readable_cookie=options.pop("affiliate_cookie"),
-        segment_mib=options.pop("segment_mib"),
-    )
+    except Exception as error:
+        stop(of_database(error), FAULT)
 
 
 # --- the service and its parts ---------------------------------------------------------------------
@@ -163,15 +79,17 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
 
 @program.command()
 @with_data
+@with_replica
 @with_host
 @with_edge
 @with_admin
 @with_books
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
-@option("--database", callback=config.refused, expose_value=False, help="Not in this version: SQLite, in DATA.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
 def serve(
     data: Path,
+    database: Any,
+    database_read: Any,
     demo: bool,
     admin_port: int,
     public_url: str | None,
@@ -181,49 +99,125 @@ def serve(
 ) -> None:
     """Run everything on one machine, supervised.
 
-    That is: edge workers, processor, admin API and dashboard. No other server is needed. The first start writes
+    That is: edge workers, processor, admin API and dashboard. No other server is needed; with --database the books are
+    on one. The first start writes
     an admin token to DATA/admin.token; TUIKE_ADMIN_TOKEN overrides it.
     """
     from tuike.edge import serving
 
     edge = edge_settings(options)
-    books = serving.Books(max_levels, payout_minimum)
+    books = serving.Books(max_levels, payout_minimum, database, database_read)
     with Data.open(data, create=True).lock("lock"):
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
 
-@program.command()
+@program.group(invoke_without_command=True)
 @with_data
 @with_host
 @with_edge
-def edge(data: Path, **options: Any) -> None:
-    """Run the edge workers alone, beside a processor."""
+@with_network
+def edge(data: Path, database: str | None, redis: str | None, journal_url: str | None, **options: Any) -> None:
+    """Run the edge workers alone.
+
+    Beside a processor on the same DATA; or, with --database, on one machine of several: DATA is this machine's own,
+    and a new one is made under the secret in TUIKE_SECRET.
+    """
     from tuike.edge import serving
+    from tuike.joining import Network
 
-    Data.open(data)
-    sys.exit(asyncio.run(serving.edge_alone(data, edge_settings(options))))
+    if click.get_current_context().invoked_subcommand is not None:
+        return
+    settings = edge_settings(options)
+    if database is None:
+        if redis is not None or journal_url is not None:
+            raise click.UsageError("--redis and --journal-url go with --database")
+        Data.open(data)
+        sys.exit(asyncio.run(serving.edge_alone(data, settings)))
+    network = Network(database, redis or "", journal_url or "")
+    opened = Data.open_member(data)
+    with opened.lock("lock"):
+        network.check(opened)
+        sys.exit(asyncio.run(serving.edge_of_many(opened, settings, network)))
+
+
+@edge.command()
+@click.argument("machine")
+@option("--database", metavar="URL", required=True, help="The books of the instance.")
+def retire(machine: str, database: str) -> None:
+    """Declare a machine of several gone for good, with its disk.
+
+    MACHINE is what stands in its DATA/machine, and in the metrics. Nobody waits for it any more; which of its events
+    may be missing is kept and listed by `tuike verify`. It is refused while the machine lives; twice is once.
+    """
+    from tuike import joining
+
+    click.echo(joining.retire(database, machine))
 
 
 @program.command()
 @with_data
+@with_database
 @with_books
-def process(data: Path, max_levels: int, payout_minimum: dict[str, int]) -> None:
-    """Run the processor alone: it folds hits and keeps the books."""
-    from tuike.process import run_processor
+@option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
+@option(
+    "--folders",
+    type=click.IntRange(0, 64),
+    show_default="with --redis, one a core",
+    help="Processes that fold hits, on one machine of several.",
+)
+def process(
+    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
+) -> None:
+    """Run the processor alone: it folds hits and keeps the books.
 
-    run_processor(Data.open(data, create=True), max_levels=max_levels, payout_minimum=payout_minimum)
+    With --redis or --folders, and --database, on one machine of several: folders of hits, which share the work with
+    those of other machines, and a bookkeeper, of whom one at a time keeps the books. DATA is this machine's own, and a
+    new one is made under the secret in TUIKE_SECRET. Without --redis they fetch from the edges themselves.
+    """
+    if redis is None and folders is None:
+        from tuike.process import run_processor
+
+        opened = Data.open(data, database, create=True)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        return
+    if database is None:
+        raise click.UsageError("--redis and --folders go with --database")
+    from tuike.edge import serving
+    from tuike.edge.supervisor import Part
+    from tuike.joining import Network, text_of
+
+    opened = Data.open_member(data)
+    network = Network(text_of(database), redis or "")
+    network.check(opened)
+    with opened.lock("lock"):
+        helpers = network.processes(
+            opened, config.available_cores() if folders is None else folders, max_levels, payout_minimum
+        )
+        parts = [Part(helper.name, helper.command, helper.environment) for helper in helpers]
+        sys.exit(asyncio.run(serving.processes_of_many(parts)))
 
 
 @program.command()
 @with_data
+@with_replica
 @with_host
 @with_admin
 @with_levels
-def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_levels: int) -> None:
+def admin(
+    data: Path,
+    database: Any,
+    database_read: Any,
+    host: str,
+    admin_port: int,
+    public_url: str | None,
+    max_levels: int,
+) -> None:
     """Run the admin API alone."""
     from tuike.admin.app import run_admin
 
-    run_admin(Data.open(data), host, admin_port, public_url or f"http://{host}:8080", max_levels)
+    run_admin(
+        Data.open(data, database, database_read), host, admin_port, public_url or f"http://{host}:8080", max_levels
+    )
 
 
 # --- work on an instance ---------------------------------------------------------------------------
@@ -231,9 +225,10 @@ def admin(data: Path, host: str, admin_port: int, public_url: str | None, max_le
 
 @program.command()
 @with_data
+@with_database
 @option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="The edge's port, for the URLs.")
 @option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="The admin API's port, for the URLs.")
-def demo(data: Path, edge_port: int, admin_port: int) -> None:
+def demo(data: Path, database: Any, edge_port: int, admin_port: int) -> None:
     """Fill an empty instance with a demo; print what to open.
 
     It has a merchant, products, a promoter tree and links.
@@ -241,7 +236,7 @@ def demo(data: Path, edge_port: int, admin_port: int) -> None:
     from tuike import demo
 
     try:
-        click.echo(demo.fill(Data.open(data, create=True), edge_port, admin_port))
+        click.echo(demo.fill(Data.open(data, database, create=True), edge_port, admin_port))
     except demo.NotEmpty as error:
         stop(str(error))
 
@@ -250,9 +245,10 @@ def demo(data: Path, edge_port: int, admin_port: int) -> None:
 @click.argument("kind", type=click.Choice(["promoters", "links", "clicks", "conversions"]))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_data
+@with_database
 @with_books
 @option("--strict", is_flag=True, help="One bad row, and nothing goes in.")
-def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> None:
+def import_(kind: str, file: Path, data: Path, database: Any, strict: bool, **books: Any) -> None:
     """Bring in what another tracker exported.
 
     FILE is CSV with a header, or NDJSON, also gzip. Its columns:
@@ -271,7 +267,7 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
     from tuike.rows import FileError
 
     try:
-        result = run(Data.open(data, create=True), kind, file, strict=strict, **books)
+        result = run(Data.open(data, database, create=True), kind, file, strict=strict, **books)
     except FileError as error:
         stop(str(error))
     for bad in result.bad:
@@ -282,9 +278,10 @@ def import_(kind: str, file: Path, data: Path, strict: bool, **books: Any) -> No
 
 @program.command()
 @with_data
+@with_database
 @with_books
 @option("--as-of", metavar="TIME", callback=config.instant, help="RFC 3339 or Unix seconds.", show_default="now")
-def settle(data: Path, as_of: int | None, **books: Any) -> None:
+def settle(data: Path, database: Any, as_of: int | None, **books: Any) -> None:
     """Release what is due.
 
     It returns when the run is done, whether the instance is running or not. Twice is once; a run that was killed is
@@ -293,18 +290,21 @@ def settle(data: Path, as_of: int | None, **books: Any) -> None:
     from tuike import settling
 
     try:
-        click.echo(settling.text(settling.run(Data.open(data), as_of, **books)))
+        click.echo(settling.text(settling.run(Data.open(data, database), as_of, **books)))
     except settling.Refused as refused:
         stop(str(refused))
 
 
 @program.command()
 @with_data
+@with_database
 @with_levels
 @option("--attribution", is_flag=True, help="Decide every order again from the hits; list which came late.")
 @option("--statement", type=READABLE, metavar="FILE", help="Check a signed statement; needs no data directory.")
 @option("--key", metavar="HEX", help="The public key that must have signed the statement.")
-def verify(data: Path, max_levels: int, attribution: bool, statement: Path | None, key: str | None) -> None:
+def verify(
+    data: Path, database: Any, max_levels: int, attribution: bool, statement: Path | None, key: str | None
+) -> None:
     """Prove that the books are whole and add up.
 
     Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund
@@ -325,21 +325,28 @@ def verify(data: Path, max_levels: int, attribution: bool, statement: Path | Non
             stop(str(error))
     elif attribution:
         with progress("deciding again") as told:
-            report = decide_again(Data.open(data), max_levels, told)
+            report = decide_again(Data.open(data, database), max_levels, told)
     else:
-        report = verify(Data.open(data))
+        report = verify(Data.open(data, database))
     click.echo(report.text())
     sys.exit(FAULT if report.fault else 0)
 
 
 @program.command()
 @with_data
+@with_database
 @with_books
 @option("--rule", type=READABLE, metavar="FILE", help="A commission rule (JSON): what would it have paid?")
 @option("--model", type=click.Choice(MODELS), help="An attribution model: what would it have paid?")
 @option("--product", metavar="ID", help="The rule or model in place of this product's alone; of all by default.")
 def replay(
-    data: Path, rule: Path | None, model: str | None, product: str | None, max_levels: int, payout_minimum: Any
+    data: Path,
+    database: Any,
+    rule: Path | None,
+    model: str | None,
+    product: str | None,
+    max_levels: int,
+    payout_minimum: Any,
 ) -> None:
     """Build everything anew from the journal, and compare.
 
@@ -357,18 +364,40 @@ def replay(
     collect_rarely()
     with progress("replaying") as told:
         if rule is None and model is None:
-            report = replay(Data.open(data), max_levels, told)
+            report = replay(Data.open(data, database), max_levels, told)
             text, fault = report.text(), report.fault is not None
         else:
             try:
                 change = Change.of_file(rule, model, product)
-                text, fault = what_if(Data.open(data), change, max_levels, payout_minimum, told).text(), False
+                text, fault = what_if(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
             except CannotBe as error:
                 stop(str(error))
             except Found as found:
                 stop(str(found), FAULT)
     click.echo(text)
     sys.exit(FAULT if fault else 0)
+
+
+@program.command()
+@with_data
+@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
+@option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
+def migrate(data: Path, to: Any, machines: bool) -> None:
+    """Move the books from DATA to a server.
+
+    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
+    Killed, it is run again and goes on. Afterwards start with --database URL. With --machines the
+    instance goes on as one on several: DATA is the first edge's.
+    """
+    from tuike.faults import Found
+    from tuike.migrating import migrate as move
+
+    try:
+        with progress("moving") as told:
+            moved = move(Data.open(data), to, told, several=machines)
+    except Found as found:
+        stop(str(found), FAULT)
+    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
 
 
 @program.group()

@@ -6,11 +6,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from tuike import _core, instants
+from tuike.data import DataError
+
+if TYPE_CHECKING:  # an edge needs no SQL
+    from sqlalchemy import URL
 
 CONFIG_FILE = "tuike.toml"
 PAYOUT_MINIMUM: Mapping[str, int] = {"CNY": 10_000}
@@ -58,6 +62,18 @@ def networks(_context: click.Context, _option: click.Parameter, value: tuple[str
         except ValueError as error:
             raise click.BadParameter(f"{text!r} is no network such as 10.0.0.0/8") from error
     return tuple(texts)
+
+
+def database(_context: click.Context, _option: click.Parameter, value: str | None) -> "URL | None":
+    """Checks a server's URL."""
+    if value is None:
+        return None
+    from tuike.stores import engine
+
+    try:
+        return engine.parse(value)
+    except DataError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def instant(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
@@ -110,12 +126,12 @@ def default_map(commands: Mapping[str, click.Command]) -> dict[str, Any]:
 
 
 def _defaults(command: click.Command, keys: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    """The keys that are options of this command or, by their names, of those below it."""
-    if isinstance(command, click.Group):
-        return {name: _defaults(below, keys, known) for name, below in command.commands.items()}
+    """The keys that are options of this command and, by their names, of those below it."""
+    below = command.commands.items() if isinstance(command, click.Group) else ()
+    deeper = {name: _defaults(one, keys, known) for name, one in below}
     options = {option.name: option for option in command.params if isinstance(option, click.Option) and option.name}
     known.update(options)
-    return {name: _given(option, keys[name]) for name, option in options.items() if name in keys}
+    return deeper | {name: _given(option, keys[name]) for name, option in options.items() if name in keys}
 
 
 def _given(option: click.Option, value: Any) -> str | list[str]:

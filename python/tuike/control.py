@@ -7,7 +7,9 @@ because Ctrl-C and service managers send theirs to every process at once, and th
 
 import asyncio
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable
 
 VARIABLE = "TUIKE_CONTROL"
@@ -39,6 +41,21 @@ def when_told(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None
         call()
 
     loop.add_reader(line, ended)
+
+
+def watch(stop: threading.Event) -> None:
+    """The same for a part without a loop: sets the event. Call it from the main thread."""
+    line = descriptor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, (lambda *_: stop.set()) if line is None else signal.SIG_IGN)
+    if line is None:
+        return
+
+    def ended() -> None:
+        select.select([line], [], [])
+        stop.set()
+
+    threading.Thread(target=ended, name="supervisor-watch", daemon=True).start()
 
 
 def _leave_alone() -> None:

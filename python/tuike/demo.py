@@ -63,9 +63,9 @@ def fill(data: Data, edge_port: int, admin_port: int) -> str:
 
 
 def _refuse_used(data: Data) -> None:
-    if not data.books.exists():
+    if not engine.exists(data.database):
         return
-    with engine.reader(data.books).connect() as connection:
+    with engine.open_reader(data.database).connect() as connection:
         if connection.execute(select(func.count()).select_from(schema.merchants)).scalar_one():
             raise NotEmpty(f"{data.root}: this instance has merchants already; the demo is for an empty one")
 

@@ -3,29 +3,34 @@
 Each step reads what is new, folds its hits into touches and rollups, then gives registry writes and,
 behind the watermark, orders to the bookkeeper. Each fold commits its position with its effects, so a
 step that is killed anywhere is done once, by whoever starts next. Whatever cannot be done (a full disk)
-ends the process: nothing in memory outlives a transaction that failed.
+ends the process: nothing in memory outlives a transaction that failed. A server that is away ends the processor, not
+the process: it begins anew from what was committed, again and again until the server is back.
 """
 
 import gc
 import os
-import select
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.edge_registry import EdgeRegistry, Random
+from tuike.books.daily_keys import Random
+from tuike.books.edge_registry import EdgeRegistry
 from tuike.books.records import Booked
 from tuike.books.settings import DAY_MS
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
+from tuike.stores.breaker import Breaker
+from tuike.stores.position import Position
+from tuike.tenure import Tenure
 from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
@@ -65,24 +70,20 @@ class Processor:
         random: Random = os.urandom,
     ) -> None:
         self._now = now
-        self._lock = data.lock("processor.lock")
-        self._engine = engine.writer(data.books)
-        migrations.upgrade(self._engine)
-        self.touches = _core.TouchStore(str(data.touches))
         self._journal = str(data.journal)
         self._backlog = Backlog()
-        self._edges = EdgeRegistry(self._engine, data, random)
         self._day = now() // DAY_MS
-        with self._engine.begin() as connection:
-            self._hits = position.read(connection, "hits")
-            self._books = position.read(connection, "books")
-            self._read = dict(self._hits.upto)
-            self._bookkeeper = Bookkeeper(
-                connection, self.touches, self._journal_booked, max_levels, payout_minimum, data.secret
-            )
-            self._bookkeeper.recover(connection, self._catch_up(), self._backlog, now())
-        self._edges.begin(self._bookkeeper.number, now())
-        self._edges.wait(now())
+        with ExitStack() as opened:
+            opened.enter_context(data.lock("processor.lock"))
+            self._engine = engine.open_writer(data.database)
+            opened.callback(self._engine.dispose)
+            migrations.upgrade(self._engine)
+            self._tenure = Tenure.of_books(self._engine, data, now())
+            self.touches = opened.enter_context(closing(_core.TouchStore(str(data.touches))))
+            self._edges = EdgeRegistry(self._engine, data, random)
+            opened.callback(lambda: self._edges.close(now()))
+            self._begin(max_levels, payout_minimum, data.secret)
+            self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
         self._incarnation = int.from_bytes(random(8))
@@ -91,6 +92,20 @@ class Processor:
         self.more = False
         self.watermark = 0
         """Everything received before this instant is in the books."""
+
+    def _begin(self, max_levels: int, payout_minimum: Mapping[str, int], secret: str) -> None:
+        """Takes up what is committed, and tells edges."""
+        with self._engine.begin() as connection:
+            self._tenure.hold(connection, self._now())
+            self._hits = position.read(connection, "hits")
+            self._books = position.read(connection, "books")
+            self._read = dict(self._hits.upto)
+            self._bookkeeper = Bookkeeper(
+                connection, self.touches, self._journal_booked, max_levels, payout_minimum, secret
+            )
+            self._bookkeeper.recover(connection, self._catch_up(), self._backlog, self._now())
+        self._edges.begin(self._bookkeeper.number, self._now())
+        self._edges.wait(self._now())
 
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
@@ -121,6 +136,7 @@ class Processor:
         if self._booked is not None:
             self._booked.tick(now)
         self._edges.tick(now)
+        self._tenure.keep(self._engine, now)
         batch = self._follower.read(self._read, READ_LIMIT, now)
         self._backlog.add(batch.events())
         self._read.update(batch.upto)
@@ -132,13 +148,9 @@ class Processor:
         return folded or booked > 0
 
     def close(self) -> None:
-        now = self._now()
         if self._booked is not None:
-            self._booked.close(now)
-        self._edges.close(now)
-        self.touches.close()
-        self._engine.dispose()
-        self._lock.close()
+            self._booked.close(self._now())
+        self._opened.close()
 
     def _fold(self, batch: _core.Batch, now: int) -> bool:
         """Folds a batch's hits, and moves the position, in one transaction."""
@@ -149,12 +161,13 @@ class Processor:
         self.touches.put(batch)
         self.touches.persist(True)
         with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
             rollups.add_rollups(connection, batch.rollups())
             rollups.add_hit_counts(connection, counts)
             rollups.add_damage(connection, damage, now)
-            hits = position.advance(connection, self._hits, self._read)
+            hits = self._advance(connection, self._hits, self._read)
             # with nothing waiting the books have come as far, and a start need not read it all again
-            books = self._books if len(self._backlog) else position.advance(connection, self._books, self._read)
+            books = self._books if len(self._backlog) else self._advance(connection, self._books, self._read)
         self._hits, self._books = hits, books
         return True
 
@@ -166,22 +179,26 @@ class Processor:
         if not registry and not orders and not steps:
             return 0
         with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
             changed = self._bookkeeper.apply(connection, registry, orders, now)
             if steps:
                 self._bookkeeper.step(connection, now)
             self._backlog.applied([*registry, *orders])
-            books = position.advance(connection, self._books, self._backlog.upto(self._read))
-            hits = position.advance(connection, self._hits, self._read)
+            books = self._advance(connection, self._books, self._backlog.upto(self._read))
+            hits = self._advance(connection, self._hits, self._read)
         self._books, self._hits = books, hits
         if registry:
             self._edges.append(changed, self._bookkeeper.number, now)
         return max(len(registry), len(orders), steps)
 
+    def _advance(self, connection: Connection, seen: Position, upto: Mapping[int, int]) -> Position:
+        return position.advance(connection, seen, upto, token=self._tenure.token)
+
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()
         payloads: list[bytes] = []
         size = 0
-        for record in self._having_seen(booked):
+        for record in self._having_seen([record.journalled for record in booked]):
             body = msgspec.json.encode(record)
             payloads.append(_core.encode_event({"kind": "booked", "at": record.at, "received": now, "body": body}))
             size += len(body)
@@ -241,28 +258,22 @@ def collect_rarely() -> None:
 
 
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
-    """Runs the processor until it is told to stop: see `control`."""
+    """Runs the processor until it is told to stop: see `control`. Without its server it tries again."""
     collect_rarely()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, (lambda *_: stop.set()) if control.descriptor() is None else signal.SIG_IGN)
-    with (
-        data.needing_room("make room, and what waits is processed"),
-        closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
-        TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
-    ):
-        control.say_ready()
-        _watch_supervisor(stop)
-        processor.run(stop)
-
-
-def _watch_supervisor(stop: threading.Event) -> None:
-    line = control.descriptor()
-    if line is None:
-        return
-
-    def watch() -> None:
-        select.select([line], [], [])
-        stop.set()
-
-    threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+    control.watch(stop)
+    breaker = Breaker(data.database, data.books_away)
+    with data.needing_room("make room, and what waits is processed"):
+        while not stop.is_set():
+            try:
+                with (
+                    closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
+                    TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+                ):
+                    breaker.close()
+                    control.say_ready()
+                    processor.run(stop)
+            except DBAPIError as error:
+                pause = breaker.open(error)
+                control.say_ready()  # the edge needs no database
+                stop.wait(pause)

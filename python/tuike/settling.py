@@ -43,7 +43,7 @@ def run(data: Data, as_of: int | None, **books: Any) -> Body:
 
 def _due(data: Data, as_of: int) -> int:
     """Orders that wait for their release; 1 at least, so that there is a bar to fill."""
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     try:
         with books.connect() as connection:
             waiting = select(func.count()).select_from(schema.dues).where(schema.dues.c.due <= as_of)
@@ -64,7 +64,7 @@ def _ended(connection: Connection, event: str, bar: Any) -> bool:
 
 
 def _outcome(data: Data, event: str) -> Body:
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     try:
         with books.connect() as connection:
             row = connection.execute(select(schema.outcomes).where(schema.outcomes.c.event_id == event)).one()

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuike import _core
 from tuike.books.backlog import Backlog
@@ -24,7 +24,7 @@ from tuike.books.touches import NoTouches
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError, DataInUse
 from tuike.process import Processor, collect_rarely
-from tuike.stores import engine, position, schema
+from tuike.stores import engine, moving, position, schema
 
 POLL = 0.02
 """Seconds between looks at what the running processor has applied."""
@@ -100,7 +100,7 @@ class Submission:
 
     def follow(self, reached: Callable[[Connection], bool]) -> None:
         """Goes on after `wait` until the books have come as far as is wanted: asks again and again."""
-        books = engine.reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         try:
             for _ in self._progress():
                 with books.connect() as connection:
@@ -119,7 +119,7 @@ class Submission:
 
     def _progress(self) -> Iterator[int]:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
-        books = engine.reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         looked, alone = time.monotonic(), False
         try:
             while True:
@@ -158,13 +158,15 @@ class Submission:
         try:
             with books.connect() as connection:
                 folds = [position.read(connection, "hits").upto, position.read(connection, "books").upto]
-        except OperationalError:  # a processor that has only begun is still making the tables
-            return 0
+        except DBAPIError as error:  # a processor that has only begun is still making the tables
+            if isinstance(error, OperationalError) or engine.lacks_tables(error):
+                return 0
+            raise
         return sum(min(fold.get(incarnation, 0) for fold in folds) for incarnation, _ in self._incarnations())
 
     def refused(self) -> list[tuple[int, str]]:
         """Lines that the books set aside, with the reason; call it after `wait`."""
-        books = engine.reader(self._data.books)
+        books = engine.open_reader(self._data.database)
         try:
             with books.connect() as connection:
                 return _set_aside(connection, self._ids)
@@ -178,7 +180,7 @@ class Submission:
         whole = [*events, {"kind": "close", "id": secrets.token_hex(16)}]
         backlog.add((0, seq, self._producer, event | {"received": received}) for seq, event in enumerate(whole, 1))
         with TemporaryDirectory(dir=self._data.run) as directory:
-            books = engine.copy(self._data.books, Path(directory) / "books.sqlite")
+            books = moving.copy(self._data.database, Path(directory) / "books.sqlite")
             try:
                 with books.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda booked: None, **self._settings)
@@ -220,7 +222,7 @@ class Codes:
 
     def __init__(self, data: Data) -> None:
         self._data = data
-        self._engine = engine.reader(data.books)
+        self._engine = engine.open_reader(data.database)
         self.merchant = lru_cache(KNOWN_CODES)(self._merchant)
         self.binds = lru_cache(KNOWN_CODES)(self._binds)
         self.promoter = lru_cache(KNOWN_CODES)(self._promoter)

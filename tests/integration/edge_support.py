@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tuike._core import Edge, SnapshotBuilder, Writer, decode_event, encode_event, seal
 from tuike.books import entries as books
+from tuike.data import Data
 from tuike.edge.app import Limits, Service, wall_clock
 from tuike.edge.routes import Clock
 from waiting import PATIENCE, until
@@ -134,6 +135,7 @@ async def serving(
     own_routes: Iterable[web.AbstractRouteDef] = (),
     send_buffer: int | None = None,
     clock: Clock = wall_clock,
+    journal: Data | None = None,
     **settings: Any,
 ) -> AsyncIterator[tuple[Service, int]]:
     """A service on a free port of this host, and the port."""
@@ -141,7 +143,13 @@ async def serving(
     if send_buffer is not None:  # accepted sockets inherit it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     service = Service(
-        open_edge(data, **settings), listener, front=front, limits=limits, clock=clock, own_routes=own_routes
+        open_edge(data, **settings),
+        listener,
+        front=front,
+        limits=limits,
+        clock=clock,
+        own_routes=own_routes,
+        journal=journal,
     )
     await service.start()
     try:

@@ -150,7 +150,7 @@ def test_networks_may_be_one_text_or_a_list_in_the_file(run: Any, tmp_path: Path
         (["serve", "--edge-port", "65536"], "--edge-port"),
         (["serve", "--host", "203.0.113.1", "--data", "d"], "choose another --host"),
         (["serve", "--redis", "redis://r"], "--redis is for more than one machine"),
-        (["serve", "--database", "postgresql://d"], "--database is for more than one machine"),
+        (["serve", "--database", "postgresql://d"], "postgresql://d is none of postgresql://HOST/NAME"),
         (["import"], "Missing argument"),
         (["import", "visits", "x.csv"], "'visits' is not one of"),
         (["import", "clicks", "none.csv"], "'none.csv' does not exist"),

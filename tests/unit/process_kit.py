@@ -78,7 +78,7 @@ def drain(processor: Processor) -> None:
 
 
 def rows(data: Data, statement: Any) -> list[dict[str, Any]]:
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     with books.begin() as connection:
         found = [dict(row) for row in connection.execute(statement).mappings()]
     books.dispose()
@@ -90,10 +90,5 @@ def balances(data: Data) -> dict[str, int]:
 
 
 def forget(processor: Processor) -> None:
-    """Leaves a processor as a kill would: locks and descriptors go, nothing more is written."""
-    processor._lock.close()
-    processor._engine.dispose()
-    processor.touches.close()
-    processor._edges.close(0)
-    if processor._booked is not None:
-        processor._booked.close(0)
+    """Leaves a processor as a kill would: locks and descriptors go, nothing more is applied."""
+    processor.close()

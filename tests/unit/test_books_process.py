@@ -189,7 +189,7 @@ def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -
     waiting.append(click(), order("o1"), click())
     waiting.close()
     settle(data)
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     with books.begin() as connection:
         assert position.read(connection, "hits").upto[2] == 3
         assert position.read(connection, "books").upto.get(2, 0) <= 1

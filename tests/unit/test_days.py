@@ -42,7 +42,7 @@ def root_of(leaves: list[bytes]) -> bytes:
 
 
 def entries(world: World, first: int, last: int) -> list[tiles.Entry]:
-    books = engine.reader(world.data.books)
+    books = engine.open_reader(world.data.database)
     with books.begin() as connection:
         found: list[tiles.Entry] = []
         while more := tiles.entries_after(connection, found[-1][:2] if found else (first, -1), last):

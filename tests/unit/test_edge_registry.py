@@ -11,7 +11,7 @@ from process_kit import Producer, drain, rows, settle, shop, write
 from sqlalchemy import select
 
 from tuike import _core, process
-from tuike.books import edge_registry
+from tuike.books import registry_log
 from tuike.data import Data
 from tuike.process import Processor
 from tuike.stores import schema
@@ -75,14 +75,14 @@ def test_what_changes_while_a_snapshot_is_written_is_told_behind_it(
     processor = Processor(data)
     (before,) = (data.registry / "registry").iterdir()
     go_on = threading.Event()
-    write_snapshot = edge_registry._write_snapshot
+    write_snapshot = registry_log._write_snapshot
 
     def waits(*arguments: Any) -> int:
         assert go_on.wait(PATIENCE)
         return write_snapshot(*arguments)
 
-    monkeypatch.setattr(edge_registry, "_write_snapshot", waits)
-    monkeypatch.setattr(edge_registry, "CHANGES_LEAST", 0)
+    monkeypatch.setattr(registry_log, "_write_snapshot", waits)
+    monkeypatch.setattr(registry_log, "CHANGES_LEAST", 0)
     edge.append(write("link.create", code="L", promoter="alice", product="tea"))
     drain(processor)
     edge.append(write("promoter.create", id="bob", name="Bob"))
@@ -101,8 +101,9 @@ def test_what_changes_while_a_snapshot_is_written_is_told_behind_it(
 def test_a_log_that_goes_on_without_a_beginning_is_begun_anew(data: Data) -> None:
     processor = Processor(data)
     (before,) = (data.registry / "registry").iterdir()
-    assert processor._edges._log is not None
-    processor._edges._log.incarnation += 1  # as after a failure of the disk: the writer has moved on
+    log = processor._edges._log._log
+    assert log is not None
+    log.incarnation += 1  # as after a failure of the disk: the writer has moved on
     until(lambda: processor.step() or not before.exists(), "a new incarnation")
     (after,) = (data.registry / "registry").iterdir()
     assert [kind for kind, _ in told(after)[-2:]] == ["snapshot", "ready"]
@@ -116,14 +117,14 @@ def test_a_processor_that_stops_while_a_snapshot_is_written_leaves_the_last_one(
     settle(data)
     now = [process.clock()]
     processor = Processor(data, now=lambda: now[0])
-    write_snapshot = edge_registry._write_snapshot
+    write_snapshot = registry_log._write_snapshot
 
     def waits(books: Any, path: Path, hash_key: bytes, stopped: threading.Event) -> int:
         assert stopped.wait(PATIENCE)
         return write_snapshot(books, path, hash_key, stopped)
 
     with monkeypatch.context() as patch:
-        patch.setattr(edge_registry, "_write_snapshot", waits)
+        patch.setattr(registry_log, "_write_snapshot", waits)
         now[0] += 86_400_000
         processor.step()
         processor.close()

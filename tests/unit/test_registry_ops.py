@@ -252,6 +252,8 @@ def test_edges_hear_of_changes_as_the_snapshot_tells_them(books: Books) -> None:
     assert (len(links), sorted(promoters)) == (1, [["alice", "active"], ["bob", "active"], ["carol", "active"]])
 
 
-def test_a_registry_write_is_booked_by_its_number_alone(books: Books) -> None:
+def test_a_registry_write_is_booked_whole_and_journalled_by_its_number_alone(books: Books) -> None:
     (record,) = books.journal[-1:]
-    assert (record.kind, record.number, record.outcome, record.request) == ("registry", 5, None, None)
+    assert record.message is not None and record.message.id == record.event
+    short = record.journalled
+    assert (short.kind, short.number, short.outcome, short.request, short.message) == ("registry", 5, None, None, None)

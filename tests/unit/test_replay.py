@@ -15,6 +15,7 @@ from tuike.faults import Found
 from tuike.replay import replay
 from tuike.replay.attribution import attribution
 from tuike.replay.compare import NOT_DERIVED, PASSED_OVER, compare
+from tuike.replay.logs import JournalLog
 from tuike.replay.rebuild import fresh, rebuild_books, rebuild_hits, untold
 from tuike.replay.what_if import CannotBe, Change, what_if
 from tuike.stores import engine, meta, position, schema
@@ -54,14 +55,14 @@ def changed(value: Any) -> Any:
 
 def test_any_column_of_any_table_that_differs_is_named(tmp_path: Path) -> None:
     world = full(tmp_path)
-    books, root = engine.reader(world.data.books), str(world.data.journal)
+    books, root = engine.open_reader(world.data.database), str(world.data.journal)
     with books.begin() as live:
         number = int(meta.read(live, NUMBER_KEY) or 0)
         folded = position.read(live, "hits").upto
     books.dispose()
     shutil.copy(world.data.books, world.data.root / "kept")
     with fresh(world.data) as (_, made):
-        rebuild_books(made, root, number, 3, untold)
+        rebuild_books(made, JournalLog(root), root, number, 3, untold)
         rebuild_hits(made, root, folded)
         for table in schema.metadata.sorted_tables:
             if table.name in NOT_DERIVED or table.name == "damage":
@@ -85,7 +86,7 @@ def test_any_column_of_any_table_that_differs_is_named(tmp_path: Path) -> None:
 
 def differing(world: World, made: Engine) -> Found:
     """What the comparison finds; then the books are put back."""
-    books = engine.reader(world.data.books)
+    books = engine.open_reader(world.data.database)
     with books.begin() as live, made.begin() as again, pytest.raises(Found) as found:
         compare(live, again)
     books.dispose()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert
+from sqlalchemy import URL, Connection, insert
 
 from tuike import _core
 from tuike.reports import QUARTER_HOUR, Filters, Period, ReportError, _key, summary
@@ -23,12 +23,12 @@ ALL = Filters()
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    database = engine.writer(tmp_path / "books.sqlite")
-    with database.begin() as connection:
+def connection(database: URL) -> Iterator[Connection]:
+    books = engine.open_writer(database)
+    with books.begin() as connection:
         metadata.create_all(connection)
         yield connection
-    database.dispose()
+    books.dispose()
 
 
 def seconds(text: str) -> int:
@@ -41,7 +41,7 @@ def dimensions(at: str, **more: Any) -> Json:
 
 
 def hits(connection: Connection, at: str, **more: Any) -> None:
-    counters = {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b""}
+    counters = {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b"", "partition": 0}
     connection.execute(insert(rollups).values(counters | dimensions(at) | more))
 
 

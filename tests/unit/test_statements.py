@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def made(world: World, promoter: str = "alice", month: str = "", after: int = 0) -> list[Json]:
-    books = engine.reader(world.data.books)
+    books = engine.open_reader(world.data.database)
     with books.begin() as connection:
         signer = Signer(world.data.secret, world.data.statement_key())
         found = list(statements(connection, signer, promoter, month, after))

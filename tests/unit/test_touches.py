@@ -1,9 +1,10 @@
-"""The contract of the touch store: a set of touches, found by key, ordered by time then event id."""
+"""The contract of the touch store, embedded and in SQL: a set of touches, found by key, ordered by time then event
+id."""
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import URL
 
+import sql_servers
+from sql_servers import Server
 from tuike._core import Batch, Follower, TouchStore, Writer, encode_event
+from tuike.stores import engine
+from tuike.stores.touches import SqlTouches
 
 DAY = 86_400_000
 ALWAYS = 2**63
@@ -45,11 +51,65 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "journal")
 
 
+class InSql:
+    """The touch store in SQL with the embedded one's face: each call in a transaction of its own."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = engine.open_writer(url)
+        self._store = SqlTouches(self._engine)
+
+    def put(self, batch: Batch) -> None:
+        rows = batch.touch_rows()
+        self._store.prepare(rows)
+        with self._engine.begin() as connection:
+            self._store.put(connection, rows)
+
+    def drop_before(self, instant: int) -> int:
+        return self._store.drop_before(instant)
+
+    def click(self, id: str) -> Any:
+        return self._ask("click", id)
+
+    def path(self, *question: Any) -> Any:
+        return self._ask("path", *question)
+
+    def bindings(self, *question: Any) -> Any:
+        return self._ask("bindings", *question)
+
+    def persist(self, sync: bool) -> None:
+        """A commit is on the disk."""
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _ask(self, what: str, *question: Any) -> Any:
+        with self._engine.begin() as connection:
+            self._store.begin(connection)
+            return getattr(self._store, what)(*question)
+
+
+Store = TouchStore | InSql
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[TouchStore]:
+def embedded(tmp_path: Path) -> Iterator[TouchStore]:
     store = TouchStore(str(tmp_path / "touches"))
     yield store
     store.close()
+
+
+@pytest.fixture(params=["embedded", *sql_servers.ENGINES])
+def store(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callable[[str], Server]) -> Iterator[Store]:
+    if request.param == "embedded":
+        yield request.getfixturevalue("embedded")
+        return
+    server = None if request.param == "sqlite" else sql_server(request.param)
+    url = server.create() if server else ""
+    store = InSql(engine.parse(url) if server else engine.of_file(tmp_path / "touches.sqlite"))
+    yield store
+    store.close()
+    if server:
+        server.drop(url)
 
 
 def kept(hit: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +136,7 @@ TIMES = st.builds(lambda day, ms: day * DAY + ms, st.integers(0, 6), st.integers
 class TouchStoreContract(RuleBasedStateMachine):
     """The store against a dict: put, put again, look up, drop, reopen in any order."""
 
-    def open(self) -> TouchStore:
+    def open(self) -> Store:
         return TouchStore(str(self.root / "touches"))
 
     @initialize()
@@ -144,8 +204,15 @@ class TouchStoreContract(RuleBasedStateMachine):
             self.directory.cleanup()
 
 
+class SqlTouchesContract(TouchStoreContract):
+    def open(self) -> Store:
+        return InSql(engine.of_file(self.root / "touches.sqlite"))
+
+
 TouchStoreContract.TestCase.settings = settings(max_examples=40, stateful_step_count=15)
+SqlTouchesContract.TestCase.settings = settings(max_examples=20, stateful_step_count=15)
 TestContract = TouchStoreContract.TestCase
+TestSqlContract = SqlTouchesContract.TestCase
 
 
 ROUNDS = 20
@@ -197,7 +264,7 @@ while True:
 """
 
 
-def test_a_store_has_one_owner(tmp_path: Path, store: TouchStore) -> None:
+def test_a_store_has_one_owner(tmp_path: Path, embedded: TouchStore) -> None:
     with pytest.raises(OSError, match="open in another process"):
         TouchStore(str(tmp_path / "touches"))
 
@@ -210,7 +277,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
         store.click("0" * 32)
 
 
-def test_what_is_no_key_is_refused(store: TouchStore) -> None:
+def test_what_is_no_key_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="32 hex"):
         store.click("abc")
     with pytest.raises(ValueError, match="32 hex"):
@@ -219,14 +286,14 @@ def test_what_is_no_key_is_refused(store: TouchStore) -> None:
         store.path("ip", "m", "abc", 0, ALWAYS)  # type: ignore[arg-type]
 
 
-def test_keys_that_share_a_beginning_are_told_apart(journal: Journal, store: TouchStore) -> None:
+def test_keys_that_share_a_beginning_are_told_apart(journal: Journal, store: Store) -> None:
     store.put(journal.batch([hit(1, 5, cust="k"), hit(2, 5, cust="kk"), hit(3, 5, cust="k", merchant="mk")]))
     assert [touch["id"][-1] for touch in store.path("cust", "m", "k", 0, ALWAYS)] == ["1"]
     assert [touch["id"][-1] for touch in store.path("cust", "m", "kk", 0, ALWAYS)] == ["2"]
     assert store.path("did", "m", "k", 0, ALWAYS) == []
 
 
-def test_clicks_that_bind_are_kept_beyond_their_days(journal: Journal, store: TouchStore) -> None:
+def test_clicks_that_bind_are_kept_beyond_their_days(journal: Journal, store: Store) -> None:
     binds: dict[str, Any] = {"cust": "k", "visitor": "a" * 32, "binds": True, "counted": True}
     store.put(journal.batch([hit(2, 5, **binds), hit(1, 9 * DAY, **binds), hit(3, 5, **binds | {"embedded": True})]))
     assert store.drop_before(20 * DAY) == 2
@@ -237,10 +304,31 @@ def test_clicks_that_bind_are_kept_beyond_their_days(journal: Journal, store: To
         store.bindings("did", "m", "k", 0)  # type: ignore[arg-type]
 
 
-def test_a_path_runs_over_days_from_since_to_until_inclusive(journal: Journal, store: TouchStore) -> None:
+def test_a_path_runs_over_days_from_since_to_until_inclusive(journal: Journal, store: Store) -> None:
     store.put(journal.batch([hit(day, day * DAY, cust="k") for day in (9, 3, 5, 0, 4)]))
     path = store.path("cust", "m", "k", 3 * DAY, 5 * DAY)
     assert [touch["at"] // DAY for touch in path] == [3, 4, 5]
     assert store.path("cust", "m", "k", 5 * DAY, 3 * DAY) == []
     store.persist(False)
     store.persist(True)
+
+
+def test_a_long_path_is_cut_to_its_newest_touches(journal: Journal, store: Store) -> None:
+    """Over two days, more than are asked for at once."""
+    store.put(journal.batch([hit(n, n * DAY // 2_000, cust="k") for n in range(2_500)]))
+    path = store.path("cust", "m", "k", 0, ALWAYS)
+    assert [int(touch["id"], 16) for touch in path] == list(range(500, 2_500))
+
+
+def test_bindings_are_found_however_old(journal: Journal, store: Store) -> None:
+    binding = {"binds": True, "counted": True, "cust": "k", "visitor": "a" * 32}
+    store.put(journal.batch([hit(n, n * DAY // 100, **binding) for n in range(1_200)]))
+    for kind, key in (("cust", "k"), ("visitor", "a" * 32)):
+        found = store.bindings(kind, "m", key, ALWAYS)  # type: ignore[arg-type]
+        assert [int(touch["id"], 16) for touch in found] == [*range(500), *range(700, 1_200)]
+    assert [int(touch["id"], 16) for touch in store.bindings("cust", "m", "k", 2 * DAY // 100)] == [0, 1, 2]
+    store.drop_before(20 * DAY)
+    assert len(store.bindings("cust", "m", "k", ALWAYS)) == 1_000
+    assert store.path("cust", "m", "k", 0, ALWAYS) == []
+    with pytest.raises(ValueError, match="nobody"):
+        store.bindings("did", "m", "k", 1)  # type: ignore[arg-type]

@@ -38,6 +38,58 @@ impl Follower {
         let read = || lock(&self.0).map(|mut follower| follower.read_between(&after, upto.as_ref(), limit, now));
         py.detach(read)?.map(Batch).map_err(fold_error)
     }
+
+    fn take(&self, py: Python<'_>, after: &Bound<'_, PyMapping>, limit: usize, now: u64) -> PyResult<Shipment> {
+        let after = positions(after)?;
+        let take = || lock(&self.0).map(|mut follower| follower.take(&after, limit, now));
+        py.detach(take)?.map(Shipment).map_err(fold_error)
+    }
+}
+
+/// Producer, incarnation, last sequence number read, mark.
+type Heard = (String, u64, u64, u64);
+/// Producer, incarnation, after, packed records.
+type Entry = (String, u64, u64, PyBackedBytes);
+/// Incarnation, partition, packed records.
+type Packed<'py> = (u64, u32, Bound<'py, PyBytes>);
+
+#[pyclass(frozen, module = "tuike._core")]
+pub struct Shipment(fold::Shipment);
+
+#[pymethods]
+impl Shipment {
+    #[classattr]
+    const ENDED: u64 = fold::ENDED;
+    #[classattr]
+    const GONE: u64 = fold::GONE;
+
+    #[getter]
+    fn heard(&self) -> Vec<Heard> {
+        let heard = |h: &fold::Heard| (h.source.producer.to_string(), h.source.incarnation, h.upto, h.mark);
+        self.0.heard.iter().map(heard).collect()
+    }
+
+    #[getter]
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    #[getter]
+    fn more(&self) -> bool {
+        self.0.more
+    }
+
+    #[getter]
+    fn damage(&self) -> Vec<Damage> {
+        self.0.damage.iter().map(stretch).collect()
+    }
+
+    fn pack<'py>(&self, py: Python<'py>, partitions: u32) -> Vec<Packed<'py>> {
+        let packed = py.detach(|| self.0.pack(partitions));
+        let entry =
+            |((incarnation, partition), data): ((u64, u32), Vec<u8>)| (incarnation, partition, PyBytes::new(py, &data));
+        packed.into_iter().map(entry).collect()
+    }
 }
 
 #[pyclass(frozen, module = "tuike._core")]
@@ -52,6 +104,19 @@ type Row<'a, 'py> = (u64, &'a str, &'a str, &'a str, &'a str, u8, &'a str, u64, 
 
 #[pymethods]
 impl Batch {
+    #[staticmethod]
+    fn of_entries(py: Python<'_>, entries: Vec<Entry>) -> PyResult<Batch> {
+        let fold = || {
+            fold::Batch::of_entries(entries.iter().map(|(producer, incarnation, after, data)| fold::Entry {
+                producer,
+                incarnation: *incarnation,
+                after: *after,
+                data,
+            }))
+        };
+        py.detach(fold).map(Batch).map_err(fold_error)
+    }
+
     #[getter]
     fn upto(&self) -> BTreeMap<u64, u64> {
         self.0.upto.clone()
@@ -74,7 +139,6 @@ impl Batch {
 
     #[getter]
     fn damage(&self) -> Vec<Damage> {
-        let stretch = |d: &fold::Damage| (d.source.producer.to_string(), d.source.incarnation, d.offset, d.length);
         self.0.damage.iter().map(stretch).collect()
     }
 
@@ -110,6 +174,54 @@ impl Batch {
         };
         self.0.rollups.iter().map(row).collect()
     }
+
+    fn touch_rows<'py>(&self, py: Python<'py>) -> (Vec<(u64, Rows<'py>)>, Rows<'py>) {
+        let rows = py.detach(|| touches::rows(self.0.hits()));
+        let bytes = |rows: Vec<touches::Row>| -> Rows<'py> {
+            rows.into_iter().map(|(key, record)| (PyBytes::new(py, &key), PyBytes::new(py, &record))).collect()
+        };
+        (rows.days.into_iter().map(|(day, rows)| (day, bytes(rows))).collect(), bytes(rows.bindings))
+    }
+}
+
+/// Key and value of a store of touches.
+type Rows<'py> = Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>;
+
+#[pyfunction]
+pub fn touch_key<'py>(py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &touches::record_key(&parse_id(id)?)))
+}
+
+#[pyfunction]
+pub fn touch_range<'py>(
+    py: Python<'py>,
+    kind: &str,
+    merchant: &str,
+    key: &str,
+    since: u64,
+    until: u64,
+) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    let range = touches::range(parse_key(kind, key)?, merchant, since, until);
+    Ok(range.map(|range| (PyBytes::new(py, range.start()), PyBytes::new(py, range.end()))))
+}
+
+#[pyfunction]
+pub fn decode_touch<'py>(py: Python<'py>, record: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    fields(py, &Event::decode(record).map_err(|e| PyOSError::new_err(format!("touch store: {e}")))?)
+}
+
+fn parse_key<'a>(kind: &str, key: &'a str) -> PyResult<Key<'a>> {
+    match kind {
+        "visitor" => Ok(Key::Visitor(parse_id(key)?)),
+        "cust" => Ok(Key::Customer(key)),
+        "did" => Ok(Key::Device(key)),
+        "fingerprint" => Ok(Key::Fingerprint(parse_id(key)?)),
+        _ => Err(PyValueError::new_err(format!("touches are not kept by {kind:?}"))),
+    }
+}
+
+fn stretch(damage: &fold::Damage) -> Damage {
+    (damage.source.producer.to_string(), damage.source.incarnation, damage.offset, damage.length)
 }
 
 #[pyclass(frozen, module = "tuike._core")]
@@ -170,13 +282,7 @@ impl TouchStore {
         since: u64,
         until: u64,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let key = match kind {
-            "visitor" => Key::Visitor(parse_id(key)?),
-            "cust" => Key::Customer(key),
-            "did" => Key::Device(key),
-            "fingerprint" => Key::Fingerprint(parse_id(key)?),
-            _ => return Err(PyValueError::new_err(format!("touches are not kept by {kind:?}"))),
-        };
+        let key = parse_key(kind, key)?;
         let path = self.with(py, |store| store.path(key, merchant, since, until))?;
         path.iter().map(|touch| touch_fields(py, touch)).collect()
     }
@@ -231,7 +337,7 @@ fn positions(map: &Bound<'_, PyMapping>) -> PyResult<HashMap<u64, u64>> {
 
 fn fold_error(e: fold::Error) -> PyErr {
     match e {
-        fold::Error::Newer { .. } => PyValueError::new_err(e.to_string()),
+        fold::Error::Newer { .. } | fold::Error::CutShort(_) => PyValueError::new_err(e.to_string()),
         fold::Error::Journal(e) => journal::error(e),
     }
 }

@@ -17,7 +17,9 @@ mod _core {
     #[pymodule_export]
     use super::edge::Edge;
     #[pymodule_export]
-    use super::fold::{Batch, Follower, TouchStore, estimate_sketch, merge_sketches};
+    use super::fold::{
+        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, touch_key, touch_range,
+    };
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]

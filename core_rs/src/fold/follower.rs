@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::shipment::{ENDED, GONE, Heard, Shipment};
 use super::{Batch, Damage, Error, Records, Source};
 use crate::journal::{self, Mark, Next, Reader};
 
@@ -183,6 +184,25 @@ impl Follower {
         batch.more = !unread.is_empty();
         batch.damage = read.damage;
         Ok(batch)
+    }
+
+    /// The same as [`Follower::read`], to be sent on as it stands. Incarnations at [`GONE`] are left out.
+    pub fn take(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Shipment, Error> {
+        let marks = self.look(after, now)?;
+        let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto: None };
+        let unread = self.read_fairly(&mut read)?;
+        let known = self.followed.iter().filter(|(_, followed)| followed.position != GONE);
+        let heard = known.map(|(incarnation, followed)| {
+            let source = Source { producer: followed.producer.clone(), incarnation: *incarnation };
+            let mark = match (&followed.state, marks.get(incarnation)) {
+                (State::Drained, _) => ENDED,
+                (_, Some(mark)) if followed.position >= mark.seq => mark.clock_ms,
+                _ => 0,
+            };
+            Heard { source, upto: followed.position, mark }
+        });
+        let heard = heard.collect();
+        Ok(Shipment::new(read.records, heard, read.damage, !unread.is_empty()))
     }
 
     /// Finds out who is there and what the live ones promise, as of `now`. The order matters: first the

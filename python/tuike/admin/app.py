@@ -122,6 +122,7 @@ def make_app(settings: Settings) -> web.Application:
         await service.processor.close()
         service.readers.shutdown()
         service.engine.dispose()
+        service.replica.dispose()
 
     app.cleanup_ctx.append(lifetime)
     for route in ROUTES:
@@ -134,11 +135,12 @@ def make_app(settings: Settings) -> web.Application:
 
 def _service(settings: Settings) -> Service:
     data = settings.data
-    reader = engine.reader(data.books)
+    reader = engine.open_reader(data.database)
     incarnation = int.from_bytes(settings.random(8))
     writer = _core.Writer(str(data.journal), PRODUCER, incarnation)
     return Service(
         engine=reader,
+        replica=reader if data.replica is None else engine.open_reader(data.replica),
         readers=ThreadPoolExecutor(READERS, thread_name_prefix="reader"),
         writes=Writes(writer, reader, str(data.journal), clock=settings.clock, random=settings.random),
         processor=ClientSession(
@@ -147,6 +149,7 @@ def _service(settings: Settings) -> Service:
             timeout=ClientTimeout(total=PROCESSOR_SECONDS),
         ),
         metrics=data.metrics,
+        books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
         first_token_hash=auth.token_hash(settings.first_token),

@@ -10,7 +10,7 @@ from tuike.stores.schema import audit
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query)
+    return await call.read_copy(_page, call.query)
 
 
 def _page(connection: Connection, query: queries.Audit) -> Body:

@@ -17,7 +17,7 @@ async def get(call: Call) -> Body:
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query, call.actor)
+    return await call.read_copy(_page, call.query, call.actor)
 
 
 async def approve(call: Call) -> Answer:

@@ -11,12 +11,12 @@ from tuike.stores.schema import accounts, conversions, entries, transfers
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query)
+    return await call.read_copy(_page, call.query)
 
 
 async def account_page(call: Call) -> Body:
     query: queries.Page = call.query
-    return await call.read(_account_page, query)
+    return await call.read_copy(_account_page, query)
 
 
 async def account(call: Call) -> Body:

@@ -30,7 +30,7 @@ async def get(call: Call) -> Body:
 async def page(call: Call) -> Body:
     query: queries.Links = call.query
     promoter = auth.narrow(call.actor.promoter_only(), query.promoter, "promoter")
-    return await call.read(_page, query, promoter, call.service.public_url)
+    return await call.read_copy(_page, query, promoter, call.service.public_url)
 
 
 def _shared(view: Body, public_url: str) -> Body:

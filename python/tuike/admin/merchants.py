@@ -33,7 +33,7 @@ async def get(call: Call) -> Body:
 
 async def page(call: Call) -> Body:
     query: queries.Page = call.query
-    return await call.read(_page, query, call.actor.merchant_only())
+    return await call.read_copy(_page, query, call.actor.merchant_only())
 
 
 def _get(connection: Connection, id: str) -> Body:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from tuike import _core
 from tuike.admin.problems import Problem
@@ -27,7 +27,8 @@ async def readyz(call: Call) -> Body:
     reason = await _in_thread(call.service, _unready, call.service)
     if reason:
         raise Problem("not_ready", reason)
-    return {"status": "ready"}
+    away = call.service.books_away
+    return {"status": "ready"} | ({"books": f"away: {away.read_text().strip()}"} if away.exists() else {})
 
 
 async def metrics(call: Call) -> web.Response:
@@ -35,7 +36,7 @@ async def metrics(call: Call) -> web.Response:
     now = service.clock()
     edges = await _in_thread(service, _edge_metrics, service, now)
     try:
-        books = await call.read(_book_metrics, now)
+        books = await call.read_copy(_book_metrics, now)
     except Problem:
         books = ""  # the edge's counters are worth having all the more
     watermark = await service.watermark()
@@ -51,7 +52,13 @@ async def metrics(call: Call) -> web.Response:
         "Whether the admin API cannot record a write, by the reason.",
         [("", (("problem", service.writes.problem),), 1)] if service.writes.problem else [],
     )
-    return web.Response(body=(edges + books + lag + journal).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
+    away = family(
+        "affiliate_books_away",
+        "gauge",
+        "Whether the processor does without its database server; hits are recorded all the same.",
+        [("", (), int(service.books_away.exists()))],
+    )
+    return web.Response(body=(edges + books + lag + journal + away).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
 
 
 async def _in_thread(service: Service, work: Callable[..., str], *args: object) -> str:
@@ -111,7 +118,7 @@ def _book_metrics(connection: Connection, now: int) -> str:
 
 
 def _conversions(connection: Connection) -> list[Sample]:
-    level = func.coalesce(shares.c.level, 0)
+    level = func.coalesce(shares.c.level, literal_column("0"))
     joined = conversions.outerjoin(shares, (shares.c.conversion == conversions.c.number) & (shares.c.promoter != ""))
     counts = connection.execute(
         select(level, conversions.c.product, func.count(conversions.c.number.distinct()))

@@ -37,11 +37,11 @@ async def get(call: Call) -> Body:
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query, call.actor)
+    return await call.read_copy(_page, call.query, call.actor)
 
 
 async def export(call: Call) -> web.Response:
-    return tables.response("payouts", await call.read(_export, call.query, call.actor))
+    return tables.response("payouts", await call.read_copy(_export, call.query, call.actor))
 
 
 def _get(connection: Connection, id: str, actor: Actor) -> Body:

@@ -27,7 +27,7 @@ async def get(call: Call) -> Body:
 async def page(call: Call) -> Body:
     query: queries.Products = call.query
     merchant = auth.narrow(call.actor.merchant_only(), query.merchant, "merchant")
-    return await call.read(_page, query, merchant, call.actor, call.service.clock())
+    return await call.read_copy(_page, query, merchant, call.actor, call.service.clock())
 
 
 def _select(now: int) -> Select[Any]:

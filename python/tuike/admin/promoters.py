@@ -34,7 +34,7 @@ async def get(call: Call) -> Body:
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query, call.actor.promoter_only())
+    return await call.read_copy(_page, call.query, call.actor.promoter_only())
 
 
 async def chain(call: Call) -> Body:

@@ -16,7 +16,7 @@ async def summary(call: Call) -> Body:
         merchant=auth.narrow(call.actor.merchant_only(), query.merchant, "merchant"),
         channel=query.channel,
     )
-    return await call.read(_summary, query, filters)
+    return await call.read_copy(_summary, query, filters)
 
 
 def _summary(connection: Connection, query: queries.Summary, filters: reports.Filters) -> Body:

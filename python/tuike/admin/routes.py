@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,12 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import ClientError, ClientSession, web
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
 from tuike.statements import Signer
+from tuike.stores import engine
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -29,10 +31,12 @@ class Service:
     """What the handlers share. Reads run in `readers`' threads, off the event loop."""
 
     engine: Engine
+    replica: Engine  # the same, where there is no copy to read from
     readers: ThreadPoolExecutor
     writes: Writes
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
+    books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
     first_token_hash: str
@@ -45,15 +49,26 @@ class Service:
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         """Runs `query(connection, *args)` on one snapshot of the books."""
+        return await self._read(self.engine, query, *args)
 
+    async def read_copy(self, query: Callable[..., T], *args: Any) -> T:
+        """The same on the copy for reports and lists, which may be seconds behind; on the books where it is away."""
+        if self.replica is not self.engine:
+            with suppress(Problem):
+                return await self._read(self.replica, query, *args)
+        return await self._read(self.engine, query, *args)
+
+    async def _read(self, books: Engine, query: Callable[..., T], *args: Any) -> T:
         def run() -> T:
-            with self.engine.connect() as connection:
+            with books.connect() as connection:
                 return query(connection, *args)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self.readers, run)
-        except OperationalError as error:
-            raise Problem("books_unavailable", f"the books cannot be read: {error.orig}") from error
+        except DBAPIError as error:
+            if isinstance(error, OperationalError) or engine.is_away(error) or engine.lacks_tables(error):
+                raise Problem("books_unavailable", f"the books cannot be read: {engine.said(error)}") from error
+            raise
 
     async def watermark(self) -> int:
         """Up to when the books are complete, in milliseconds, as the processor last said; 0: it never did."""
@@ -81,6 +96,9 @@ class Call:
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         return await self.service.read(query, *args)
+
+    async def read_copy(self, query: Callable[..., T], *args: Any) -> T:
+        return await self.service.read_copy(query, *args)
 
     @property
     def idempotency_key(self) -> str | None:

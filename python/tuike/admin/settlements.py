@@ -22,7 +22,7 @@ async def get(call: Call) -> Body:
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query)
+    return await call.read_copy(_page, call.query)
 
 
 def _get(connection: Connection, id: str) -> Body:

@@ -11,7 +11,7 @@ from tuike.stores.schema import days, promoters
 
 async def page(call: Call) -> Body:
     auth.check_subject(call.actor.promoter_only(), call.path("id"), "promoter")
-    return await call.read(_page, call.service.signer, call.path("id"), call.query)
+    return await call.read_copy(_page, call.service.signer, call.path("id"), call.query)
 
 
 async def roots(call: Call) -> Body:

@@ -30,7 +30,7 @@ async def revoke(call: Call) -> Answer:
 
 
 async def page(call: Call) -> Body:
-    return await call.read(_page, call.query)
+    return await call.read_copy(_page, call.query)
 
 
 def _page(connection: Connection, query: queries.Page) -> Body:

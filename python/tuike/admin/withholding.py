@@ -19,8 +19,8 @@ async def withheld(call: Call) -> Body | web.Response:
     query: queries.Withheld = call.query
     month = query.month or views.instant(call.service.clock())[: len("2025-10")]
     if query.format == "csv":
-        return tables.response(f"withheld-{month}", await call.read(_table, month))
-    return await call.read(_withheld, month)
+        return tables.response(f"withheld-{month}", await call.read_copy(_table, month))
+    return await call.read_copy(_withheld, month)
 
 
 def _withheld(connection: Connection, month: str) -> Body:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from tuike import _core
 from tuike.admin.problems import Problem
@@ -167,7 +167,7 @@ class Writes:
                     for version, seen in self._edges:
                         if reached is None or reached >= version:
                             _settle(seen, None)
-            except (OperationalError, OSError) as error:
+            except (DBAPIError, OSError) as error:
                 log.warning("waiting for outcomes: %s", error)
             if not self._outcomes and not self._edges:
                 self._wanted.clear()

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,6 +48,11 @@ class Backlog:
 
     def __len__(self) -> int:
         return sum(len(numbers) for numbers in self._unapplied.values())
+
+    @property
+    def unapplied(self) -> Container[int]:
+        """The incarnations of what is in it."""
+        return self._unapplied
 
     def add(self, events: Iterable[tuple[int, int, str, dict[str, Any]]]) -> None:
         """Takes events as `_core.Batch.events` gives them, each incarnation's in its order, each once."""

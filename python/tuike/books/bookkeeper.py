@@ -118,7 +118,7 @@ class Bookkeeper:
     def _flush(self, connection: Connection) -> None:
         """Journals and posts what is booked: nothing that was decided is unwritten then."""
         if self._unposted:
-            self._journal([record.journalled for record in self._unposted])
+            self._journal(self._unposted)
             self._post(connection, self._unposted)
             self._unposted = []
             # what was fresh stands in the tables now
@@ -195,6 +195,7 @@ class Bookkeeper:
                     outcome,
                     request=request,
                     target=target,
+                    message=message,
                 )
             )
         return changed

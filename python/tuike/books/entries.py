@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, select
 
-from tuike.stores import schema
+from tuike.stores import dialects, schema
 
 Row = Mapping[Any, Any]
 Entry = dict[str, Any]
@@ -49,10 +49,18 @@ def daily_key(row: Row) -> Entry:
     return _entry("key", row, "day", "key")
 
 
-def few(connection: Connection) -> Iterator[Entry]:
-    """All that edges must know but promoters and links, what is referred to before what refers to it."""
+def keys(connection: Connection, since: int) -> list[Entry]:
+    """The daily keys of a day and those after it, in turn."""
+    table = schema.daily_keys
+    rows = connection.execute(select(table).where(table.c.day >= since).order_by(table.c.day))
+    return [daily_key(row) for row in rows.mappings()]
+
+
+def few(connection: Connection, first_day: int = 0) -> Iterator[Entry]:
+    """All that edges must know but promoters and links, what is referred to before what refers to it; keys from
+    `first_day` on."""
+    yield from keys(connection, first_day)
     for table, entry in (
-        (schema.daily_keys, daily_key),
         (schema.merchants, merchant),
         (schema.products, product),
     ):
@@ -62,7 +70,7 @@ def few(connection: Connection) -> Iterator[Entry]:
 
 def rows(table: Table, names: tuple[str, ...]) -> Select[tuple[str]]:
     """The rows as the snapshot's builder takes them: each a JSON array."""
-    return select(func.json_array(*(table.c[name] for name in names)))
+    return select(dialects.json_array(*(table.c[name] for name in names)))
 
 
 def _entry(kind: str, row: Row, *names: str) -> Entry:

@@ -74,8 +74,8 @@ def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> No
 
 
 def idempotency_key(request: Request) -> str:
-    """Keys are each actor's own."""
-    return f"{request.actor}\0{request.idem}"
+    """Keys are each actor's own; an actor's name has no space."""
+    return f"{request.actor} {request.idem}"
 
 
 def _key(record: Booked, request: Request) -> bulk.Row:

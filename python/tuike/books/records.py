@@ -340,7 +340,8 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     bookkeeper takes by itself (`settle`, `expire`, `day`).
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
-    body: the journal keeps only its number (see `journalled`). `again`: the event has an outcome that this replaces.
+    body, in its `message`: the journal keeps only its number (see `journalled`). `again`: the event has an outcome
+    that this replaces.
     `seen` says how far hits were folded when this was decided, where that is further than the records before say:
     incarnation (hex) to sequence number.
     """
@@ -355,9 +356,11 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str = ""
     again: bool = False
     seen: dict[str, int] = {}
+    message: Message | None = None
 
     @property
     def journalled(self) -> "Booked":
+        """On one machine the message is in the journal already."""
         return Booked(self.number, self.event, self.kind, self.at) if self.kind == "registry" else self
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from tuike import views
 from tuike.books import booking
@@ -27,6 +27,7 @@ from tuike.books.records import (
     Transfer,
 )
 from tuike.books.standings import orders_numbered
+from tuike.stores.dialects import further
 from tuike.stores.schema import dues, settlements, shares
 
 ORDERS_PER_STEP = 2_000
@@ -252,7 +253,7 @@ def view(run: Settlement) -> dict[str, Any]:
 
 def _further(run: Settlement) -> ColumnElement[bool]:
     """What the run has not come to."""
-    return tuple_(dues.c.due, dues.c.conversion) > tuple_(run.last_due, run.last_conversion)
+    return further(dues.c.due, dues.c.conversion, run.last_due, run.last_conversion)
 
 
 def _after(fallen: Effect) -> Standing:

@@ -9,6 +9,7 @@ from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.compare import compare
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, rebuild_books, rebuild_hits, untold
 from tuike.stores import engine, meta, position
 
@@ -17,16 +18,16 @@ def replay(data: Data, max_levels: int, told: Told = untold) -> Report:
     """Rebuilds everything into a fresh database and compares it with the books as they stand now (a snapshot: the
     instance may be running)."""
     report = Report()
-    if not data.books.exists():
+    if not engine.exists(data.database):
         report.proved.append("no books yet")
         return report
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     root = str(data.journal)
     try:
         with books.begin() as live, fresh(data) as (_, made):
             number = int(meta.read(live, NUMBER_KEY) or 0)
             folded = position.read(live, "hits").upto
-            rebuild_books(made, root, number, max_levels, told)
+            rebuild_books(made, log_of(live, root), root, number, max_levels, told)
             report.proved.append(f"books: {number} records")
             count = rebuild_hits(made, root, folded)
             report.proved.append(f"hits: {count} events")

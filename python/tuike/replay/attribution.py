@@ -19,6 +19,7 @@ from tuike.books.touches import NoTouches, Touches
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.history import Hits, Past, Step, history, parts
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta, position
 
@@ -52,7 +53,7 @@ class Attribution(Report):
 def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution:
     """Nothing is written but in a temporary directory; the instance may be running."""
     report = Attribution()
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     root = str(data.journal)
     try:
         with books.begin() as live, fresh(data) as (directory, made):
@@ -64,7 +65,7 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
                 retrial = Retrial(keeper, whole, Past(root, past))
-                for part in parts(history(root, number)):
+                for part in parts(history(log_of(live, root), root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
                     told(keeper.number, number)

@@ -13,9 +13,10 @@ from tuike.stores import meta
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import metadata
 
-# Not derived from the journal alone: how far folds have come in which transactions, and random keys. Tiles are
-# made of the ledger when there is time for it, and `verify` makes them again.
-NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles")
+# Not derived from the journal alone: how far folds have come in which transactions, random keys, who holds which lease
+# on which machine. Tiles are made of the ledger when there is time for it, and `verify` makes them again.
+MACHINES = ("leases", "producers", "edges", "registry_changes", "lost")
+NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", *MACHINES)
 # When damage was found is no event; sketches of the same visitors may differ in their bytes.
 PASSED_OVER = {"damage": ("found",)}
 READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {"rollups": {"visitors": _core.estimate_sketch}}

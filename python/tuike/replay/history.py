@@ -1,21 +1,19 @@
-"""The books' history as the journal has it: what was booked, in the books' order, and the messages it was booked for.
+"""The books' history: what was booked, in the books' order, and the messages it was booked for.
 
-All of it is read as it is asked for: the books' own journal record by record, the others in the order in which
+All of it is read as it is asked for: what was booked record by record, the others in the order in which
 their messages were received, which is nearly the order in which they were booked. An import's messages are held until
 its closing mark, as the bookkeeper does."""
 
 import heapq
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar
-
-import msgspec
 
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, Item, item_of
 from tuike.books.records import Booked
 from tuike.faults import Found
 from tuike.process import PRODUCER, clock
+from tuike.replay.logs import ALL, BookedLog
 
 READ_LIMIT = 20_000
 STEPS_PER_PART = 2_000
@@ -23,70 +21,15 @@ STEPS_PER_PART = 2_000
 TOGETHER = ("order", "claim", "close")
 # What is decided for a message; anything else is a step of the bookkeeper's own.
 ASKED = ("registry", "order", "claim", "close", "decision")
-ALL = 2**63 - 1
 
-T = TypeVar("T", bound="Record")
 Step = tuple[Booked, Item | None]
-
-
-class Record(Protocol):
-    """What tells one booked record from the others."""
-
-    @property
-    def number(self) -> int: ...
-
-
-class Numbered(msgspec.Struct, frozen=True):
-    """The least that is read of a booked record."""
-
-    number: int
-    event: str
-    kind: str
-
-
-def booked(root: str, upto: int, kind: type[T]) -> Iterator[T]:
-    """The booked records 1 to `upto`, each once and in order, read as `kind`. Raises Found where one is missing."""
-    number = 0
-    for path, last in _incarnations(root):
-        for _, payload in _core.JournalReader(path):
-            fields = _core.decode_event(payload)
-            if fields["kind"] != "booked":
-                continue
-            record = msgspec.json.decode(fields["body"], type=kind)
-            if record.number > min(last, upto):
-                break
-            number += 1
-            if record.number != number:
-                raise Found(f"number {number} of the books", "the journal does not have it")
-            yield record
-    if number < upto:
-        raise Found(f"number {number + 1} of the books", "the journal does not have it")
-
-
-def _incarnations(root: str) -> list[tuple[str, int]]:
-    """The bookkeeper's journals in the order in which they were written, each with the last number that counts in it:
-    what one had not synced when it was killed may have been decided anew by the next."""
-    found: list[tuple[int, int, str]] = []
-    for producer, _, path in _core.incarnations(root):
-        if producer == PRODUCER:
-            for _, payload in _core.JournalReader(path):
-                fields = _core.decode_event(payload)
-                number = msgspec.json.decode(fields["body"], type=Numbered).number
-                found.append((fields["received"], number, path))
-                break
-    found.sort()
-    answer: list[tuple[str, int]] = []
-    last = ALL
-    for _, first, path in reversed(found):
-        answer.append((path, last))
-        last = min(last, first - 1)
-    return answer[::-1]
 
 
 class Messages:
     """The messages of all producers."""
 
     def __init__(self, root: str) -> None:
+        """`root` is the journal's directory."""
         self._follower = _core.Follower(root)
         self._read: dict[int, int] = {}
         self._chunks: dict[int, deque[Item]] = {}
@@ -135,13 +78,19 @@ class Messages:
         return bool(chunk)
 
 
-def history(root: str, upto: int, kinds: Container[str] = ASKED) -> Iterator[Step]:
+def history(log: BookedLog, root: str, upto: int, kinds: Container[str] = ASKED) -> Iterator[Step]:
     """Each record 1 to `upto` with the message that was decided, for records of these kinds: none for a part of a
-    decision but the last, nor for what is decided again. Raises Found where the journal lacks one."""
-    messages = Messages(root)
-    for record in booked(root, upto, Booked):
+    decision but the last, nor for what is decided again. Raises Found where it is nowhere."""
+    messages: Messages | None = None
+    for record in log.records(upto, Booked):
         asked = record.kind in kinds and not record.again and (record.outcome is not None or record.kind == "registry")
-        yield record, messages.take(record.event) if asked else None
+        if not asked:
+            yield record, None
+        elif record.message is not None:
+            yield record, Item(record.message.received, "", 0, 0, record.message)
+        else:
+            messages = messages or Messages(root)
+            yield record, messages.take(record.event)
 
 
 def parts(steps: Iterable[Step]) -> Iterator[list[Step]]:

@@ -13,6 +13,7 @@ from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.touches import NoTouches
 from tuike.data import Data
 from tuike.replay.history import Hits, history, parts
+from tuike.replay.logs import BookedLog
 from tuike.stores import engine, migrations, rollups
 
 Told = Callable[[int, int], None]
@@ -42,11 +43,11 @@ def touch_store(directory: Path, name: str) -> Iterator[_core.TouchStore]:
         yield touches
 
 
-def rebuild_books(made: Engine, root: str, upto: int, max_levels: int, told: Told) -> None:
-    """Posts the records 1 to `upto` again. Raises Found where the journal lacks one, or a message."""
+def rebuild_books(made: Engine, log: BookedLog, root: str, upto: int, max_levels: int, told: Told) -> None:
+    """Posts the records 1 to `upto` again. Raises Found where the log lacks one, or the journal a message."""
     with made.begin() as connection:
         keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
-    for part in parts(history(root, upto, ("registry",))):
+    for part in parts(history(log, root, upto, ("registry",))):
         record, item = part[0]
         with made.begin() as connection:
             if item is None:

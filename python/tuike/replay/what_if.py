@@ -15,6 +15,7 @@ from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
 from tuike.books.records import Request
 from tuike.data import Data
 from tuike.replay.history import Past, Step, history
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta
 from tuike.stores.schema import conversions, merchants, products, shares
@@ -110,7 +111,7 @@ class Comparison:
 
 def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, int], told: Told = untold) -> Comparison:
     """Raises CannotBe, and Found where the journal is not whole. The instance may be running."""
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     try:
         with books.begin() as live, fresh(data) as (directory, made):
             change.check(live)
@@ -119,7 +120,8 @@ def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, i
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, touches, lambda records: None, max_levels, minimum)
                 course = Course(made, keeper, Past(str(data.journal), touches), change.of)
-                for step in history(str(data.journal), number):
+                root = str(data.journal)
+                for step in history(log_of(live, root), root, number):
                     course.take(step)
                     told(step[0].number, number)
                 course.end()

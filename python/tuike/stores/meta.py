@@ -1,9 +1,11 @@
 """Small facts that the folds keep of themselves, by name."""
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
+from tuike.stores.bulk import replacing
 from tuike.stores.schema import meta
+
+_WRITE = replacing(meta)
 
 
 def read(connection: Connection, key: str) -> str | None:
@@ -12,5 +14,4 @@ def read(connection: Connection, key: str) -> str | None:
 
 
 def write(connection: Connection, key: str, value: str) -> None:
-    row = {"key": key, "value": value}
-    connection.execute(insert(meta).on_conflict_do_update(index_elements=["key"], set_=row), row)
+    _WRITE.run(connection, [(key, value)])

@@ -10,9 +10,10 @@ from datetime import date
 from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, select, tuple_
+from sqlalchemy import Connection, Select, case, select
 
 from tuike import _core
+from tuike.stores.dialects import further
 from tuike.stores.schema import accounts, conversions, entries, tiles, transfers
 
 TILE = 1_024
@@ -60,8 +61,8 @@ def _leaves() -> Select[Any]:
 
 def entries_after(connection: Connection, after: Place, last: int) -> list[Entry]:
     """A tile's entries: those that come next after a place, to the end of transfer `last`."""
-    further = tuple_(entries.c.transfer, entries.c.position) > after
-    found = connection.execute(_leaves().where(further, entries.c.transfer <= last).limit(TILE))
+    beyond = further(entries.c.transfer, entries.c.position, *after)
+    found = connection.execute(_leaves().where(beyond, entries.c.transfer <= last).limit(TILE))
     return [tuple(row) for row in found]
 
 

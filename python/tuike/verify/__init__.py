@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
-from tuike.stores import engine, meta
-from tuike.verify import hits, payments, sums
+from tuike.replay.logs import log_of
+from tuike.stores import engine, meta, position
+from tuike.verify import hits, machines, payments, sums
 from tuike.verify.booked import Records
 from tuike.verify.days import Trees
 from tuike.verify.ledger import Ledger
@@ -30,10 +31,10 @@ Check = tuple[str, str]
 def verify(data: Data) -> Report:
     """Runs every check until one fails. Nothing is written; the instance may be running."""
     report = Report()
-    if not data.books.exists():
+    if not engine.exists(data.database):
         report.proved.append("no books yet")
         return report
-    books = engine.reader(data.books)
+    books = engine.open_reader(data.database)
     checks = Checks()
     try:
         with books.begin() as connection:
@@ -66,7 +67,7 @@ class Checks:
         yield "ledger", books.proved()
         yield self._now("days"), trees.end()
         root = str(data.journal)
-        records = Records(connection, root, int(meta.read(connection, NUMBER_KEY) or 0))
+        records = Records(connection, log_of(connection, root), int(meta.read(connection, NUMBER_KEY) or 0))
         yield self._now("booked"), records.check()
         left = records.left
         orders = Orders(connection, left)
@@ -80,10 +81,18 @@ class Checks:
         yield self._now("months"), payments.check_closings(connection, left)
         yield self._now("settlements"), payments.check_settlements(connection, left)
         yield self._now("booked days"), payments.check_days(connection, left)
-        yield self._now("journal"), hits.check_journal(connection, root)
+        yield self._now("journal"), _check_journal(connection, root)
         yield self._now("hit reports"), hits.check_reports(connection)
         yield self._now("damage"), hits.check_damage(connection)
+        yield self._now("lost"), hits.lost(connection)
 
     def _now(self, name: str) -> str:
         self.name = name
         return name
+
+
+def _check_journal(connection: Connection, root: str) -> str:
+    positions = position.read_all(connection)
+    if any(kept.partition for kept in positions):
+        return machines.check_journal(connection, root, positions)
+    return hits.check_journal(connection, root)

@@ -1,4 +1,4 @@
-"""What was booked, as the books' journal has it: every number is there, the ledger is what the records moved, and every
+"""What was booked, as it was written then: every number is there, the ledger is what the records moved, and every
 split, refund and second look is what the rule's version and the evidence make of it (money.md, sections 3 and 5)."""
 
 from array import array
@@ -25,7 +25,7 @@ from tuike.books.records import (
 from tuike.books.state import RuleVersion
 from tuike.books.totals import tier_of
 from tuike.faults import Found
-from tuike.replay.history import Numbered, booked
+from tuike.replay.logs import BookedLog, Numbered
 from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
@@ -100,11 +100,11 @@ class Left:
 
 
 class Records:
-    """Reads the books' journal from its first record to `upto`."""
+    """Reads what was booked from its first record to `upto`."""
 
-    def __init__(self, connection: Connection, root: str, upto: int) -> None:
+    def __init__(self, connection: Connection, log: BookedLog, upto: int) -> None:
         self._connection = connection
-        self._root = root
+        self._log = log
         self._upto = upto
         self._rules: dict[tuple[str, int], RuleVersion] = {}
         for product, version, since, text in connection.execute(select(rules)):
@@ -118,7 +118,7 @@ class Records:
     def check(self) -> str:
         batch: list[Record] = []
         chain = Chain(self._connection)
-        for record in booked(self._root, self._upto, Record):
+        for record in self._log.records(self._upto, Record):
             batch.append(record)
             if len(batch) == RECORDS_PER_BATCH:
                 self._take(batch, chain)

@@ -10,11 +10,15 @@ from tuike.books.backlog import BOOKED_KINDS, event_id
 from tuike.faults import Found
 from tuike.process import PRODUCER, clock
 from tuike.stores import position
+from tuike.stores.members import OPEN, all_lost
 from tuike.stores.schema import damage, hit_counts, outcomes, rollups
 
 READ_LIMIT = 50_000
 IDS_PER_SELECT = 10_000
 STATUSES = ("applied", "set_aside", "waiting")
+
+Outcomes = Counter[tuple[str, str]]
+"""Hits by incarnation (hex) and outcome."""
 
 
 def check_journal(connection: Connection, root: str) -> str:
@@ -26,17 +30,17 @@ def check_journal(connection: Connection, root: str) -> str:
     folded = {number: seq for number, seq in upto.items() if number not in own}
     come = position.read(connection, "books").upto
     booked = {number: seq for number, seq in come.items() if number not in own}
-    counted: Counter[tuple[str, str]] = Counter()
+    counted: Outcomes = Counter()
     read: dict[int, int] = {}
     answers: Counter[str] = Counter()
     for batch in _batches(root, {}, folded):
         _check_sound(batch)
         read.update(batch.upto)
-        counted.update(_outcomes(batch))
-        answers.update(_answers(connection, batch, booked))
+        counted.update(outcomes_of(batch))
+        answers.update(answers_of(connection, batch, booked))
     for batch in _batches(root, folded, booked):
         _check_sound(batch)
-        answers.update(_answers(connection, batch, booked))
+        answers.update(answers_of(connection, batch, booked))
     for incarnation, seq in folded.items():
         if read.get(incarnation, 0) < seq:
             detail = f"it ends at event {read.get(incarnation, 0)}, event {seq} was applied"
@@ -46,7 +50,7 @@ def check_journal(connection: Connection, root: str) -> str:
         if counted[key] != kept.get(key, 0):
             detail = f"{counted[key]} hits in the journal, {kept.get(key, 0)} counted"
             raise Found(f"journal {key[0]} outcome {key[1]}", detail)
-    waiting = sum(sum(_outcomes(batch).values()) for batch in _batches(root, upto, None))
+    waiting = sum(sum(outcomes_of(batch).values()) for batch in _batches(root, upto, None))
     apart = Counter({outcome: hits for (_, outcome), hits in counted.items() if outcome != "counted"})
     taken = counted.total() - apart.total()
     return (
@@ -74,7 +78,8 @@ def _check_sound(batch: _core.Batch) -> None:
         raise Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
 
 
-def _outcomes(batch: _core.Batch) -> Counter[tuple[str, str]]:
+def outcomes_of(batch: _core.Batch) -> Outcomes:
+    """Its hits."""
     return Counter(
         {
             (f"{incarnation:016x}", outcome): hits
@@ -84,7 +89,7 @@ def _outcomes(batch: _core.Batch) -> Counter[tuple[str, str]]:
     )
 
 
-def _answers(connection: Connection, batch: _core.Batch, booked: Mapping[int, int]) -> Counter[str]:
+def answers_of(connection: Connection, batch: _core.Batch, booked: Mapping[int, int]) -> Counter[str]:
     """What became of the batch's messages that the books have come past, by status; each has its outcome, and what is
     set aside its reason."""
     places = {
@@ -129,6 +134,15 @@ def check_reports(connection: Connection) -> str:
     if sums.counted != hits["counted"] or sums.bot > hits["bot"] or sums.prefetch > hits["prefetch"]:
         raise Found("all hits", f"counted {dict(hits)}, the reports say {dict(sums._mapping)}")
     return f"{sums.counted} impressions and clicks"
+
+
+def lost(connection: Connection) -> str:
+    """What was declared lost with a machine: no fault, and nothing to pass over in silence."""
+    ranges = [
+        f"{row.machine} {row.incarnation} from event {row.first}" + (f" to {row.last}" if row.last < OPEN else " on")
+        for row in all_lost(connection)
+    ]
+    return "; ".join(ranges) or "nothing"
 
 
 def check_damage(connection: Connection) -> str:

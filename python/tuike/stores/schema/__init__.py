@@ -5,7 +5,7 @@ Only the processor writes; everyone else reads.
 """
 
 from tuike.stores.schema.base import metadata
-from tuike.stores.schema.folds import audit, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
 from tuike.stores.schema.ledger import (
     COUNTING,
     accounts,
@@ -17,6 +17,7 @@ from tuike.stores.schema.ledger import (
     tiles,
     transfers,
 )
+from tuike.stores.schema.machines import edges, leases, lost, producers, registry_changes
 from tuike.stores.schema.orders import (
     budgets,
     conversions,
@@ -45,6 +46,7 @@ __all__ = [
     "COUNTING",
     "accounts",
     "audit",
+    "booked",
     "budgets",
     "closings",
     "conversions",
@@ -52,11 +54,14 @@ __all__ = [
     "damage",
     "days",
     "dues",
+    "edges",
     "entries",
     "funding",
     "hit_counts",
     "idempotency",
+    "leases",
     "links",
+    "lost",
     "merchants",
     "meta",
     "metadata",
@@ -65,9 +70,11 @@ __all__ = [
     "path_ends",
     "payouts",
     "positions",
+    "producers",
     "products",
     "promoter_parents",
     "promoters",
+    "registry_changes",
     "releases",
     "rollups",
     "rules",

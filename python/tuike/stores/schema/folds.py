@@ -8,12 +8,16 @@ from tuike.stores.schema.base import HEX_ID, NUMBER, metadata
 # are not closed: each one's day and first transfer.
 meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 
+# Partitions: on one machine 0 alone; on many, hits have 0 to 63 and what is no hit has 64.
 positions = Table(
     "positions",
     metadata,
     Column("fold", String(32), primary_key=True),  # "hits" or "books"
+    Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),  # compare-and-set: see stores.position
+    Column("token", BigInteger, nullable=False),  # of the lease that moved it last; 0: none
     Column("upto", LargeBinary, nullable=False),  # JSON: incarnation (hex) -> sequence number
+    Column("marks", LargeBinary, nullable=False),  # JSON: incarnation (hex) -> nothing received before is to come, ms
 )
 
 hit_counts = Table(
@@ -21,6 +25,7 @@ hit_counts = Table(
     metadata,
     Column("incarnation", String(16), primary_key=True),
     Column("outcome", String(32), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("hits", BigInteger, nullable=False),
 )
 
@@ -34,6 +39,13 @@ damage = Table(
     Column("found", BigInteger, nullable=False),
 )
 
+# What the books' journal has on one machine: kept here, a standby on another needs nothing of the dead one's disk.
+booked = Table(
+    "booked",
+    metadata,
+    Column("number", NUMBER, primary_key=True, autoincrement=False),
+    Column("record", LargeBinary, nullable=False),  # JSON: books.records.Booked
+)
 
 outcomes = Table(
     "outcomes",

@@ -108,6 +108,6 @@ tokens = Table(
 daily_keys = Table(
     "daily_keys",
     metadata,
-    Column("day", Integer, primary_key=True),  # days since 1970-01-01 UTC
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01 UTC
     Column("key", Text, nullable=False),  # sealed under the instance's secret
 )

@@ -23,6 +23,7 @@ rollups = Table(
     "rollups",
     metadata,
     *_dimensions(),
+    Column("partition", Integer, primary_key=True, autoincrement=False),  # of the hits; reports add up over it
     Column("impressions", BigInteger, nullable=False),
     Column("clicks", BigInteger, nullable=False),
     Column("bots", BigInteger, nullable=False),

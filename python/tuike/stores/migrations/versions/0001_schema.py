@@ -2,13 +2,19 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import VARCHAR
 
 revision = "0001"
 down_revision = None
 
+CODE = sa.String(64).with_variant(VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
+HEX_ID = sa.String(32).with_variant(VARCHAR(32, charset="ascii", collation="ascii_bin"), "mysql")
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     _folds()
+    _machines()
     _registry()
     _links_and_keys()
     _outcomes()
@@ -29,16 +35,20 @@ def _folds() -> None:
     op.create_table(
         "positions",
         sa.Column("fold", sa.String(length=32), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("upto", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("fold"),
+        sa.Column("marks", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("fold", "partition"),
     )
     op.create_table(
         "hit_counts",
         sa.Column("incarnation", sa.String(length=16), nullable=False),
         sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("hits", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("incarnation", "outcome"),
+        sa.PrimaryKeyConstraint("incarnation", "outcome", "partition"),
     )
     op.create_table(
         "damage",
@@ -49,12 +59,67 @@ def _folds() -> None:
         sa.Column("found", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("incarnation", "offset"),
     )
+    op.create_table(
+        "booked",
+        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+
+
+def _machines() -> None:
+    op.create_table(
+        "leases",
+        sa.Column("name", CODE, nullable=False),
+        sa.Column("holder", sa.String(length=128), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "producers",
+        sa.Column("incarnation", sa.String(length=16), nullable=False),
+        sa.Column("producer", sa.String(length=128), nullable=False),
+        sa.Column("machine", CODE, nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.PrimaryKeyConstraint("incarnation"),
+    )
+    op.create_table(
+        "edges",
+        sa.Column("machine", CODE, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("machine"),
+    )
+    op.create_table(
+        "registry_changes",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("entry", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", "position"),
+    )
+    op.create_table(
+        "lost",
+        sa.Column("incarnation", sa.String(length=16), nullable=False),
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("machine", CODE, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.PrimaryKeyConstraint("incarnation", "first", "last"),
+    )
 
 
 def _registry() -> None:
     op.create_table(
         "merchants",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", CODE, nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("timezone", sa.String(length=64), nullable=False),
@@ -69,8 +134,8 @@ def _registry() -> None:
     )
     op.create_table(
         "products",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("id", CODE, nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
         sa.Column("category", sa.String(length=64), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
@@ -89,7 +154,7 @@ def _registry() -> None:
     op.create_index("ix_products_merchant", "products", ["merchant"], unique=False)
     op.create_table(
         "rules",
-        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("product", CODE, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("effective_from", sa.BigInteger(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
@@ -97,9 +162,9 @@ def _registry() -> None:
     )
     op.create_table(
         "promoters",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", CODE, nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
-        sa.Column("parent", sa.String(length=64), nullable=True),
+        sa.Column("parent", CODE, nullable=True),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("tax", sa.Text(), nullable=False),
         sa.Column("person", sa.String(length=128), nullable=False),
@@ -109,14 +174,14 @@ def _registry() -> None:
         sa.Column("body", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_promoters_person", "promoters", ["person"], unique=False)
     op.create_index("ix_promoters_parent", "promoters", ["parent"], unique=False)
+    op.create_index("ix_promoters_person", "promoters", ["person"], unique=False)
     op.create_table(
         "promoter_parents",
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("parent", sa.String(length=64), nullable=True),
+        sa.Column("parent", CODE, nullable=True),
         sa.PrimaryKeyConstraint("promoter", "since", "number"),
     )
 
@@ -124,9 +189,9 @@ def _registry() -> None:
 def _links_and_keys() -> None:
     op.create_table(
         "links",
-        sa.Column("code", sa.String(length=64), nullable=False),
-        sa.Column("promoter", sa.String(length=64), nullable=False),
-        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("code", CODE, nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
+        sa.Column("product", CODE, nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("channel", sa.String(length=64), nullable=False),
         sa.Column("sub1", sa.String(length=512), nullable=False),
@@ -146,10 +211,10 @@ def _links_and_keys() -> None:
     op.create_index("ix_links_promoter", "links", ["promoter"], unique=False)
     op.create_table(
         "tokens",
-        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("id", HEX_ID, nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("subject", sa.String(length=64), nullable=False),
+        sa.Column("subject", CODE, nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("revoked", sa.Boolean(), nullable=False),
@@ -158,7 +223,7 @@ def _links_and_keys() -> None:
     )
     op.create_table(
         "daily_keys",
-        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("day"),
     )
@@ -167,7 +232,7 @@ def _links_and_keys() -> None:
 def _outcomes() -> None:
     op.create_table(
         "outcomes",
-        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("event_id", HEX_ID, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
@@ -181,12 +246,12 @@ def _outcomes() -> None:
         "idempotency",
         sa.Column("key", sa.String(length=256), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("event_id", HEX_ID, nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "audit",
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.String(length=128), nullable=False),
         sa.Column("action", sa.String(length=64), nullable=False),
@@ -196,8 +261,8 @@ def _outcomes() -> None:
     )
     op.create_table(
         "waiting",
-        sa.Column("conversion", sa.String(length=32), nullable=False),
-        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("conversion", HEX_ID, nullable=False),
+        sa.Column("event_id", HEX_ID, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("conversion", "event_id"),
@@ -208,26 +273,29 @@ def _reports() -> None:
     op.create_table(
         "rollups",
         sa.Column("bucket", sa.BigInteger(), nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
-        sa.Column("product", sa.String(length=64), nullable=False),
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
+        sa.Column("product", CODE, nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("channel", sa.String(length=64), nullable=False),
         sa.Column("label_number", sa.Integer(), nullable=False),
         sa.Column("label", sa.String(length=512), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("impressions", sa.BigInteger(), nullable=False),
         sa.Column("clicks", sa.BigInteger(), nullable=False),
         sa.Column("bots", sa.BigInteger(), nullable=False),
         sa.Column("prefetches", sa.BigInteger(), nullable=False),
         sa.Column("visitors", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "merchant", "product", "promoter", "channel", "label_number", "label"),
+        sa.PrimaryKeyConstraint(
+            "bucket", "merchant", "product", "promoter", "channel", "label_number", "label", "partition"
+        ),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "order_rollups",
         sa.Column("bucket", sa.BigInteger(), nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
-        sa.Column("product", sa.String(length=64), nullable=False),
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
+        sa.Column("product", CODE, nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("channel", sa.String(length=64), nullable=False),
         sa.Column("label_number", sa.Integer(), nullable=False),
         sa.Column("label", sa.String(length=512), nullable=False),
@@ -245,10 +313,10 @@ def _reports() -> None:
 def _totals() -> None:
     op.create_table(
         "sales",
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
         sa.Column("conversion", sa.BigInteger(), nullable=False),
         sa.Column("booked", sa.BigInteger(), nullable=False),
         sa.Column("net", sa.BigInteger(), nullable=False),
@@ -257,7 +325,7 @@ def _totals() -> None:
     )
     op.create_table(
         "tiers",
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("tier", sa.String(length=16), nullable=False),
@@ -267,7 +335,7 @@ def _totals() -> None:
     )
     op.create_table(
         "budgets",
-        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("product", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
@@ -275,8 +343,8 @@ def _totals() -> None:
     )
     op.create_table(
         "path_ends",
-        sa.Column("merchant", sa.String(length=64), nullable=False),
-        sa.Column("visitor", sa.String(length=32), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
+        sa.Column("visitor", HEX_ID, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("conversion", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("merchant", "visitor", "at", "conversion"),
@@ -284,7 +352,7 @@ def _totals() -> None:
     )
     op.create_table(
         "funding",
-        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("funded", sa.BigInteger(), nullable=False),
         sa.Column("released", sa.BigInteger(), nullable=False),
@@ -295,11 +363,11 @@ def _totals() -> None:
 def _conversions() -> None:
     op.create_table(
         "conversions",
-        sa.Column("id", sa.String(length=32), nullable=False),
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("id", HEX_ID, nullable=False),
+        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
         sa.Column("order_id", sa.String(length=512), nullable=False),
-        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("product", CODE, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
@@ -313,7 +381,7 @@ def _conversions() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
-        sa.Column("event_id", sa.String(length=32), nullable=False),
+        sa.Column("event_id", HEX_ID, nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id"),
@@ -323,9 +391,9 @@ def _conversions() -> None:
         "shares",
         sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
-        sa.Column("via", sa.String(length=64), nullable=False),
+        sa.Column("via", CODE, nullable=False),
         sa.Column("weight", sa.BigInteger(), nullable=False),
         sa.Column("original", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
@@ -338,17 +406,16 @@ def _conversions() -> None:
         "dues",
         sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("conversion", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("merchant", sa.String(length=64), nullable=False),
-        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("merchant", CODE, nullable=False),
+        sa.Column("product", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("due", "conversion"),
         sqlite_with_rowid=False,
     )
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "releases",
-        sa.Column("conversion", number, autoincrement=False, nullable=False),
+        sa.Column("conversion", NUMBER, autoincrement=False, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("conversion"),
     )
@@ -366,7 +433,7 @@ def _ledger() -> None:
     )
     op.create_table(
         "transfers",
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
         sa.Column("conversion", sa.BigInteger(), nullable=False),
         sa.Column("step", sa.String(length=96), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -411,7 +478,7 @@ def _ledger() -> None:
 def _payments() -> None:
     op.create_table(
         "settlements",
-        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("id", HEX_ID, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("as_of", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
@@ -426,9 +493,9 @@ def _payments() -> None:
     )
     op.create_table(
         "payouts",
-        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("id", HEX_ID, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("promoter", sa.String(length=64), nullable=False),
+        sa.Column("promoter", CODE, nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),

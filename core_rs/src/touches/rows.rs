@@ -1,0 +1,141 @@
+//! The entries that a touch has in its slice: the same whatever store keeps them.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::{DAY_MS, ID, Key};
+use crate::event::{Event, Id, Kind};
+
+/// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
+const MAX_KEY: usize = 1024;
+const RECORD: u8 = 0;
+
+/// A key with its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// What a batch of hits adds to a store.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// By day since 1970-01-01 UTC.
+    pub days: BTreeMap<u64, Vec<Row>>,
+    pub bindings: Vec<Row>,
+}
+
+/// The entries of those hits that touch a merchant's customers.
+pub fn rows<'a>(hits: impl IntoIterator<Item = Event<'a>>) -> Rows {
+    let mut rows = Rows::default();
+    for hit in hits {
+        let Some(id) = hit.id.filter(|_| !hit.merchant.is_empty()) else { continue };
+        let day = rows.days.entry(hit.at / DAY_MS).or_default();
+        of_day(&hit, &id, |key, record| day.push((key, record.to_vec())));
+        of_binding(&hit, &id, |key, record| rows.bindings.push((key, record.to_vec())));
+    }
+    rows
+}
+
+/// All keys of a merchant's touches in [since, until], by time then event id; none where there can be none.
+pub fn range(key: Key<'_>, merchant: &str, since: u64, until: u64) -> Option<RangeInclusive<Vec<u8>>> {
+    let prefix = key.prefix(merchant).filter(|_| since <= until)?;
+    Some(bound(&prefix, since, &[0; ID])..=bound(&prefix, until, &[0xff; ID]))
+}
+
+/// Under what a touch's record stands.
+pub fn record_key(id: &Id) -> [u8; 1 + ID] {
+    let mut key = [RECORD; 1 + ID];
+    key[1..].copy_from_slice(id);
+    key
+}
+
+fn bound(prefix: &[u8], at: u64, id: &Id) -> Vec<u8> {
+    [prefix, &at.to_be_bytes(), id].concat()
+}
+
+/// What stands in the slice of the hit's day.
+pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
+    put(record_key(id).to_vec(), &record(hit));
+    let keys = [
+        hit.visitor.map(Key::Visitor),
+        (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust)),
+        (!hit.did.is_empty()).then_some(Key::Device(hit.did)),
+        hit.fingerprint.map(Key::Fingerprint),
+    ];
+    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
+        put(bound(&prefix, hit.at, id), &[]);
+    }
+}
+
+/// What a click that binds its customer has beside that.
+pub(super) fn of_binding(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
+    if !(hit.binds && hit.counted && !hit.embedded && hit.kind == Kind::Click) {
+        return;
+    }
+    let record = record(hit);
+    let keys = [hit.visitor.map(Key::Visitor), (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust))];
+    for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
+        put(bound(&prefix, hit.at, id), &record);
+    }
+}
+
+fn record(hit: &Event<'_>) -> Vec<u8> {
+    let mut record = Vec::with_capacity(256);
+    touch(hit).encode(&mut record);
+    record
+}
+
+/// What of a hit is kept: what attribution and its explanation need. Not the address, the agent, the
+/// fingerprint nor the referrer.
+fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
+    Event {
+        kind: hit.kind,
+        id: hit.id,
+        at: hit.at,
+        received: hit.received,
+        registry: hit.registry,
+        aff: hit.aff,
+        pid: hit.pid,
+        merchant: hit.merchant,
+        link: hit.link,
+        channel: hit.channel,
+        sub1: hit.sub1,
+        sub2: hit.sub2,
+        sub3: hit.sub3,
+        sub4: hit.sub4,
+        sub5: hit.sub5,
+        coupon: hit.coupon,
+        cust: hit.cust,
+        did: hit.did,
+        visitor: hit.visitor,
+        bot: hit.bot,
+        prefetch: hit.prefetch,
+        counted: hit.counted,
+        reason: hit.reason,
+        private: hit.private,
+        embedded: hit.embedded,
+        ..Event::default()
+    }
+}
+
+impl Key<'_> {
+    fn parts(&self) -> (u8, &[u8]) {
+        match self {
+            Key::Visitor(id) => (1, id),
+            Key::Customer(text) => (2, text.as_bytes()),
+            Key::Device(text) => (3, text.as_bytes()),
+            Key::Fingerprint(id) => (4, id),
+        }
+    }
+
+    /// What all touches of this key and merchant begin with; none where it is too long to be indexed.
+    fn prefix(&self, merchant: &str) -> Option<Vec<u8>> {
+        let (kind, key) = self.parts();
+        let mut out = vec![kind];
+        for part in [merchant.as_bytes(), key] {
+            if part.len() > MAX_KEY {
+                return None;
+            }
+            out.extend_from_slice(&(part.len() as u16).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+        Some(out)
+    }
+}

@@ -1,0 +1,367 @@
+"""The bookkeeper where there is more than one machine: `python -m tuike.bookkeeping`, its configuration as JSON in
+`TUIKE_BOOKKEEPING`.
+
+Of any number of candidates the one that holds the lease `books` keeps the books; the others wait for its end. It
+reads what is no hit from the stream `ORDERS`, waits with orders for the promises of all partitions, and commits
+decisions, what they were decided on (`booked`), what edges must hear and its position in one transaction, in which
+the lease's token is compared. A successor needs nothing of its disk or memory: what was not committed is read again.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from tuike import _core, control
+from tuike.books.backlog import Backlog, Item
+from tuike.books.bookkeeper import Bookkeeper
+from tuike.books.daily_keys import Random
+from tuike.books.edge_registry import EdgeNews
+from tuike.books.records import Booked
+from tuike.config import PAYOUT_MINIMUM
+from tuike.data import Data, DataError
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
+from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
+from tuike.promises import Promises
+from tuike.stores import engine, leases, members, migrations, position, rollups
+from tuike.stores.bulk import inserting
+from tuike.stores.position import PositionMoved
+from tuike.stores.schema import booked as booked_table
+from tuike.stores.schema import producers
+from tuike.stores.touches import DAY_MS, SqlTouches
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
+from tuike.transport.redis_log import START, order_of
+
+VARIABLE = "TUIKE_BOOKKEEPING"
+LEASE = "books"
+STANDBY_S = 1.0
+"""Between two attempts of a candidate to get the lease: a dead one's books have moved after `LEASE_MS` and this."""
+KEEP_S = 1.0
+"""Between commits where nothing is to be booked: they keep the lease and say how far it has come."""
+SAY_S = 0.25
+"""Between two words to the shippers of how far it has come."""
+LOOK_S = 0.05
+"""Between looks at the promises of the partitions while orders wait."""
+PACKETS_PER_READ = 64
+UNCOMMITTED_BYTES = 16 << 20
+"""With more than this read and not booked (an import before its closing mark), shippers go on after what was read;
+whoever takes over has it sent again from its position."""
+ASK_S = 0.5
+
+_INSERT = inserting(booked_table)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What books are kept by."""
+
+    secret: str
+    secret_sum: str
+    max_levels: int = 3
+    payout_minimum: Mapping[str, int] = msgspec.field(default_factory=lambda: PAYOUT_MINIMUM)
+
+
+class Books:
+    """The books, while this process holds the lease. Belongs to one thread; after any exception there is no more to it:
+    what it has in memory may be ahead of the database."""
+
+    def __init__(self, books: Engine, log: Log, token: int, settings: Settings, random: Random, tick: float) -> None:
+        self._engine = books
+        self._log = log
+        self.token = token
+        self._settings = settings
+        self._touches = SqlTouches(books)
+        self._backlog = Backlog()
+        self._news = EdgeNews(settings.secret, random)
+        self._damage: list[Damage] = []
+        with books.begin() as connection:
+            self.now = members.now(connection)
+            leases.hold(connection, LEASE, token, self.now, LEASE_MS)
+            members.claim(connection, settings.secret_sum)
+            self._seen = position.read(connection, "books", ORDERS)
+            self._connection = connection
+            self._touches.begin(connection)
+            self._keeper = Bookkeeper(
+                connection,
+                self._touches,
+                self._write_booked,
+                settings.max_levels,
+                settings.payout_minimum,
+                settings.secret,
+            )
+            self._promises = Promises(connection, tick)
+        self._reading = Reading.at(self._seen.upto, self._seen.marks, self._promises.closed)
+        self._cursor = START
+        self._trimmed = START
+        self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
+        self._size = 0
+        self._heard = tick
+        self._said_closed = False
+        self._said_all = tick
+        self._asked = self._kept = self._said = self._looked = float("-inf")
+        self.applied = 0
+        """Messages."""
+        self._say(tick)
+
+    @property
+    def watermark(self) -> int:
+        """Everything received before this instant is in the books."""
+        return self._promises.watermark
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were read and are not applied yet."""
+        return len(self._backlog)
+
+    def step(self, tick: float) -> bool:
+        """Reads and books once. Whether there was anything to do; `tick` is a monotonic clock's seconds."""
+        self._read(tick)
+        busy = self._book(tick)
+        if tick - self._said >= SAY_S:
+            self._say(tick)
+        return busy
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def _read(self, tick: float) -> None:
+        packets = self._log.read({ORDERS: self._cursor}, PACKETS_PER_READ).get(ORDERS, [])
+        for id, packet in packets:
+            self._cursor = id
+            self._take(id, packet, tick)
+        if packets:
+            self._heard = tick
+            batch = _core.Batch.of_entries(self._reading.entries)
+            self._backlog.add(batch.events())
+            self._reading.entries = []
+        elif tick - self._heard >= STILL_S and self._cursor != START:
+            self._heard = tick
+            if order_of(self._log.last_ids([ORDERS])[ORDERS]) < order_of(self._cursor):
+                self._cursor = START
+        if self._reading.gaps and tick - self._asked >= ASK_S:
+            gaps, self._reading.gaps, self._asked = self._reading.gaps, set(), tick
+            _log.info("orders lack something of %s", ", ".join(sorted(gaps)))
+            self._log.commit({ORDERS: (self._reading.reached(), START)})
+            self._log.ask(ORDERS, gaps)
+
+    def _take(self, id: bytes, packet: Packet, tick: float) -> None:
+        self._reading.take(packet)
+        self._damage += packet.damage
+        names = {entry.incarnation: entry.producer for entry in packet.entries}
+        self._promises.hear(packet.machine, packet.live, names, self.now, tick)
+        size = sum(len(entry.data) for entry in packet.entries)
+        self._unbooked.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
+        self._size += size
+
+    # --- booking -----------------------------------------------------------------------------------
+
+    def _book(self, tick: float) -> bool:
+        registry = self._backlog.take_registry(BOOK_LIMIT)
+        steps = self._keeper.has_steps(self.now)
+        orders_wait = len(self._backlog) > len(registry)
+        look = tick - self._looked >= LOOK_S and (orders_wait or tick - self._kept >= KEEP_S)
+        if not (registry or look or steps or self._damage or tick - self._kept >= KEEP_S):
+            return False
+        with self._engine.begin() as connection:
+            self._connection = connection
+            self.now = members.now(connection)
+            leases.hold(connection, LEASE, self.token, self.now, LEASE_MS)
+            if look:
+                self._looked = tick
+                self._look(connection, tick)
+            orders = self._backlog.take_orders(self._promises.watermark, BOOK_LIMIT) if look else []
+            idle = not (registry or orders or steps or self._damage or self._promises.changed)
+            if idle and tick - self._kept < KEEP_S:
+                return False
+            news = self._promises.changed
+            self._keep(connection, registry, orders, steps)
+        self._promises.written()
+        self._said_closed = self._said_closed and not news
+        self._damage = []
+        self._kept = tick
+        self._let_go()
+        if registry:
+            self._log.publish(self._keeper.number)
+        self.applied += len(registry) + len(orders)
+        if len(orders) == BOOK_LIMIT:
+            self._looked = float("-inf")
+        return bool(registry or orders or steps)
+
+    def _look(self, connection: Connection, tick: float) -> None:
+        gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
+        self._promises.gone(int(incarnation, 16) for incarnation in gone)
+        serving = [one.name for one in members.machines(connection) if one.live and one.state == "serving"]
+        self._promises.expect(serving, tick)
+        old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
+        self._reading.forget(old)
+        hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
+        marks = [hits.get(partition, {}) for partition in range(PARTITIONS)]
+        waiting = self._backlog.unapplied
+        self._promises.look(marks, self._reading.marks, self._reading.upto, waiting, self.now, tick)
+
+    def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
+        now = self.now
+        if self._news.is_due(now):
+            self._begin_day(connection, now)
+        if registry or orders or steps:
+            self._touches.begin(connection)
+            changed = self._keeper.apply(connection, registry, orders, now)
+            if steps:
+                self._keeper.step(connection, now)
+            if registry:
+                self._news.tell(connection, changed, self._keeper.number, now)
+            self._backlog.applied([*registry, *orders])
+        rollups.add_damage(connection, self._damage, now)
+        self._promises.write(connection)
+        upto = self._backlog.upto(self._reading.upto)
+        # a promise is about what was read: what is to be read again has none
+        marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
+        self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
+
+    def _begin_day(self, connection: Connection, now: int) -> None:
+        self._news.begin(connection, now)
+
+    def drop_touches(self) -> int:
+        """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
+        windows = [product.attribution.window for product in self._keeper.registry.products.values()]
+        kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
+        return self._touches.drop_before(self.now - kept)
+
+    def _write_booked(self, records: Sequence[Booked]) -> None:
+        _INSERT.run(self._connection, [(record.number, msgspec.json.encode(record)) for record in records])
+
+    # --- what shippers hear ------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Of packets that are wholly booked."""
+        reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
+        while self._unbooked and all(reached.covers(entry) for entry in self._unbooked[0][2]):
+            self._trimmed, size, _ = self._unbooked.popleft()
+            self._size -= size
+
+    def _say(self, tick: float) -> None:
+        self._said = tick
+        if self._size > UNCOMMITTED_BYTES:
+            self._log.commit({ORDERS: (self._reading.reached(), self._cursor)})
+        else:
+            reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
+            self._log.commit({ORDERS: (reached, self._trimmed)})
+        if not self._said_closed or tick - self._said_all >= CLOSED_FOR_S / 3:
+            self._log.say_closed(self._promises.closed)
+            self._said_closed, self._said_all = True, tick
+
+
+class Candidate:
+    """One that would keep the books: it does while it has the lease."""
+
+    def __init__(self, books: Engine, log: Log, name: str, settings: Settings, random: Random = os.urandom) -> None:
+        """`name` is this process's alone, for ever."""
+        self._engine = books
+        self._log = log
+        self._name = name
+        self._settings = settings
+        self._random = random
+        self._next = 0.0
+        self._day = -1
+        self.books: Books | None = None
+
+    def prepare(self) -> None:
+        """Makes the tables where there are none. Raises DataError where database or Redis will never do."""
+        migrations.upgrade(self._engine)
+        self._log.check()
+
+    def step(self, tick: float) -> bool:
+        """Whether there was anything to do. After an exception of SQL's or Redis' it goes on with the next step."""
+        try:
+            if self.books is None:
+                return self._claim(tick)
+            busy = self.books.step(tick)
+            self._turn_day()
+            return busy
+        except PositionMoved as moved:
+            _log.info("%s", moved)
+            self._lose()
+            return False
+        except BaseException:
+            self._lose()
+            raise
+
+    def close(self) -> None:
+        """Gives the lease back, so that another need not wait."""
+        if self.books is not None:
+            with suppress(DBAPIError), self._engine.begin() as connection:
+                leases.release(connection, LEASE, self.books.token)
+        self._lose()
+        self._log.close()
+        self._engine.dispose()
+
+    def _claim(self, tick: float) -> bool:
+        if tick < self._next:
+            return False
+        self._next = tick + STANDBY_S
+        with self._engine.begin() as connection:
+            token = leases.claim(connection, LEASE, self._name, members.now(connection), LEASE_MS)
+        if token is None:
+            return False
+        self.books = Books(self._engine, self._log, token, self._settings, self._random, tick)
+        _log.info("keeps the books, under token %d", token)
+        return True
+
+    def _turn_day(self) -> None:
+        assert self.books is not None
+        day = self.books.now // DAY_MS
+        if day != self._day and self.books.now:
+            self._day = day
+            self.books.drop_touches()
+
+    def _lose(self) -> None:
+        """Forgets all that is not in the database. The lease stays its own until it ends."""
+        self.books = None
+        self._log.reset()
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a candidate is started with; `payout_minimum` in minor units. Without `redis` it fetches from machines."""
+
+    data: str
+    database: str
+    redis: str
+    max_levels: int
+    payout_minimum: dict[str, int]
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
+    data = Data.open(Path(config.data))
+    stop = threading.Event()
+    control.watch(stop)
+    collect_rarely()
+    name, database = holder(), engine.parse(config.database)
+    log = open_log(config.redis, config.data, database, name)
+    settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
+    candidate = Candidate(engine.open_writer(database), log, name, settings)
+    try:
+        begin(candidate.prepare, stop)
+        control.say_ready()
+        keep_stepping(candidate.step, stop)
+    except members.OtherSecret:
+        sys.exit(f"tuike: {data.root}: the books were made under another secret; set TUIKE_SECRET to theirs")
+    except DataError as error:
+        sys.exit(f"tuike: {error}")
+    candidate.close()
+
+
+if __name__ == "__main__":
+    main()

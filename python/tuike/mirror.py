@@ -1,0 +1,268 @@
+"""The mirror: `python -m tuike.mirror`, its configuration as JSON in `TUIKE_MIRROR`.
+
+On a machine without books it keeps the registry log of the edge true from SQL, reports how far the workers have come,
+and measures the books' clock. Redis wakes it; without Redis it looks by itself. With SQL away the edge goes on with
+what is on its disk, and the mirror tries again: nothing that fails here ends the edge.
+"""
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from tuike import _core, clock, control
+from tuike.books import entries
+from tuike.books.bookkeeper import NUMBER_KEY
+from tuike.books.daily_keys import Random
+from tuike.books.edge_registry import CHANNEL
+from tuike.books.registry_log import DAY_MS, RegistryLog
+from tuike.clock import Clock
+from tuike.data import Data
+from tuike.stores import engine, members, meta, registry_changes
+from tuike.stores.members import OtherSecret, State
+
+VARIABLE = "TUIKE_MIRROR"
+EDGE_PREFIX = "edge-"
+POLL_S = 0.5
+"""Seconds between two looks where nobody calls."""
+CLOSE_S = 0.01
+"""The same while workers take in what was told, for `TAKING_S` at most."""
+TAKING_S = 2.0
+BEAT_S = 1.0
+"""Seconds between two signs of life."""
+RETRY_FIRST_S = 0.1
+RETRY_MOST_S = 5.0
+REDIS_S = 5.0
+
+log = logging.getLogger("tuike.mirror")
+
+
+@dataclass(frozen=True)
+class Config:
+    """`url` is where the machine's journal can be fetched, or empty. One that does not serve hits (an admin's) needs no
+    registry."""
+
+    data: str
+    database: str
+    redis: str = ""
+    url: str = ""
+    serves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a look found: the number to come to, what was told since the last look, and where a new incarnation has to
+    begin what it begins with."""
+
+    number: int
+    told: list[registry_changes.Told]
+    beginning: list[entries.Entry] | None
+
+
+class Retired(Exception):
+    """The machine was declared gone for good."""
+
+
+class Mirror:
+    """One machine's. `step` is called again and again; what it raises of SQL's is tried again by the next call."""
+
+    def __init__(self, data: Data, database: URL, *, url: str = "", serves: bool = True, random: Random = os.urandom):
+        self._data = data
+        self._machine = data.machine
+        self._url = url
+        self._clock = Clock(data.clock)
+        self._books = engine.open_reader(database)
+        self._writer = engine.open_writer(database)
+        self._log = RegistryLog(self._books, data.registry, random) if serves else None
+        self._anew = True  # what the log has may be less than what it was told
+        self._number = 0
+        self._last_key = -1
+        self._reported: tuple[int, State] | None = None
+        self._looked = self._beat = self._changed = float("-inf")
+
+    def step(self, *, called: bool = False) -> None:
+        """A look at SQL when it is time for one, or somebody called; a report when there is something to say.
+
+        Raises SQLAlchemyError, OtherSecret, Retired; OSError where the registry's disk fails."""
+        now = time.monotonic()
+        try:
+            if called or now - self._looked >= POLL_S:
+                self._look(now)
+            if self._log is not None:
+                self._log.tick(self._clock())
+        except (SQLAlchemyError, OSError):
+            self._anew = True
+            raise
+        self._report(now)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next step is due."""
+        taking = time.monotonic() - self._changed < TAKING_S and self._reached() < self._number
+        return CLOSE_S if taking or (self._log is not None and self._log.is_beginning) else POLL_S
+
+    def close(self) -> None:
+        """Says that the machine stops, where that can be said."""
+        if self._log is not None:
+            self._log.close(self._clock())
+        try:
+            with self._writer.begin() as connection:
+                members.report(connection, self._machine, self._reached(), self._url, "stopped")
+        except SQLAlchemyError as error:
+            log.warning("could not say that this machine stops: %s", _brief(error))
+        self._books.dispose()
+        self._writer.dispose()
+
+    def _look(self, now: float) -> None:
+        with self._books.begin() as connection:
+            members.check_secret(connection, self._data.secret_sum)
+            news = self._news(connection)
+            begun = clock.steady()
+            self._clock.measured(members.now(connection), begun, clock.steady())
+        if self._log is not None:
+            self._take(self._log, news)
+        if news.number != self._number:
+            self._number, self._changed = news.number, now
+        self._looked = now
+
+    def _news(self, connection: Connection) -> _News:
+        number = int(meta.read(connection, NUMBER_KEY) or 0)
+        if self._log is None:
+            return _News(number, [], None)
+        instant = self._clock()
+        told = None if self._anew else registry_changes.since(connection, self._log.number)
+        if told is None or self._log.is_due(instant):
+            return _News(number, told or [], list(entries.few(connection, instant // DAY_MS - 1)))
+        number = told[-1].number if told else self._log.number
+        if keys := entries.keys(connection, self._last_key + 1):
+            told.append(registry_changes.Told(number, keys))
+        return _News(number, told, None)
+
+    def _take(self, told_here: RegistryLog, news: _News) -> None:
+        for one in news.told:
+            changed = [entry for entry in one.entries if entry != entries.NUMBER]
+            told_here.append(changed, one.number, self._clock())
+            self._heard_keys(changed)
+        if news.beginning is not None:
+            told_here.begin(news.beginning, news.number, self._clock())
+            self._heard_keys(news.beginning)
+            self._anew = False
+
+    def _heard_keys(self, told: list[entries.Entry]) -> None:
+        self._last_key = max([self._last_key, *(entry["day"] for entry in told if entry["t"] == "key")])
+
+    def _reached(self) -> int:
+        """What all live workers know; where there are none, what they will find."""
+        if self._log is None:
+            return self._number
+        states = _core.edge_states(str(self._data.metrics), self._clock())
+        alive = (s["registry"] for s in states if s["alive"] and s["producer"].startswith(EDGE_PREFIX))
+        return min(alive, default=self._number)
+
+    def _report(self, now: float) -> None:
+        said: tuple[int, State] = (self._reached(), "journal" if self._log is None else "serving")
+        if said == self._reported and now - self._beat < BEAT_S:
+            return
+        with self._writer.begin() as connection:
+            if not members.report(connection, self._machine, said[0], self._url, said[1]):
+                raise Retired
+        self._reported, self._beat = said, now
+
+
+class Caller:
+    """Sets `called` when Redis says that there is something new, and each time that it can be heard again."""
+
+    def __init__(self, url: str, called: threading.Event) -> None:
+        self._url = url
+        self._called = called
+        threading.Thread(target=self._keep, name="registry-call", daemon=True).start()
+
+    def _keep(self) -> None:
+        pause, said = RETRY_FIRST_S, ""
+        while True:
+            for host in _hosts(self._url):
+                try:
+                    self._listen(host)
+                except (redis.RedisError, OSError) as error:
+                    if str(error) != said:
+                        said = str(error)
+                        log.warning("Redis does not call: %s", said)
+            time.sleep(pause)
+            pause = min(2 * pause, RETRY_MOST_S)
+
+    def _listen(self, url: str) -> None:
+        with (
+            redis.Redis.from_url(url, socket_connect_timeout=REDIS_S, health_check_interval=REDIS_S) as client,
+            client.pubsub(ignore_subscribe_messages=True) as heard,
+        ):
+            heard.subscribe(CHANNEL)
+            self._called.set()
+            while True:
+                if heard.get_message(timeout=REDIS_S) is not None:
+                    self._called.set()
+
+
+def _hosts(url: str) -> list[str]:
+    """The URL of each host in it: of a Cluster's any one hears all calls."""
+    parts = urlsplit(url.replace("redis+cluster://", "redis://", 1))
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
+
+
+def run(config: Config) -> None:
+    """Until it is told to stop."""
+    stop, called = threading.Event(), threading.Event()
+    control.watch(stop)
+    threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
+    control.say_ready()
+    mirror = Mirror(Data.open(Path(config.data)), engine.parse(config.database), url=config.url, serves=config.serves)
+    if config.redis:
+        Caller(config.redis, called)
+    retry, said = RETRY_FIRST_S, ""
+    while not stop.is_set():
+        was_called = called.is_set()
+        called.clear()
+        try:
+            mirror.step(called=was_called)
+            retry, said = RETRY_FIRST_S, ""
+            pause: float = mirror.pause
+        except (SQLAlchemyError, OSError, OtherSecret, Retired) as error:
+            if (text := _brief(error)) != said:
+                said = text
+                log.warning("%s", said)
+            pause, retry = retry, min(2 * retry, RETRY_MOST_S)
+        called.wait(pause)
+    mirror.close()
+
+
+def _pass_on(one: threading.Event, other: threading.Event) -> None:
+    one.wait()
+    other.set()
+
+
+def _brief(error: Exception) -> str:
+    """What went wrong in one line."""
+    match error:
+        case OtherSecret():
+            return str(error)
+        case Retired():
+            return "this machine was retired: start its edge with a new data directory"
+        case _:
+            return f"tried again: {' '.join(str(getattr(error, 'orig', None) or error).split())}"
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run(msgspec.json.decode(os.environ[VARIABLE], type=Config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The watermark over all partitions and machines: when an order's clicks are certain to be folded.
+
+Each incarnation promises, in each partition, what is not to come any more; an order waits until the promises of all
+have passed its receipt, in all partitions. An incarnation that its machine does not name any more, or whose machine
+says nothing, is away after `LATE_AFTER_S`: nobody waits for it until its promises have caught up. What it brings then
+is folded all the same; a click that comes after its order changes nothing.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy import Connection, select
+
+from tuike.stores.bulk import replacing
+from tuike.stores.schema import producers
+
+LATE_AFTER_S = 30.0
+FAR = 1 << 62
+"""Later than all promises; the mark of an incarnation of which nothing more is to come."""
+
+State = Literal["live", "away", "closed", "lost"]
+Marks = Mapping[int, int]
+_ROWS = replacing(producers, keep=("first_seen",))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An incarnation; its row in `producers`."""
+
+    producer: str
+    machine: str
+    first_seen: int
+    state: State
+    seq: int = 0
+    note: str = ""
+
+
+class Promises:
+    """Who is waited for. Belongs to the one bookkeeper."""
+
+    def __init__(self, connection: Connection, tick: float) -> None:
+        self._known: dict[int, Known] = {}
+        self._changed: set[int] = set()
+        self._heard: dict[str, tuple[float, frozenset[int]]] = {}
+        self._silent_since: dict[int, float] = {}
+        self._expected: dict[str, float] = {}
+        self._began = tick
+        self.closed: dict[int, float] = {}
+        """Incarnations that are wholly applied, by the tick since when that is so."""
+        for row in connection.execute(select(producers)):
+            self._known[int(row.incarnation, 16)] = Known(
+                row.producer, row.machine, row.first_seen, row.state, row.seq, row.note
+            )
+            if row.state == "closed":
+                self.closed[int(row.incarnation, 16)] = tick
+        self.watermark = 0
+        """Everything received before this instant is folded, but for what was late."""
+
+    def hear(self, machine: str, live: Iterable[int], names: Mapping[int, str], now: int, tick: float) -> None:
+        """A machine's sign of life: which incarnations may have more to come; `names` are the producers of those that
+        it brings something of."""
+        there = frozenset(live)
+        self._heard[machine] = (tick, there)
+        for incarnation in there | set(names):
+            known = self._known.get(incarnation)
+            name = names.get(incarnation, "")
+            if known is None:
+                self._set(incarnation, Known(name, machine, now, "live"))
+            elif name and not known.producer:
+                self._set(incarnation, replace(known, producer=name))
+
+    def expect(self, machines: Iterable[str], tick: float) -> None:
+        """Machines that live: one that was never heard of here is waited for too, `LATE_AFTER_S` at most."""
+        self._expected = {name: self._expected.get(name, tick) for name in machines}
+
+    def gone(self, lost: Iterable[int]) -> None:
+        """Somebody has declared these lost."""
+        for incarnation in lost:
+            if incarnation in self._known:
+                self._known[incarnation] = replace(self._known[incarnation], state="lost")
+
+    def look(
+        self,
+        marks: Iterable[Marks],
+        orders: Marks,
+        upto: Mapping[int, int],
+        waiting: Container[int],
+        now: int,
+        tick: float,
+    ) -> int:
+        """The watermark by the promises of each partition of hits, and those of the partition of orders. Incarnations
+        in `waiting` have messages that were read and are not applied: they are not closed, come what may."""
+        places = [*marks, orders]
+        least = {
+            incarnation: min([place.get(incarnation, 0) for place in places])
+            for incarnation, known in self._known.items()
+            if known.state in ("live", "away")
+        }
+        for incarnation, mark in least.items():
+            if mark < FAR or incarnation not in waiting:
+                self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+        for name, since in self._expected.items():
+            if name not in self._heard and tick - since < LATE_AFTER_S:
+                return 0
+        waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
+        self.watermark = max(self.watermark, min(waited, default=now))
+        return min(waited, default=now)
+
+    def _judge(self, incarnation: int, mark: int, promised: int, seq: int, tick: float) -> None:
+        known = self._known[incarnation]
+        if mark >= FAR:
+            self._set(incarnation, replace(known, state="closed", seq=seq))
+            self.closed[incarnation] = tick
+        elif promised < FAR and self._is_silent(incarnation, known.machine, tick):
+            if known.state == "live":
+                self._set(incarnation, replace(known, state="away", seq=seq))
+        elif known.state == "away" and mark >= self.watermark:
+            self._set(incarnation, replace(known, state="live", seq=seq))
+
+    def _is_silent(self, incarnation: int, machine: str, tick: float) -> bool:
+        heard, live = self._heard.get(machine, (self._began, frozenset()))
+        if incarnation in live:
+            self._silent_since.pop(incarnation, None)
+            return tick - heard >= LATE_AFTER_S
+        since = self._silent_since.setdefault(incarnation, heard if machine not in self._heard else tick)
+        # a machine that does not name it any more has waited itself; one that was not heard yet gets its time
+        return machine in self._heard or tick - since >= LATE_AFTER_S
+
+    def _set(self, incarnation: int, known: Known) -> None:
+        if self._known.get(incarnation) != known:
+            self._known[incarnation] = known
+            self._changed.add(incarnation)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._changed)
+
+    def write(self, connection: Connection) -> None:
+        """Puts into the database what has changed; call `written` after the commit."""
+        rows = [(f"{incarnation:016x}", *_row(self._known[incarnation])) for incarnation in sorted(self._changed)]
+        _ROWS.run(connection, rows)
+
+    def written(self) -> None:
+        self._changed = set()
+
+
+def _row(known: Known) -> tuple[str, str, int, str, int, str]:
+    return known.producer, known.machine, known.first_seen, known.state, known.seq, known.note

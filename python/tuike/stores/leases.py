@@ -1,0 +1,61 @@
+"""Leases: who works on a partition, or keeps the books, where several could.
+
+A lease saves work and proves nothing: its holder may have been paused past its end. What proves is its token, which
+grows with each new holder: `hold` in the transaction of the work, and the position that is moved under it."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, or_, select, update
+
+from tuike.stores.bulk import missing
+from tuike.stores.position import PositionMoved
+from tuike.stores.schema import leases
+
+_ROWS = missing(leases)
+
+
+def claim(connection: Connection, name: str, holder: str, now: int, ttl: int) -> int | None:
+    """Takes a lease that nobody holds at `now` for `ttl` (both ms): its token. The one who has it gets it again, with
+    the token that it had; None: another has it. `holder` is one process's, never used again."""
+    _ROWS.run(connection, [(name, "", 0, 0)])
+    mine = (leases.c.name == name, leases.c.holder == holder)
+    if connection.execute(update(leases).where(*mine).values(until=now + ttl)).rowcount != 1:
+        free = or_(leases.c.until <= now, leases.c.holder == "")
+        taken = {"holder": holder, "token": leases.c.token + 1, "until": now + ttl}
+        if connection.execute(update(leases).where(leases.c.name == name, free).values(taken)).rowcount != 1:
+            return None
+    token: int = connection.execute(select(leases.c.token).where(*mine)).scalar_one()
+    return token
+
+
+def renew(connection: Connection, name: str, token: int, now: int, ttl: int) -> bool:
+    """Whether it was still this holder's, late or not; nobody else takes it before the transaction ends."""
+    mine = (leases.c.name == name, leases.c.token == token, leases.c.holder != "")
+    return connection.execute(update(leases).where(*mine).values(until=now + ttl)).rowcount == 1
+
+
+def hold(connection: Connection, name: str, token: int, now: int, ttl: int) -> None:
+    """As `renew`, first in the transaction of the work. Raises PositionMoved, and the caller's transaction ends."""
+    if not renew(connection, name, token, now, ttl):
+        raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
+
+
+def hold_all(connection: Connection, held: Mapping[str, int]) -> None:
+    """As `hold`, of several by their names and tokens at once; how long they last stays as it was."""
+    rows = select(leases.c.name, leases.c.token, leases.c.holder).where(leases.c.name.in_(held)).order_by(leases.c.name)
+    still = {row.name: row.token for row in connection.execute(rows.with_for_update()) if row.holder}
+    for name, token in held.items():
+        if still.get(name) != token:
+            raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
+
+
+def release(connection: Connection, name: str, token: int) -> None:
+    """Gives it back, so that the next need not wait for its end."""
+    mine = (leases.c.name == name, leases.c.token == token)
+    connection.execute(update(leases).where(*mine).values(holder="", until=0))
+
+
+def holders(connection: Connection, now: int) -> Mapping[str, str]:
+    """Who holds what at `now`: holders by the leases' names."""
+    live = select(leases.c.name, leases.c.holder).where(leases.c.until > now, leases.c.holder != "")
+    return {row.name: row.holder for row in connection.execute(live)}

@@ -1,0 +1,198 @@
+"""The touch store in SQL: a table for each UTC day, written in the transaction of the position.
+
+Keys and records are those of the embedded store (core_rs/src/touches/rows.rs), so a path is one range of keys in each
+day's table, and expiry is dropping tables. Clicks that bind their customers stand a second time, in a table that no
+day takes with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, Table, inspect
+from sqlalchemy.exc import DBAPIError
+
+from tuike import _core
+from tuike.stores.bulk import Bulk, missing
+
+DAY_MS = 86_400_000
+KEY_BYTES = 1_200
+"""More than the longest key: the edge refuses longer values, and merchants' ids have 64 at most."""
+ID_BYTES = 16
+AT_BYTES = 8
+MAX_PATH = 2_000
+"""A path longer than this is cut to its newest touches."""
+MAX_BINDINGS = 1_000
+"""Of more clicks that bind one customer, the first and the newest half are looked at."""
+PREFIX = "touches_"
+BINDINGS = "touch_bindings"
+RECORDS_PER_SELECT = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEWEST_FIRST, OLDEST_FIRST = "DESC", "ASC"
+
+Row = tuple[bytes, bytes]
+Rows = tuple[list[tuple[int, list[Row]]], list[Row]]
+"""As `_core.Batch.touch_rows` gives them."""
+Kind = Literal["visitor", "cust", "did", "fingerprint"]
+
+
+class SqlTouches:
+    """The touch store of a database: `prepare` and `put` are for who folds hits, the rest for who books orders."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writes: dict[str, Bulk] = {}
+        """Of the tables that are known to be there."""
+        self._connection: Connection | None = None
+        self._days: list[int] = []
+        """Those that have a table, as of `begin`."""
+
+    # --- what is written ---------------------------------------------------------------------------
+
+    def prepare(self, rows: Rows) -> None:
+        """Makes the tables of a batch, where there are none, in a transaction of its own: before the one that writes
+        them."""
+        for name in _names(rows):
+            if name not in self._writes:
+                table = _table(name)
+                _make(self._engine, table)
+                self._writes[name] = missing(table)
+
+    def put(self, connection: Connection, rows: Rows) -> None:
+        """Adds the entries of a batch; what is there already stays as it is."""
+        days, bindings = rows
+        for name, some in [*((_name(day), some) for day, some in days), (BINDINGS, bindings)]:
+            if some and connection.dialect.name == "postgresql":
+                # twice in one statement is once there, and needs no look at each row here
+                sql = f"INSERT INTO {name} SELECT * FROM unnest(%b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING"  # noqa: S608 (names of tables are ours)
+                connection.exec_driver_sql(sql, tuple([list(values) for values in zip(*some, strict=True)]))
+            elif some:
+                self._writes[name].run(connection, some)
+
+    def forget(self) -> None:
+        """After a transaction that failed: a day's table may have been dropped meanwhile."""
+        self._writes = {}
+
+    def drop_before(self, instant: int) -> int:
+        """Drops the days that ended at or before `instant` (ms); how many there were."""
+        with self._engine.connect() as connection:
+            gone = [day for day in _days_of(connection) if day < instant // DAY_MS]
+        for day in gone:
+            with self._engine.begin() as connection:
+                _table(_name(day)).drop(connection)
+        self.forget()
+        return len(gone)
+
+    # --- what is looked up -------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Looks up by this connection from now on: what was committed before its transaction began is there."""
+        self._connection = connection
+        self._days = _days_of(connection)
+
+    def click(self, id: str) -> dict[str, Any] | None:
+        """The click of this id. ValueError: it is none."""
+        key = _core.touch_key(id)
+        likely = int(id[:12], 16) // DAY_MS
+        others = [day for day in reversed(self._days) if day != likely]
+        for days in ([likely] if likely in self._days else [], others):
+            for _, record in self._records([(day, [key]) for day in days]):
+                fields = _core.decode_touch(record)
+                return fields if fields["kind"] == "click" else None
+        return None
+
+    def path(self, kind: Kind, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
+        """As `_core.TouchStore.path`."""
+        keys = _core.touch_range(kind, merchant, key, since, until)
+        days = [day for day in self._days if since // DAY_MS <= day <= until // DAY_MS]
+        if keys is None or not days:
+            return []
+        found = sorted(key for key, _ in self._range([_name(day) for day in days], keys, MAX_PATH, NEWEST_FIRST))
+        by_day: dict[int, list[bytes]] = {}
+        for place in found:
+            by_day.setdefault(_at(place) // DAY_MS, []).append(b"\0" + place[-ID_BYTES:])
+        records = dict(self._records(list(by_day.items())))
+        return [_core.decode_touch(records[b"\0" + place[-ID_BYTES:]]) for place in found]
+
+    def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
+        """As `_core.TouchStore.bindings`."""
+        if kind not in ("visitor", "cust"):
+            raise ValueError(f"{kind!r} is bound to nobody")
+        keys = _core.touch_range(kind, merchant, key, 0, until)
+        assert self._connection is not None
+        if keys is None or not inspect(self._connection).has_table(BINDINGS):
+            return []
+        half = MAX_BINDINGS // 2
+        oldest = self._range([BINDINGS], keys, half, OLDEST_FIRST)
+        newest = self._range([BINDINGS], keys, half, NEWEST_FIRST) if len(oldest) == half else []
+        return [_core.decode_touch(record) for _, record in sorted({*oldest, *newest})]
+
+    def _range(self, tables: Sequence[str], keys: tuple[bytes, bytes], limit: int, order: str) -> list[Row]:
+        """The first entries, in this order, of several tables taken together."""
+        mark = self._mark
+        some = f"WHERE entry BETWEEN {mark} AND {mark} ORDER BY entry {order} LIMIT {limit}"
+        each = [f"SELECT * FROM (SELECT entry, record FROM {table} {some}) AS {table}_" for table in tables]  # noqa: S608
+        sql = f"{' UNION ALL '.join(each)} ORDER BY entry {order} LIMIT {limit}"
+        return self._ask(sql, [*keys] * len(tables))
+
+    def _records(self, keys: Iterable[tuple[int, Sequence[bytes]]]) -> list[Row]:
+        """The records of these keys in each day."""
+        selects: list[str] = []
+        asked: list[bytes] = []
+        found: list[Row] = []
+        for day, some in keys:
+            for start in range(0, len(some), RECORDS_PER_SELECT):
+                part = some[start : start + RECORDS_PER_SELECT]
+                marks = ", ".join([self._mark] * len(part))
+                selects.append(f"SELECT entry, record FROM {_name(day)} WHERE entry IN ({marks})")  # noqa: S608
+                asked += part
+                if len(asked) >= RECORDS_PER_SELECT:
+                    found += self._ask(" UNION ALL ".join(selects), asked)
+                    selects, asked = [], []
+        return found + self._ask(" UNION ALL ".join(selects), asked) if selects else found
+
+    def _ask(self, sql: str, values: Sequence[bytes]) -> list[Row]:
+        assert self._connection is not None
+        return [(bytes(key), bytes(record)) for key, record in self._connection.exec_driver_sql(sql, tuple(values))]
+
+    @property
+    def _mark(self) -> str:
+        """How the driver marks a parameter."""
+        assert self._connection is not None
+        return {"sqlite": "?", "postgresql": "%b"}.get(self._connection.dialect.name, "%s")
+
+
+def _names(rows: Rows) -> list[str]:
+    days, bindings = rows
+    return [*(_name(day) for day, _ in days), *([BINDINGS] if bindings else [])]
+
+
+def _name(day: int) -> str:
+    return f"{PREFIX}{EPOCH + timedelta(day):%Y%m%d}"
+
+
+def _table(name: str) -> Table:
+    key = Column("entry", LargeBinary(KEY_BYTES), primary_key=True)
+    return Table(name, MetaData(), key, Column("record", LargeBinary, nullable=False), sqlite_with_rowid=False)
+
+
+def _make(engine: Engine, table: Table) -> None:
+    """Two that make one table at once are both content."""
+    try:
+        with engine.begin() as connection:
+            table.create(connection, checkfirst=True)
+    except DBAPIError:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(table.name):
+                raise
+
+
+def _days_of(connection: Connection) -> list[int]:
+    names = inspect(connection).get_table_names()
+    dates = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+    return sorted((datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC) - EPOCH).days for date in dates)
+
+
+def _at(key: bytes) -> int:
+    """The instant in a key."""
+    return int.from_bytes(key[-ID_BYTES - AT_BYTES : -ID_BYTES])

@@ -1,0 +1,241 @@
+"""Redis Streams between shippers and folds: one server (`redis://`) or a cluster (`redis+cluster://`).
+
+tuike:{NN}:hits, tuike:{64}:orders   packets, in streams
+tuike:{NN}:committed                 how far the partition's reader has come
+tuike:{NN}:gaps:MACHINE              that reader asks this machine for all above `committed` again
+tuike:{64}:closed                    incarnations that are wholly applied
+tuike:registry                       a channel: the registry has changed, up to this number
+
+Redis may lose any of it: the journals have it still. Ids of entries are no more than places to go on reading from;
+after a failover they may run backwards. The client tries nothing again by itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import OutOfMemoryError, RedisError
+from redis.retry import Retry
+
+from tuike.data import DataError
+from tuike.transport.entries import ORDERS, Packet, Reached
+
+CHANNEL = "tuike:registry"
+CLOSED = f"tuike:{{{ORDERS}}}:closed"
+PORT = 6379
+START = b"0-0"
+OLDEST_SERVER = (7, 0)
+SOCKET_S = 5.0
+READ_BYTES = 1 << 17
+GAP_S = 60
+"""Seconds for which a gap is asked for."""
+
+_packets = msgspec.msgpack.Decoder(Packet)
+_reached = msgspec.msgpack.Decoder(Reached)
+_encode = msgspec.msgpack.Encoder().encode
+
+Failed = (RedisError, OSError)
+"""What a call raises where Redis cannot be reached, has no memory left or fails over: it can be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What Redis says of a partition to a shipper."""
+
+    newest_there: bool
+    """Whether the entry that was asked for is still there."""
+    committed: Reached | None
+    asked: bool
+    """Whether its reader lacks something."""
+
+
+def connect(url: str) -> Any:
+    """A client. Raises DataError for a URL that is none; nothing is asked of a server yet, but a cluster's map."""
+    parts = urlsplit(url)  # of a cluster's hosts, with commas between them, any one will do
+    options: dict[str, Any] = {
+        "protocol": 3,
+        "legacy_responses": False,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": SOCKET_S,
+        "socket_connect_timeout": SOCKET_S,
+        "socket_read_size": READ_BYTES,
+    }
+    if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster") or not parts.hostname:
+        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
+    plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
+    if parts.scheme.endswith("+cluster"):
+        hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+        make: Any = ClusterNode
+        nodes = [make(host.hostname, host.port or PORT) for host in hosts]
+        first = urlunsplit(urlsplit(plain)._replace(netloc=parts.netloc.split(",")[0]))
+        return RedisCluster.from_url(first, startup_nodes=nodes, **options)
+    return redis.Redis.from_url(plain, **options)
+
+
+def shown(url: str) -> str:
+    """A URL for people: without its password."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+
+
+class RedisLog:
+    """One connection to the streams. Every call may raise one of `Failed`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open: Any = None
+        self._closed: tuple[bytes, frozenset[int]] | None = None
+
+    @property
+    def _client(self) -> Any:
+        if self._open is None:
+            self._open = connect(self._url)
+        return self._open
+
+    def reset(self) -> None:
+        """Forgets connections and the cluster's map, so that the next call finds them anew."""
+        client, self._open = self._open, None
+        if client is None:
+            return
+        if isinstance(client, RedisCluster):
+            client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+        client.close()
+
+    def close(self) -> None:
+        self.reset()
+
+    def check(self) -> None:
+        """Raises DataError where the server must not be used: too old, or it would throw entries away."""
+        client = self._client
+        for server in _nodes(client) if isinstance(client, RedisCluster) else [client]:
+            told = server.info()
+            version = str(told["redis_version"])
+            if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
+                raise DataError(f"{shown(self._url)}: Redis {version} is too old; it has to be 7.0 or newer")
+            policy = told.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                raise DataError(
+                    f"{shown(self._url)}: maxmemory-policy is {policy}, and entries would be thrown away unread; "
+                    "set it to noeviction"
+                )
+
+    # --- what a shipper does -----------------------------------------------------------------------
+
+    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]:
+        """Adds packets, each to its partition's stream, in one go; their ids and sizes (bytes)."""
+        pipe = self._client.pipeline(transaction=False)
+        bodies = [_encode(packet) for packet in packets]
+        for packet, body in zip(packets, bodies, strict=True):
+            pipe.execute_command("XADD", _stream(packet.partition), "*", "p", body)
+        return [(bytes(id), len(body)) for id, body in zip(_sound(pipe.execute()), bodies, strict=True)]
+
+    def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:
+        """What there is of these partitions and, of each, of the entry with this id; and the incarnations that are
+        wholly applied (None: nobody says). A gap that was asked for is not told again."""
+        pipe = self._client.pipeline(transaction=False)
+        for partition, id in newest.items():
+            pipe.execute_command("XRANGE", _stream(partition), id or START, id or START, "COUNT", 1)
+            # after the entry: its reader says `committed` before it takes the entry away
+            pipe.execute_command("GET", _committed(partition))
+            pipe.execute_command("GETDEL", _gaps(partition, machine))
+        pipe.execute_command("GET", CLOSED)
+        *answers, closed = _sound(pipe.execute())
+        told = iter(answers)
+        known = {}
+        for partition, id in newest.items():
+            there, committed, asked = next(told), next(told), next(told)
+            reached = None if committed is None else _reached.decode(committed)
+            known[partition] = Known(id is None or bool(there), reached, asked is not None)
+        if closed is not None and (self._closed is None or self._closed[0] != closed):
+            self._closed = closed, frozenset(msgspec.msgpack.decode(closed, type=list[int]))
+        return known, None if closed is None or self._closed is None else self._closed[1]
+
+    # --- what a reader does ------------------------------------------------------------------------
+
+    def read(self, cursors: Mapping[int, bytes], limit: int) -> dict[int, list[tuple[bytes, Packet]]]:
+        """At most `limit` packets of each partition behind its cursor, those that have any; with their ids."""
+        pipe = self._client.pipeline(transaction=False)
+        for partition, cursor in cursors.items():
+            pipe.execute_command("XRANGE", _stream(partition), b"(" + cursor, "+", "COUNT", limit)
+        told = zip(cursors, _sound(pipe.execute()), strict=True)
+        return {partition: [_packet(entry) for entry in entries] for partition, entries in told if entries}
+
+    def last_ids(self, partitions: Iterable[int]) -> dict[int, bytes]:
+        """The ids of the newest entries; START where a stream is empty."""
+        partitions = list(partitions)
+        pipe = self._client.pipeline(transaction=False)
+        for partition in partitions:
+            pipe.execute_command("XREVRANGE", _stream(partition), "+", "-", "COUNT", 1)
+        told = zip(partitions, _sound(pipe.execute()), strict=True)
+        return {partition: bytes(entries[0][0]) if entries else START for partition, entries in told}
+
+    def commit(self, reached: Mapping[int, tuple[Reached, bytes]]) -> None:
+        """Says how far partitions have come, and takes away what lies up to these ids. No memory left: it is only
+        taken away."""
+        pipe = self._client.pipeline(transaction=False)
+        for partition, (position, id) in reached.items():
+            pipe.execute_command("SET", _committed(partition), _encode(position))
+            pipe.execute_command("XTRIM", _stream(partition), "MINID", "=", after(id))
+        for answer in pipe.execute(raise_on_error=False):
+            if isinstance(answer, Exception) and not isinstance(answer, OutOfMemoryError):
+                raise answer
+
+    def ask(self, partition: int, machines: Iterable[str]) -> None:
+        """Asks machines to send again what lies above `committed`."""
+        pipe = self._client.pipeline(transaction=False)
+        for machine in machines:
+            pipe.execute_command("SET", _gaps(partition, machine), b"1", "EX", GAP_S)
+        _sound(pipe.execute())
+
+    def say_closed(self, incarnations: Iterable[int]) -> None:
+        self._client.execute_command("SET", CLOSED, _encode(sorted(incarnations)))
+
+    def publish(self, number: int) -> None:
+        """Wakes the mirrors: the registry has changed, up to the books' number."""
+        self._client.publish(CHANNEL, str(number))
+
+
+def order_of(id: bytes) -> tuple[int, int]:
+    """Ids in their order."""
+    ms, _, seq = id.partition(b"-")
+    return int(ms), int(seq)
+
+
+def after(id: bytes) -> bytes:
+    """The least id behind this one."""
+    ms, seq = order_of(id)
+    return b"%d-%d" % (ms, seq + 1)
+
+
+def _stream(partition: int) -> str:
+    return f"tuike:{{{partition:02}}}:{'orders' if partition == ORDERS else 'hits'}"
+
+
+def _committed(partition: int) -> str:
+    return f"tuike:{{{partition:02}}}:committed"
+
+
+def _gaps(partition: int, machine: str) -> str:
+    return f"tuike:{{{partition:02}}}:gaps:{machine}"
+
+
+def _packet(entry: Sequence[Any]) -> tuple[bytes, Packet]:
+    id, fields = entry
+    body = fields[b"p"] if isinstance(fields, Mapping) else fields[1]
+    return bytes(id), _packets.decode(body)
+
+
+def _sound(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _nodes(client: Any) -> list[Any]:
+    return [client.get_redis_connection(node) for node in client.get_primaries()]

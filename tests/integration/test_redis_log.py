@@ -1,0 +1,97 @@
+"""Redis Streams as transport: what is sent is read, trimmed, asked for again; what must not be is refused."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import redis_servers
+from tuike.data import DataError
+from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached
+from tuike.transport.redis_log import START, Failed, RedisLog, after, order_of
+
+# redis-py drops a cluster's first connections without closing them
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module", params=["one server", "a cluster"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "one server":
+        with redis_servers.running() as server:
+            yield server.url
+        return
+    with redis_servers.cluster() as servers:
+        # of several hosts any one will do
+        yield "redis+cluster://127.0.0.1:1," + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[RedisLog]:
+    log = RedisLog(url)
+    log.check()
+    yield log
+    log.commit({partition: (Reached(), b"9999999999999-0") for partition in ALL})
+    log.reset()
+
+
+def packet(partition: int, after: int, upto: int) -> Packet:
+    return Packet("m", partition, (Entry(2**64 - 1, "edge-0", after, upto, 7, b"data"),), live=(2**64 - 1, 3))
+
+
+def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog) -> None:
+    sent = [packet(partition, 0, 5) for partition in ALL] + [packet(3, 5, 6)]
+    ids = [id for id, _ in log.send(sent)]
+    found = log.read(dict.fromkeys(ALL, START), 10)
+    assert [body for _, body in found[3]] == [sent[3], sent[-1]]
+    assert {partition: packets[0] for partition, packets in found.items()} == {
+        partition: (ids[partition], sent[partition]) for partition in ALL
+    }
+    assert log.read({3: ids[3], ORDERS: ids[ORDERS]}, 10) == {3: [(ids[-1], sent[-1])]}
+    assert log.last_ids([3]) == {3: ids[-1]}
+
+
+def test_what_is_committed_is_taken_away_and_known_to_the_shipper(log: RedisLog) -> None:
+    (first, _), (second, _) = log.send([packet(9, 0, 5), packet(9, 5, 6)])
+    assert log.look("m", {9: first})[0][9].newest_there
+    log.commit({9: (Reached({1: 5}, {1: 7}), first)})
+    known = log.look("m", {9: first})[0][9]
+    assert (known.newest_there, known.committed) == (False, Reached({1: 5}, {1: 7}))
+    assert log.look("m", {9: second})[0][9].newest_there
+
+
+def test_a_gap_is_told_once_and_to_the_machine_that_is_asked(log: RedisLog) -> None:
+    log.ask(4, ["m", "n"])
+    assert [log.look(name, {4: None})[0][4].asked for name in ("m", "m", "o", "n")] == [True, False, False, True]
+
+
+def test_what_is_wholly_applied_is_known_to_all(log: RedisLog) -> None:
+    log.say_closed([2**64 - 1, 3])
+    assert log.look("m", {4: None})[1] == {3, 2**64 - 1}
+
+
+def test_ids_have_an_order() -> None:
+    assert order_of(b"9-10") > order_of(b"9-9") > order_of(START)
+    assert after(b"9-10") == b"9-11"
+
+
+def test_a_server_that_throws_entries_away_is_refused() -> None:
+    with redis_servers.running() as server, server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(DataError, match=r"allkeys-lru.*noeviction"):
+            RedisLog(server.url).check()
+
+
+def test_without_memory_a_reader_still_takes_away_and_a_shipper_is_told() -> None:
+    with redis_servers.running() as server, server.client() as client:
+        log = RedisLog(server.url)
+        ((id, _),) = log.send([packet(1, 0, 5)])
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(Failed):
+            log.send([packet(1, 5, 6)])
+        log.commit({1: (Reached({1: 5}, {}), id)})
+        assert log.read({1: START}, 10) == {}
+
+
+@pytest.mark.parametrize("url", ["http://x", "redis://", "nonsense"])
+def test_what_is_no_url_is_named(url: str) -> None:
+    with pytest.raises(DataError, match=r"redis\+cluster"):
+        RedisLog(url).check()

@@ -1,0 +1,116 @@
+"""Leases on each engine: one holder at a time, tokens that grow, and holders that were paused."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import URL, Engine, func, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from tuike.stores import engine, leases, migrations, position, schema
+from tuike.stores.position import PositionMoved
+
+NAME = "partition-07"
+TTL = 5_000
+START = 1_760_000_000_000
+
+
+@pytest.fixture
+def writer(database: URL) -> Iterator[Engine]:
+    made = engine.open_writer(database)
+    migrations.upgrade(made)
+    yield made
+    made.dispose()
+
+
+def claim(writer: Engine, holder: str, now: int) -> int | None:
+    with writer.begin() as connection:
+        return leases.claim(connection, NAME, holder, now, TTL)
+
+
+def test_one_holds_it_and_the_next_has_a_greater_token(writer: Engine) -> None:
+    assert claim(writer, "a", START) == 1
+    assert claim(writer, "b", START + TTL - 1) is None
+    assert claim(writer, "b", START + TTL) == 2
+    assert claim(writer, "a", START + TTL) is None
+
+
+def test_who_has_it_gets_it_again_under_the_same_token(writer: Engine) -> None:
+    assert [claim(writer, "a", START), claim(writer, "a", START + 9)] == [1, 1]
+    assert claim(writer, "b", START + TTL) is None
+
+
+def test_what_is_renewed_lasts_and_what_is_lost_is_not_renewed(writer: Engine) -> None:
+    claim(writer, "a", START)
+    with writer.begin() as connection:
+        # late, but nobody else has come
+        assert leases.renew(connection, NAME, 1, START + 2 * TTL, TTL)
+    assert claim(writer, "b", START + 3 * TTL - 1) is None
+    assert claim(writer, "b", START + 3 * TTL) == 2
+    with writer.begin() as connection:
+        assert not leases.renew(connection, NAME, 1, START + 3 * TTL, TTL)
+
+
+def test_what_is_given_back_is_free_at_once(writer: Engine) -> None:
+    claim(writer, "a", START)
+    with writer.begin() as connection:
+        leases.release(connection, NAME, 1)
+        assert not leases.renew(connection, NAME, 1, START, TTL)
+        assert leases.holders(connection, START) == {}
+    assert claim(writer, "b", START) == 2
+    with writer.begin() as connection:
+        leases.release(connection, NAME, 1)  # of one who lost it: nothing
+        assert leases.holders(connection, START) == {NAME: "b"}
+        assert leases.holders(connection, START + TTL) == {}
+
+
+def test_of_many_that_claim_at_once_one_has_it(writer: Engine, database: URL) -> None:
+    claimants = [engine.open_writer(database) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        tokens = list(pool.map(lambda index: claim(claimants[index], f"h{index}", START), range(4)))
+    assert sorted(tokens, key=str) == [1, None, None, None]
+    for claimant in claimants:
+        claimant.dispose()
+
+
+def test_a_holder_that_wakes_up_between_transactions_changes_nothing(writer: Engine) -> None:
+    claim(writer, "a", START)
+    with writer.begin() as connection:
+        leases.hold(connection, NAME, 1, START, TTL)
+        seen = position.advance(connection, position.read(connection, "hits", 7), {1: 5}, token=1)
+    assert claim(writer, "b", START + TTL) == 2
+    with writer.begin() as connection:
+        leases.hold(connection, NAME, 2, START + TTL, TTL)
+        position.advance(connection, position.read(connection, "hits", 7), {1: 9}, token=2)
+    with pytest.raises(PositionMoved, match="no longer held under token 1"), writer.begin() as connection:
+        connection.execute(insert(schema.meta).values(key="late", value=""))
+        leases.hold(connection, NAME, 1, START + TTL, TTL)
+    with pytest.raises(PositionMoved, match="position 'hits' of partition 7"), writer.begin() as connection:
+        connection.execute(insert(schema.meta).values(key="late", value=""))
+        position.advance(connection, seen, {1: 6}, token=1)
+    with writer.begin() as connection:
+        assert position.read(connection, "hits", 7).upto == {1: 9}
+        assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
+
+
+def test_a_holder_paused_in_mid_transaction_loses_it(
+    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server rolls it back, so that its locks keep nobody waiting."""
+    if database.get_backend_name() == "sqlite":
+        pytest.skip("one process holds the data directory's lock")
+    monkeypatch.setattr(engine, "IDLE_S", 1)
+    paused = engine.open_writer(database)
+    claim(writer, "a", START)
+    began = time.monotonic()
+    with pytest.raises(DBAPIError) as lost, paused.begin() as connection:
+        leases.hold(connection, NAME, 1, START, TTL)
+        connection.execute(insert(schema.meta).values(key="late", value=""))
+        assert claim(writer, "b", START + TTL) == 2  # waits for the server to give it up
+        connection.execute(insert(schema.meta).values(key="later", value=""))
+    assert engine.is_away(lost.value)
+    assert time.monotonic() - began < engine.LOCK_S
+    with writer.begin() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
+    paused.dispose()
