@@ -388,21 +388,6 @@ pub fn hex(id: &Id) -> [u8; 32] {
     out
 }
 
-/// Appends a number in decimal digits. (`write!` takes several times as long, and a hit has a few of them.)
-pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 /// The id in 32 hex digits of either case; anything else is none.
 pub fn unhex(text: &[u8]) -> Option<Id> {
     let mut id = Id::default();
@@ -444,15 +429,6 @@ mod tests {
             let event = Event { kind: Kind::ALL[kind], id, at, aff: &aff, amount, counted, body: &body, ..Event::default() };
             let bytes = encoded(&event);
             prop_assert_eq!(Event::decode(&bytes), Ok(event));
-        }
-
-        #[test]
-        fn numbers_are_written_as_the_standard_library_does(number: u64) {
-            for number in [number, number % 1000, 0, u64::MAX] {
-                let mut out = Vec::new();
-                decimal(number, &mut out);
-                prop_assert_eq!(out, number.to_string().into_bytes());
-            }
         }
 
         #[test]

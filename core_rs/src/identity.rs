@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 
+use crate::digits;
 use crate::event::{self, Id};
 
 /// Bytes of a cookie's MAC. 64 bits can only be guessed online, one request a guess.
@@ -178,7 +179,7 @@ pub fn prefix(address: IpAddr) -> String {
         IpAddr::V4(v4) => {
             let mut out = Vec::with_capacity("255.255.255.0/24".len());
             for octet in &v4.octets()[..3] {
-                event::decimal(u64::from(*octet), &mut out);
+                digits::decimal(u64::from(*octet), &mut out);
                 out.push(b'.');
             }
             out.extend_from_slice(b"0/24");

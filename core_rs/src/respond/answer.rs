@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::{Answered, Ask, Method, Responder, Route, Sink};
-use crate::event::decimal;
+use crate::digits::decimal;
 use crate::metrics::{HitKind, Outcome};
 
 /// The smallest transparent GIF that every browser takes.

@@ -1,0 +1,33 @@
+//! Numbers as text.
+
+/// Appends a number in decimal digits. (`write!` takes several times as long, and a hit has a few of them.)
+pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_the_standard_library_does(number: u64) {
+            for number in [number, number % 1000, 0, u64::MAX] {
+                let mut out = Vec::new();
+                decimal(number, &mut out);
+                prop_assert_eq!(out, number.to_string().into_bytes());
+            }
+        }
+    }
+}
