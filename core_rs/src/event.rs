@@ -8,6 +8,8 @@ use std::fmt;
 use rmp::decode::{self, Bytes};
 use rmp::encode;
 
+use crate::digits::hex_digit;
+
 /// 128 bits: the click id (sortable by time), visitor ids, pseudonyms.
 pub type Id = [u8; 16];
 
@@ -395,18 +397,9 @@ pub fn unhex(text: &[u8]) -> Option<Id> {
         return None;
     }
     for (byte, pair) in id.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
     }
     Some(id)
-}
-
-fn digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        b'A'..=b'F' => Some(c - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

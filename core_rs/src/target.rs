@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem, memrchr};
 
+use crate::digits;
 use crate::event::{self, Id};
 use crate::params::encode;
 
@@ -86,7 +87,7 @@ fn fill_macro(name: &[u8], filling: &Filling<'_>, out: &mut Vec<u8>) {
         b"sub4" => encode(filling.sub[3], out),
         b"sub5" => encode(filling.sub[4], out),
         b"ch" => encode(filling.channel, out),
-        b"timestamp" => event::decimal(filling.now / 1000, out),
+        b"timestamp" => digits::decimal(filling.now / 1000, out),
         // not ours: becomes empty, never literal
         _ => {}
     }
