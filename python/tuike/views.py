@@ -64,6 +64,14 @@ def product(row: Row, rule_version: int, rule: str) -> Body:
     }
 
 
+def commission_for(promoter: str, commission: Body) -> Body:
+    """A rule as a promoter may see it: of the overrides, the own one and those of kinds."""
+    if "overrides" not in commission:
+        return commission
+    overrides = [one for one in commission["overrides"] if one.get("promoter", promoter) == promoter]
+    return commission | {"overrides": overrides}
+
+
 def promoter(row: Row) -> Body:
     return {
         "id": row["id"],

@@ -186,15 +186,34 @@ async def test_the_tree_is_shown_from_below_and_from_above(admin: Admin) -> None
     assert [level["id"] for level in (await admin.get("/v1/promoters/d/chain"))["chain"]] == ["d", "e"]
 
 
-async def test_of_many_binds_at_once_one_wins(admin: Admin) -> None:
-    await asyncio.gather(*(admin.post("/v1/promoters", {"id": f"p{n}", "name": "P"}) for n in range(20)))
+async def test_of_a_thousand_binds_at_once_one_wins(admin: Admin) -> None:
+    crowd = [f"p{n}" for n in range(1, 1_001)]
+    await asyncio.gather(*(admin.post("/v1/promoters", {"id": id, "name": "P"}) for id in ["child", *crowd]))
     answers = await asyncio.gather(
-        *(admin.call("POST", "/v1/promoters/p0/bind", {"parent": f"p{n}"}) for n in range(1, 20))
+        *(admin.call("POST", "/v1/promoters/child/bind", {"parent": parent}) for parent in crowd)
     )
-    assert sorted(status for status, _ in answers) == [200] + [409] * 18
+    assert sorted(status for status, _ in answers) == [200] + [409] * 999
     assert {problem["code"] for status, problem in answers if status == 409} == {"already_bound"}
     (won,) = (answer["parent"] for status, answer in answers if status == 200)
-    assert (await admin.get("/v1/promoters/p0"))["parent"] == won
+    assert (await admin.get("/v1/promoters/child"))["parent"] == won
+    assert [level["id"] for level in (await admin.get("/v1/promoters/child/chain"))["chain"]] == ["child", won]
+    direct = [(await admin.get(f"/v1/promoters/{parent}/team"))["direct"] for parent in ("p1", "p1000", won)]
+    assert direct == [int(parent == won) for parent in ("p1", "p1000", won)]
+
+
+async def test_a_promoter_sees_of_a_products_overrides_no_other_promoters(admin: Admin) -> None:
+    await admin.shop(LEVELS)
+    overrides = [{"promoter": "ann", "value": "5"}, {"promoter": "carol", "value": "9"}, {"kind": "kol", "value": "7"}]
+    await admin.post(
+        "/v1/products", product("jar", "shop", {"type": "percentage", "value": "10", "overrides": overrides})
+    )
+    token = await admin.token("promoter:ann")
+    shown = await admin.get("/v1/products/jar", token=token)
+    listed = (await admin.get("/v1/products", token=token))["items"]
+    expected = [{"promoter": "ann", "value": "5"}, {"kind": "kol", "value": "7"}]
+    assert shown["commission"]["overrides"] == expected
+    assert next(one for one in listed if one["id"] == "jar")["commission"]["overrides"] == expected
+    assert (await admin.get("/v1/products/jar"))["commission"]["overrides"] == overrides
 
 
 async def test_every_write_is_in_the_audit_log(admin: Admin) -> None:

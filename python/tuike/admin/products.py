@@ -47,6 +47,7 @@ def _view(row: RowMapping, actor: Actor) -> Body:
     if actor.role == "promoter":
         # whoever knows the thresholds stays just below them
         del body["fraud"]
+        body["commission"] = views.commission_for(actor.promoter_only(), body["commission"])
     return body
 
 

@@ -99,13 +99,10 @@ def _rule(connection: Connection, row: RowMapping, only: str) -> Body | None:
     if version is None:
         return None
     commission = msgspec.json.decode(version.rule)
-    if only and "overrides" in commission:
-        of_all = [override for override in commission["overrides"] if override.get("promoter", only) == only]
-        commission["overrides"] = of_all
     return {
         "version": version.version,
         "effective_from": views.instant(version.effective_from),
-        "commission": commission,
+        "commission": views.commission_for(only, commission) if only else commission,
     }
 
 
