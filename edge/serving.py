@@ -102,13 +102,14 @@ async def edge_of_many(data: Data, settings: EdgeSettings, network: Network) -> 
     return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 
-async def admin_of_many(data: Data, host: str, admin_port: int, arguments: Sequence[str], network: Network) -> int:
-    """The admin API of an instance on several machines, run with these `arguments`, and what joins it to the others;
-    the exit code."""
+async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str, books: Books, network: Network) -> int:
+    """The admin API of an instance on several machines, and what joins it to the others; the exit code."""
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     address = f"http://{host}:{admin_port}"
     where = ["--data", str(data.root), "--host", host, "--admin-port", str(admin_port)]
-    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *arguments])
+    arguments = ["--public-url", public_url, "--max-levels", str(books.max_levels)]
+    environment = books.environment | {"TUIKE_JOURNAL_URL": network.journal_url or address}
+    admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *arguments], environment)
     supervised = Supervisor([[admin], *_helpers(network, data, address, serves=False)])
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
 

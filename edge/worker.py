@@ -22,7 +22,7 @@ import uvloop
 
 from tuike import control
 from tuike._core import Edge
-from tuike.clock import Clock
+from tuike.clock import Clock, follow
 from tuike.data import Data
 from tuike.edge.app import TICK, Limits, Service, wall_clock
 
@@ -70,7 +70,7 @@ async def _run(config: Config, connections: int) -> None:
         sys.exit(f"tuike: {config.producer}: {error}")
     data = Data.open(Path(config.data)) if config.member else None
     clock = Clock(data.clock) if data is not None else None
-    looking = loop.create_task(_look(clock)) if clock is not None else None
+    looking = loop.create_task(follow(clock)) if clock is not None else None
     if not await _registry_is_whole(edge, stop, wall_clock if clock is None else lambda: clock() if clock.base else 0):
         edge.close(0)
         return
@@ -91,13 +91,6 @@ async def _run(config: Config, connections: int) -> None:
     await service.close()
     if looking is not None:
         looking.cancel()
-
-
-async def _look(clock: Clock) -> None:
-    """Takes over what the mirror measures."""
-    while True:
-        clock.look()
-        await asyncio.sleep(TICK)
 
 
 def open_edge(config: Config) -> Edge:

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 found a fault, 2 used wrongly. Errors are one line on stde
 """
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import click
 from tuike import __version__, config
 from tuike.config import option
 from tuike.data import Data, DataError, DiskFull
+from tuike.journal_commands import journal
 from tuike.options import (
     edge_settings,
     with_admin,
@@ -25,6 +25,7 @@ from tuike.options import (
     with_levels,
     with_network,
     with_replica,
+    with_transport,
 )
 from tuike.terminal import FAULT, USAGE, of_database, progress, stop
 
@@ -200,6 +201,7 @@ def process(
 @program.command()
 @with_data
 @with_replica
+@with_transport
 @with_host
 @with_admin
 @with_levels
@@ -207,17 +209,37 @@ def admin(
     data: Path,
     database: Any,
     database_read: Any,
+    redis: str | None,
+    journal_url: str | None,
     host: str,
     admin_port: int,
     public_url: str | None,
     max_levels: int,
 ) -> None:
-    """Run the admin API alone."""
-    from tuike.admin.app import run_admin
+    """Run the admin API alone.
 
-    run_admin(
-        Data.open(data, database, database_read), host, admin_port, public_url or f"http://{host}:8080", max_levels
-    )
+    Beside a processor on the same DATA; or, with --redis or --journal-url, on one machine of several: DATA is this
+    machine's own, and a new one is made under the secret in TUIKE_SECRET.
+    """
+    from tuike import control
+    from tuike.admin.app import run_admin
+    from tuike.edge import serving
+    from tuike.joining import Network, text_of
+
+    public_url = public_url or f"http://{host}:8080"
+    member = redis is not None or journal_url is not None
+    if member and database is None:
+        raise click.UsageError("--redis and --journal-url go with --database")
+    if not member or control.descriptor() is not None:
+        opened = Data.open(data, database, database_read)
+        run_admin(opened, host, admin_port, public_url, max_levels, member=member)
+        return
+    network = Network(text_of(database), redis or "", journal_url or "")
+    books = serving.Books(max_levels, {}, database, database_read)
+    opened = Data.open_member(data)
+    with opened.lock("lock"):
+        network.check(opened)
+        sys.exit(asyncio.run(serving.admin_of_many(opened, host, admin_port, public_url, books, network)))
 
 
 # --- work on an instance ---------------------------------------------------------------------------
@@ -400,37 +422,4 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
     click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
 
 
-@program.group()
-def journal() -> None:
-    """Look into the journal."""
-
-
-@journal.command()
-@with_data
-def cat(data: Path) -> None:
-    """Every event as one line of JSON."""
-    from tuike import journal
-
-    with os.fdopen(sys.stdout.fileno(), "wb", closefd=False) as out:
-        for line in journal.lines(Data.open(data)):
-            out.write(line + b"\n")
-
-
-@journal.command()
-@with_data
-def stat(data: Path) -> None:
-    """Events by producer and kind."""
-    from tuike import journal
-
-    click.echo(journal.stat(Data.open(data)))
-
-
-@journal.command()
-@with_data
-def check(data: Path) -> None:
-    """Every record's checksum."""
-    from tuike import journal
-
-    report, sound = journal.check(Data.open(data))
-    click.echo(report)
-    sys.exit(0 if sound else FAULT)
+program.add_command(journal)

@@ -6,10 +6,12 @@ processes of the data directory read. Until it was measured, and after the machi
 machine's own.
 """
 
+import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
 
+LOOK_S = 0.25
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -56,3 +58,10 @@ class Clock:
         with suppress(OSError):  # on a full disk the others go on with what they have
             draft.write_text(f"{self._boot} {self.base}")
             draft.replace(self._path)
+
+
+async def follow(clock: Clock) -> None:
+    """Takes over what the mirror measures, until it is cancelled."""
+    while True:
+        clock.look()
+        await asyncio.sleep(LOOK_S)

@@ -63,8 +63,12 @@ def with_edge(command: Command) -> Command:
 
 
 def with_network(command: Command) -> Command:
+    text = "The books of an instance on several machines."
+    return with_transport(option("--database", metavar="URL", help=text)(command))
+
+
+def with_transport(command: Command) -> Command:
     for add in (
-        option("--database", metavar="URL", help="The books of an instance on several machines."),
         option("--redis", metavar="URL", help="What carries events to them; without it they are fetched from here."),
         option(
             "--journal-url",

@@ -12,6 +12,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, select
 
+from tuike.stores import position
 from tuike.stores.bulk import replacing
 from tuike.stores.schema import producers
 
@@ -147,3 +148,11 @@ class Promises:
 
 def _row(known: Known) -> tuple[str, str, int, str, int, str]:
     return known.producer, known.machine, known.first_seen, known.state, known.seq, known.note
+
+
+def committed(connection: Connection) -> int:
+    """The watermark by what is committed (ms); 0 where one that lives has not promised anything yet."""
+    alive = select(producers.c.incarnation).where(producers.c.state == "live")
+    live = [int(incarnation, 16) for incarnation in connection.scalars(alive)]
+    reached = position.read_all(connection)
+    return min((place.marks.get(incarnation, 0) for place in reached for incarnation in live), default=0)

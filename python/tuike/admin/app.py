@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
+from sqlalchemy import Engine
 
 from tuike import _core, control
 from tuike.admin import (
@@ -43,10 +44,12 @@ from tuike.admin import (
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
-from tuike.admin.writes import Writes
+from tuike.admin.writes import EDGE_PREFIX, Writes
+from tuike.clock import Clock, follow
 from tuike.data import Data, write_private
+from tuike.journal_http import JournalRoutes
 from tuike.statements import Signer
-from tuike.stores import engine
+from tuike.stores import engine, members
 
 PRODUCER = "admin"
 TOKEN_VARIABLE = "TUIKE_ADMIN_TOKEN"  # noqa: S105 (a name, no token)
@@ -95,6 +98,8 @@ class Settings:
     first_token: str
     public_url: str
     max_levels: int = 3
+    member: bool = False
+    """Of an instance on several machines: edges are asked for in the books, and time is the books'."""
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     random: Callable[[int], bytes] = secrets.token_bytes
 
@@ -117,7 +122,10 @@ def make_app(settings: Settings) -> web.Application:
         service = _service(settings)
         service.writes.start()
         app[SERVICE] = service
+        following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
+        if following is not None:
+            following.cancel()
         await service.writes.close()
         await service.processor.close()
         service.readers.shutdown()
@@ -130,7 +138,28 @@ def make_app(settings: Settings) -> web.Application:
             app.router.add_get(route.path, _endpoint(route))
         else:
             app.router.add_route(route.method, route.path, _endpoint(route))
+    if settings.member:
+        app.router.add_routes(JournalRoutes(settings.data, settings.clock, _nothing_there).routes())
     return app
+
+
+async def _nothing_there(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+def _live_edges(settings: Settings, books: Engine) -> Callable[[], int | None]:
+    """Finds out which registry version all live edges work with."""
+    journal = str(settings.data.journal)
+
+    def by_marks() -> int | None:
+        marks = _core.live_marks(journal)
+        return min((version for name, version in marks.items() if name.startswith(EDGE_PREFIX)), default=None)
+
+    def by_books() -> int | None:
+        with books.connect() as connection:
+            return members.reached(connection)
+
+    return by_books if settings.member else by_marks
 
 
 def _service(settings: Settings) -> Service:
@@ -142,13 +171,14 @@ def _service(settings: Settings) -> Service:
         engine=reader,
         replica=reader if data.replica is None else engine.open_reader(data.replica),
         readers=ThreadPoolExecutor(READERS, thread_name_prefix="reader"),
-        writes=Writes(writer, reader, str(data.journal), clock=settings.clock, random=settings.random),
+        writes=Writes(writer, reader, _live_edges(settings, reader), clock=settings.clock, random=settings.random),
         processor=ClientSession(
             "http://processor",
             connector=UnixConnector(str(data.processor_socket)),
             timeout=ClientTimeout(total=PROCESSOR_SECONDS),
         ),
         metrics=data.metrics,
+        member=settings.member,
         books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
@@ -208,9 +238,11 @@ async def _refuse(
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
-def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int) -> None:
-    """Serves until it is told to stop."""
-    settings = Settings(data, first_token(data), public_url, max_levels)
+def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int, *, member: bool = False) -> None:
+    """Serves until it is told to stop; `member`: of an instance on several machines."""
+    settings = Settings(data, first_token(data), public_url, max_levels, member)
+    if member:
+        settings = replace(settings, clock=Clock(data.clock))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_serve(settings, host, port)))

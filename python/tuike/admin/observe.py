@@ -10,10 +10,12 @@ from tuike import _core
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.admin.writes import EDGE_PREFIX
+from tuike.stores import members
 from tuike.stores.schema import conversions, merchants, rollups, shares
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 CLICK_THROUGH_SECONDS = 86_400
+NO_EDGE = "no_edge: no edge worker is running"
 
 Label = tuple[str, str]
 Sample = tuple[str, tuple[Label, ...], float | int | str]  # suffix of the name, labels, value
@@ -24,7 +26,10 @@ async def healthz(call: Call) -> Body:
 
 
 async def readyz(call: Call) -> Body:
-    reason = await _in_thread(call.service, _unready, call.service)
+    if call.service.member:
+        reason = "" if await call.read(members.reached) is not None else NO_EDGE
+    else:
+        reason = await _in_thread(call.service, _unready, call.service)
     if reason:
         raise Problem("not_ready", reason)
     away = call.service.books_away
@@ -72,7 +77,7 @@ def _unready(service: Service) -> str:
     states = _core.edge_states(str(service.metrics), service.clock())
     alive = [state for state in states if state["alive"] and state["producer"].startswith(EDGE_PREFIX)]
     if not alive:
-        return "no_edge: no edge worker is running"
+        return NO_EDGE
     if all(state["draining"] for state in alive):
         return "draining"
     return "; ".join(f"{state['producer']}: {state['problem']}" for state in alive if state["problem"])

@@ -14,6 +14,7 @@ from aiohttp import ClientError, ClientSession, web
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from tuike import promises
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
@@ -36,6 +37,7 @@ class Service:
     writes: Writes
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
+    member: bool  # of an instance on several machines
     books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
@@ -71,7 +73,11 @@ class Service:
             raise
 
     async def watermark(self) -> int:
-        """Up to when the books are complete, in milliseconds, as the processor last said; 0: it never did."""
+        """Up to when the books are complete, in milliseconds, as far as we last heard; 0: we never did."""
+        if self.member:
+            with suppress(Problem):
+                self.seen_watermark = max(self.seen_watermark, await self.read(promises.committed))
+            return self.seen_watermark
         try:
             async with self.processor.get("/watermark") as answer:
                 self.seen_watermark = max(self.seen_watermark, (await answer.json())["watermark"])

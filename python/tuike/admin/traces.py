@@ -5,14 +5,15 @@ from typing import Any
 
 import msgspec
 from aiohttp import ClientError
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 
 from tuike import views
 from tuike.admin import answers, auth
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem, not_found
-from tuike.admin.routes import Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, Service
 from tuike.stores.schema import outcomes
+from tuike.stores.touches import SqlTouches
 
 ID_DIGITS = 32
 TIME_DIGITS = 12
@@ -22,18 +23,31 @@ GRACE_MS = 10_000
 
 async def click(call: Call) -> Body:
     id = _id(call.path("click_id"), "click")
-    try:
-        async with call.service.processor.get(f"/clicks/{id}") as answer:
-            touch = msgspec.json.decode(await answer.read()) if answer.status == 200 else None
-            if answer.status not in (200, 404):
-                raise Problem("processor_unavailable", f"the processor answers with {answer.status}")
-    except (ClientError, OSError, TimeoutError) as error:
-        raise Problem("processor_unavailable", "the processor does not answer; is it running?") from error
+    touch = await (call.read(_stored, call.service.engine, id) if call.service.member else _asked(call.service, id))
     if touch is None:
         raise not_found(f"click {id}")
     auth.check_subject(call.actor.merchant_only(), touch.get("merchant", ""), "click of merchant")
     auth.check_subject(call.actor.promoter_only(), touch.get("aff", ""), "click of promoter")
     return _click(id, touch)
+
+
+def _stored(connection: Connection, books: Engine, id: str) -> dict[str, Any] | None:
+    """The click as the database's touches have it."""
+    touches = SqlTouches(books)
+    touches.begin(connection)
+    return touches.click(id)
+
+
+async def _asked(service: Service, id: str) -> dict[str, Any] | None:
+    """The click as the processor beside us has it."""
+    try:
+        async with service.processor.get(f"/clicks/{id}") as answer:
+            if answer.status not in (200, 404):
+                raise Problem("processor_unavailable", f"the processor answers with {answer.status}")
+            found: dict[str, Any] | None = msgspec.json.decode(await answer.read()) if answer.status == 200 else None
+            return found
+    except (ClientError, OSError, TimeoutError) as error:
+        raise Problem("processor_unavailable", "the processor does not answer; is it running?") from error
 
 
 def _click(id: str, touch: dict[str, Any]) -> Body:

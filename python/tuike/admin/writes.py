@@ -49,14 +49,15 @@ class Writes:
         self,
         writer: _core.Writer,
         engine: Engine,
-        journal: str,
+        reached: Callable[[], int | None],
         *,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
     ) -> None:
+        """`reached` says which registry version all live edges work with; None: there are no edges."""
         self._writer = writer
         self._engine = engine
-        self._journal = journal
+        self._reached = reached
         self._clock = clock
         self._random = random
         self._now = 0
@@ -162,8 +163,7 @@ class Writes:
                     for event_id, outcome in found.items():
                         _settle(self._outcomes.get(event_id), outcome)
                 if self._edges:
-                    marks = await loop.run_in_executor(self._thread, _core.live_marks, self._journal)
-                    reached = min((v for name, v in marks.items() if name.startswith(EDGE_PREFIX)), default=None)
+                    reached = await loop.run_in_executor(self._thread, self._reached)
                     for version, seen in self._edges:
                         if reached is None or reached >= version:
                             _settle(seen, None)
