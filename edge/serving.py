@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,7 @@ from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
 from tuike.joining import Network
+from tuike.observing import observed
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -84,22 +86,24 @@ async def everything(
     return await _run(Supervisor(stages, listeners), announce)
 
 
-async def edge_alone(data: Path, settings: EdgeSettings) -> int:
+async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | None) -> int:
     """The edge workers until told to stop; the exit code."""
     listeners = _listen(settings)
     port = listeners[0].getsockname()[1]
     supervised = Supervisor([supervisor.worker_parts(listeners, _worker(data, settings))], listeners)
-    return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
+    async with _observed(settings.host, metrics_port, data / "metrics"):
+        return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
-async def edge_of_many(data: Data, settings: EdgeSettings, network: Network) -> int:
+async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | None, network: Network) -> int:
     """The edge workers of one machine of several, with what joins it to the others; the exit code. Helpers stop one by
     one when the workers have."""
     listeners = _listen(settings)
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
     workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
     supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
-    return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
+    async with _observed(settings.host, metrics_port, data.metrics):
+        return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 
 async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str, books: Books, network: Network) -> int:
@@ -117,6 +121,17 @@ async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str,
 async def processes_of_many(parts: Sequence[Part]) -> int:
     """Folders and a bookkeeper, which need nothing of each other; the exit code."""
     return await _run(Supervisor([parts]), lambda: print(f"{len(parts)} processes", flush=True))
+
+
+@asynccontextmanager
+async def _observed(host: str, port: int | None, metrics: Path) -> AsyncIterator[None]:
+    """With /healthz, /readyz and /metrics on their own port, where one is wanted."""
+    if port is None:
+        yield
+        return
+    _listening(host, port, "--metrics-port", lambda: supervisor.free_port(host, port))
+    async with observed(host, port, metrics):
+        yield
 
 
 def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:

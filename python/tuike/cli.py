@@ -23,6 +23,7 @@ from tuike.options import (
     with_edge,
     with_host,
     with_levels,
+    with_metrics,
     with_network,
     with_replica,
     with_transport,
@@ -116,8 +117,16 @@ def serve(
 @with_data
 @with_host
 @with_edge
+@with_metrics
 @with_network
-def edge(data: Path, database: str | None, redis: str | None, journal_url: str | None, **options: Any) -> None:
+def edge(
+    data: Path,
+    database: str | None,
+    redis: str | None,
+    journal_url: str | None,
+    metrics_port: int | None,
+    **options: Any,
+) -> None:
     """Run the edge workers alone.
 
     Beside a processor on the same DATA; or, with --database, on one machine of several: DATA is this machine's own,
@@ -133,12 +142,12 @@ def edge(data: Path, database: str | None, redis: str | None, journal_url: str |
         if redis is not None or journal_url is not None:
             raise click.UsageError("--redis and --journal-url go with --database")
         Data.open(data)
-        sys.exit(asyncio.run(serving.edge_alone(data, settings)))
+        sys.exit(asyncio.run(serving.edge_alone(data, settings, metrics_port)))
     network = Network(database, redis or "", journal_url or "")
     opened = Data.open_member(data)
     with opened.lock("lock"):
         network.check(opened)
-        sys.exit(asyncio.run(serving.edge_of_many(opened, settings, network)))
+        sys.exit(asyncio.run(serving.edge_of_many(opened, settings, metrics_port, network)))
 
 
 @edge.command()

@@ -62,6 +62,11 @@ def with_edge(command: Command) -> Command:
     return command
 
 
+def with_metrics(command: Command) -> Command:
+    text = "A port for /healthz, /readyz and /metrics of the workers."
+    return option("--metrics-port", type=click.IntRange(1, 65535), show_default="none", help=text)(command)
+
+
 def with_network(command: Command) -> Command:
     text = "The books of an instance on several machines."
     return with_transport(option("--database", metavar="URL", help=text)(command))

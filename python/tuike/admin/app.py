@@ -44,10 +44,11 @@ from tuike.admin import (
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
-from tuike.admin.writes import EDGE_PREFIX, Writes
+from tuike.admin.writes import Writes
 from tuike.clock import Clock, follow
 from tuike.data import Data, write_private
 from tuike.journal_http import JournalRoutes
+from tuike.observing import EDGE_PREFIX
 from tuike.statements import Signer
 from tuike.stores import engine, members
 

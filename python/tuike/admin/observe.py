@@ -1,24 +1,19 @@
 """/healthz, /readyz and /metrics: what a supervisor and Prometheus ask, without a token."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from aiohttp import web
 from sqlalchemy import Connection, func, literal_column, select
 
-from tuike import _core
+from tuike import _core, observing
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
-from tuike.admin.writes import EDGE_PREFIX
+from tuike.observing import NO_EDGE, PROMETHEUS_TEXT, Sample, family
 from tuike.stores import members
 from tuike.stores.schema import conversions, merchants, rollups, shares
 
-PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 CLICK_THROUGH_SECONDS = 86_400
-NO_EDGE = "no_edge: no edge worker is running"
-
-Label = tuple[str, str]
-Sample = tuple[str, tuple[Label, ...], float | int | str]  # suffix of the name, labels, value
 
 
 async def healthz(call: Call) -> Body:
@@ -29,7 +24,7 @@ async def readyz(call: Call) -> Body:
     if call.service.member:
         reason = "" if await call.read(members.reached) is not None else NO_EDGE
     else:
-        reason = await _in_thread(call.service, _unready, call.service)
+        reason = "draining" if call.service.draining else await _in_thread(call.service, observing.unready)
     if reason:
         raise Problem("not_ready", reason)
     away = call.service.books_away
@@ -39,7 +34,7 @@ async def readyz(call: Call) -> Body:
 async def metrics(call: Call) -> web.Response:
     service = call.service
     now = service.clock()
-    edges = await _in_thread(service, _edge_metrics, service, now)
+    edges = await _in_thread(service, observing.edge_metrics)
     try:
         books = await call.read_copy(_book_metrics, now)
     except Problem:
@@ -66,37 +61,9 @@ async def metrics(call: Call) -> web.Response:
     return web.Response(body=(edges + books + lag + journal + away).encode(), headers={"Content-Type": PROMETHEUS_TEXT})
 
 
-async def _in_thread(service: Service, work: Callable[..., str], *args: object) -> str:
-    return await asyncio.get_running_loop().run_in_executor(service.readers, work, *args)
-
-
-def _unready(service: Service) -> str:
-    """Why a hit cannot be recorded; empty: it can."""
-    if service.draining:
-        return "draining"
-    states = _core.edge_states(str(service.metrics), service.clock())
-    alive = [state for state in states if state["alive"] and state["producer"].startswith(EDGE_PREFIX)]
-    if not alive:
-        return NO_EDGE
-    if all(state["draining"] for state in alive):
-        return "draining"
-    return "; ".join(f"{state['producer']}: {state['problem']}" for state in alive if state["problem"])
-
-
-def _edge_metrics(service: Service, now: int) -> str:
-    directory = str(service.metrics)
-    states = _core.edge_states(directory, now)
-    up = [("", (("producer", state["producer"]),), int(state["alive"])) for state in states]
-    problems = [
-        ("", (("producer", state["producer"]), ("problem", state["problem"])), 1)
-        for state in states
-        if state["problem"]
-    ]
-    return (
-        _core.render_metrics(directory)
-        + family("affiliate_edge_up", "gauge", "Whether an edge worker gives signs of life.", up)
-        + family("affiliate_edge_problem", "gauge", "Whether an edge worker cannot record, by the reason.", problems)
-    )
+async def _in_thread(service: Service, work: Callable[[str, int], str]) -> str:
+    directory, now = str(service.metrics), service.clock()
+    return await asyncio.get_running_loop().run_in_executor(service.readers, work, directory, now)
 
 
 def _book_metrics(connection: Connection, now: int) -> str:
@@ -160,19 +127,6 @@ def _commission(connection: Connection) -> list[Sample]:
         labels = (("currency", currency),)
         samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, count)]
     return samples
-
-
-def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:
-    """One metric in Prometheus' text format."""
-    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-    for suffix, labels, value in samples:
-        inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-        lines.append(f"{name}{suffix}{{{inner}}} {value}" if inner else f"{name}{suffix} {value}")
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 ANYONE: frozenset[str] = frozenset()
