@@ -58,3 +58,11 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row of this process that nobody listens on; it asks for them once."""
+    first = free_port()
+    while not all(_is_free(port) for port in range(first, first + count)):
+        first = free_port()
+    return first
