@@ -259,11 +259,13 @@ class Booking(Registry, Ledger):
         return found
 
     def spent_of_budget(self, order: Order) -> int:
-        """What the pools of the product's other booked orders of that local day and currency stand at."""
+        """What the pools of the product's other booked orders of that local day and currency stand at. Decided: of
+        those that a rule with a budget paid."""
         return sum(
             x.pool
             for x in self.booked_before(order)
-            if x.pid == order.pid and x.currency == order.currency and self.day_of(x) == self.day_of(order)
+            if "daily_budget" in x.rule
+            and (x.pid, x.currency, self.day_of(x)) == (order.pid, order.currency, self.day_of(order))
         )
 
     # --- booking ---

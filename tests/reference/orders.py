@@ -100,7 +100,7 @@ class Orders(Booking):
         if code := self.first_word(order, status, received):
             self.take_back(key, claimed)
             return code
-        self.refund_what_waited(order)
+        self.refund_what_waited(order, received)
         return ""
 
     def claim(
@@ -146,7 +146,7 @@ class Orders(Booking):
                 if code := self.first_word(order, "approved", received):
                     self.take_back(key, None)
                     return code
-                self.refund_what_waited(order)
+                self.refund_what_waited(order, received)
                 return ""
         self.lend(order, visitor or self.click_visitor(click))
         return ""
@@ -185,7 +185,7 @@ class Orders(Booking):
             if code := self.book(order, status="approved", now=received, decided=True, credit=order.credit):
                 order.visitor = visitor
                 return code
-            self.refund_what_waited(order)
+            self.refund_what_waited(order, received)
         return ""
 
     def reject(self, key: Key, *, received: int) -> str:
@@ -313,12 +313,12 @@ class Orders(Booking):
         self.reverse(order, "refund")
         return "over_refund" if wanted > total else ""
 
-    def refund_what_waited(self, order: Order) -> None:
-        """Refunds that came before their order, in the order in which they came, if within 7 days of it. Decided: such
-        a one follows its order, whatever their `ts` say."""
+    def refund_what_waited(self, order: Order, received: int) -> None:
+        """Refunds that came before their order, in the order in which they came, if within 7 days of
+        what made it known (`received`). Decided: such a one follows its order, whatever their `ts` say."""
         for refund in [x for x in self.waiting if x.key == order.key]:
             self.waiting.remove(refund)
-            if refund.received + REFUND_WAITS < order.received:
+            if refund.received + REFUND_WAITS < received:
                 self.dead.append(refund)
             else:
                 self.apply_refund(order, replace(refund, stamp=None))

@@ -117,8 +117,9 @@ class Pair:
         assert self.oracle.touch(id, at=at, pid=product, aff=promoter, kind=kind, click=click, **how) == ""
         bad = next((name for name in ("bot", "prefetch") if how.get(name)), "")
         hit = {"kind": kind, "id": id, "at": at, "aff": promoter, "pid": product, "merchant": PRODUCTS[product]}
-        hit |= {"counted": not bad, "reason": bad, "embedded": how.get("dest", "") not in ("", "document")}
-        hit["binds"] = not bad and not hit["embedded"] and kind == "click"
+        embedded = kind == "click" and how.get("dest", "") not in ("", "document")
+        hit |= {"counted": not bad, "reason": bad, "embedded": embedded}
+        hit["binds"] = not bad and not embedded and kind == "click"
         self.real.touches.add(hit | {name: how[name] for name in ("visitor", "cust", "did") if how.get(name)})
 
     def order(self, **said: Any) -> None:

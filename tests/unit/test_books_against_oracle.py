@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from pair import DAY, HOUR, PRODUCTS, PROMOTERS, Pair, Step
 
 SHORT_CASES, LONG_CASES = 9_200, 800
@@ -209,6 +211,12 @@ def shard(number: int, cases: int, steps: st.SearchStrategy[list[Step]]) -> None
         Pair(**setup).play(steps)
 
     judged()
+
+
+@pytest.fixture(autouse=True)
+def _cases_do_not_change_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis draws constants of the code under test too: a change of any file would make other cases."""
+    monkeypatch.setattr(providers, "_get_local_constants", Constants)
 
 
 class Half:

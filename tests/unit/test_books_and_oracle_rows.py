@@ -41,6 +41,7 @@ def wait(days: int) -> Step:
 
 CRASH: Step = ("crash", {})
 SETTLE: Step = ("settle", {})
+APPROVE: Step = ("judge", {"how": "approve", "oid": "o1", "pid": "tea"})
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,38 @@ SETTLE: Step = ("settle", {})
         pytest.param(TEN, "hold", [refund(), WEEK, order()], [("refunded", "", 0)], id="waited a week"),
         pytest.param(TEN, "hold", [refund(), wait(8), order()], [("approved", "", 1_000)], id="waited in vain"),
         pytest.param(TEN, "hold", [refund(), wait(8), CRASH, order(), SETTLE], [("approved", "", 1_000)], id="killed"),
+        # it follows an order that an admin approves out of a claim, if it has not waited in vain by then
+        pytest.param(TEN, "hold", [claim(), refund(), APPROVE], [("refunded", "no_touch", 0)], id="a claim approved"),
+        pytest.param(
+            TEN, "hold", [claim(), refund(), wait(8), APPROVE], [("approved", "no_touch", 0)], id="approved too late"
+        ),
+        # a repeat of what is final changes nothing, and is the last status all the same
+        pytest.param(
+            TEN,
+            "hold",
+            [order(status="rejected"), order(status="rejected", stamp=3), order(stamp=1)],
+            [("rejected", "", 0)],
+            id="older than a repeat",
+        ),
+        # a budget is spent by what a rule with a budget has paid
+        pytest.param(
+            BUDGET,
+            "hold",
+            [
+                order(amount=1, status="pending"),
+                ("rule", {"product": "tea", "rule": TEN}),
+                order(oid="o2"),
+                order(amount=40_00),
+            ],
+            [("approved", "", 400), ("approved", "", 1_000)],
+            id="paid under another version",
+        ),
         # of a held order another amount is noted, but no word of the merchant's lets it go
         pytest.param(BUDGET, "hold", [order(), order(amount=30_00)], [("pending", "budget", 0)], id="still held"),
         pytest.param(
             BUDGET,
             "hold",
-            [order(), order(amount=30_00), ("judge", {"how": "approve", "oid": "o1", "pid": "tea"})],
+            [order(), order(amount=30_00), APPROVE],
             [("approved", "", 300)],
             id="approved with the amount noted",
         ),
