@@ -164,7 +164,7 @@ def candidates(touches: Sequence[Touch], order: Journey, settings: Settings) -> 
         return [Touch(None, order.at, order.merchant, promoter, made_up=True)] if promoter else []
 
     def path() -> list[Touch]:
-        if not named or named[0].merchant != order.merchant:
+        if not named or named[0].merchant != order.merchant or not start <= named[0].at <= order.at:
             return []
         click = named[0]
         return [t for t in known if t == click or (t.visitor and t.visitor == click.visitor and t.place < click.place)]
