@@ -18,8 +18,9 @@ from sqlalchemy import func, select
 import registry
 import settlement
 from part import Bench, Figure, Result
+from tuike.clock import wall
 from tuike.data import Data
-from tuike.process import Processor, clock
+from tuike.process import Processor
 from tuike.stores import engine, schema
 from tuike.verify import verify
 
@@ -103,7 +104,7 @@ def plainly(data: Data) -> Proved:
 
 
 def _close_day(data: Data) -> None:
-    processor = Processor(data, now=lambda: clock() + DAY_MS)
+    processor = Processor(data, now=lambda: wall() + DAY_MS)
     while processor.step():
         pass
     processor.close()

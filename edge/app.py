@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from aiohttp import http, web
 from aiohttp.abc import AbstractAccessLogger
 
 from tuike._core import Edge
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.edge.handover import Handover
 from tuike.edge.routes import MAX_LINE, Clock, Routes, prepare
@@ -28,11 +28,6 @@ DRAIN_LIMIT = 20.0
 """Seconds after which a draining worker closes what is left."""
 
 _log = logging.getLogger(__name__)
-
-
-def wall_clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Service:
         *,
         front: bool = True,
         limits: Limits | None = None,
-        clock: Clock = wall_clock,
+        clock: Clock = wall,
         own_routes: Iterable[web.AbstractRouteDef] = (),
         journal: Data | None = None,
     ) -> None:

@@ -20,7 +20,7 @@ from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
-from tuike.joining import Network
+from tuike.joining import Network, text_of
 from tuike.observing import observed
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ class Books:
     def environment(self) -> dict[str, str]:
         """What their parts find the database by: no command line shows its password."""
         named = {"TUIKE_DATABASE": self.server, "TUIKE_DATABASE_READ": self.replica}
-        return {
-            name: url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
-            for name, url in named.items()
-            if url is not None
-        }
+        return {name: text_of(url) for name, url in named.items() if url is not None}
 
 
 async def everything(

@@ -22,9 +22,9 @@ import uvloop
 
 from tuike import control
 from tuike._core import Edge
-from tuike.clock import Clock, follow
+from tuike.clock import Clock, follow, wall
 from tuike.data import Data
-from tuike.edge.app import TICK, Limits, Service, wall_clock
+from tuike.edge.app import TICK, Limits, Service
 
 VARIABLE = "TUIKE_WORKER"
 SPARE_DESCRIPTORS = 256
@@ -71,7 +71,7 @@ async def _run(config: Config, connections: int) -> None:
     data = Data.open(Path(config.data)) if config.member else None
     clock = Clock(data.clock) if data is not None else None
     looking = loop.create_task(follow(clock)) if clock is not None else None
-    if not await _registry_is_whole(edge, stop, wall_clock if clock is None else lambda: clock() if clock.base else 0):
+    if not await _registry_is_whole(edge, stop, wall if clock is None else lambda: clock() if clock.base else 0):
         edge.close(0)
         return
     service = Service(
@@ -79,7 +79,7 @@ async def _run(config: Config, connections: int) -> None:
         socket.socket(fileno=config.listener),
         front=config.front,
         limits=Limits(connections=connections),
-        clock=clock or wall_clock,
+        clock=clock or wall,
         journal=data,
     )
     await service.start()

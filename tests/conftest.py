@@ -68,6 +68,25 @@ def sql_server() -> Iterator[Callable[[str], Server]]:
         yield started
 
 
+@pytest.fixture(params=sql_servers.SERVERS)
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of this test alone, each in turn: one that it may kill."""
+    try:
+        with sql_servers.running(request.param) as started:
+            yield started
+    except sql_servers.NotInstalled as missing:
+        pytest.skip(f"{request.param.upper()} NOT TESTED: {missing}")
+
+
+@pytest.fixture(params=sql_servers.SERVERS)
+def server_url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> Iterator[str]:
+    """An empty database on each server in turn: what `--database` takes."""
+    server = sql_server(request.param)
+    created = server.create()
+    yield created
+    server.drop(created)
+
+
 @pytest.fixture(params=sql_servers.ENGINES)
 def database(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callable[[str], Server]) -> Iterator[URL]:
     """An empty database of each engine in turn."""

@@ -303,3 +303,13 @@ def full(path: Path) -> World:
     world.order("w1", None, 5, status="refunded")
     world.stop()
     return world
+
+
+def clicked(folder: Path) -> World:
+    """A shop and its promoters, and a click of alice's."""
+    world = World(folder)
+    world.shop()
+    world.promoters()
+    world.click("alice")
+    world.drain()
+    return world

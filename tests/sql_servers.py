@@ -17,7 +17,8 @@ from tuike.stores import engine
 from tuike.stores.schema import metadata
 from waiting import until
 
-ENGINES = ("sqlite", "postgresql", "mariadb")
+SERVERS = ("postgresql", "mariadb")
+ENGINES = ("sqlite", *SERVERS)
 SHORT_LIVED = Path("/dev/shm")
 NOBODY = "nobody"
 """Servers refuse to be run by root."""

@@ -30,7 +30,7 @@ from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
 from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
-from tuike.process import BOOK_LIMIT, KEPT_BEYOND_WINDOW_DAYS, WINDOW_MIN_DAYS, collect_rarely
+from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
 from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
@@ -211,7 +211,7 @@ class Books:
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
         now = self.now
         if self._news.is_due(now):
-            self._begin_day(connection, now)
+            self._news.begin(connection, now)
         if registry or orders or steps:
             self._touches.begin(connection)
             changed = self._keeper.apply(connection, registry, orders, now)
@@ -227,14 +227,9 @@ class Books:
         marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
         self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
 
-    def _begin_day(self, connection: Connection, now: int) -> None:
-        self._news.begin(connection, now)
-
     def drop_touches(self) -> int:
         """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
-        windows = [product.attribution.window for product in self._keeper.registry.products.values()]
-        kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
-        return self._touches.drop_before(self.now - kept)
+        return self._touches.drop_before(self.now - touches_kept(self._keeper.registry))
 
     def _write_booked(self, records: Sequence[Booked]) -> None:
         _INSERT.run(self._connection, [(record.number, msgspec.json.encode(record)) for record in records])

@@ -2,12 +2,12 @@
 
 import json
 import secrets
-import time
 from typing import Any
 
 from sqlalchemy import func, select
 
 from tuike import _core
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.stores import engine, schema
 from tuike.submission import Submission
@@ -87,7 +87,7 @@ def _events(data: Data) -> list[dict[str, Any]]:
             for code, promoter, product, channel in LINKS
         ),
     ]
-    now = time.time_ns() // 1_000_000
+    now = wall()
     return [
         {
             "kind": "registry",

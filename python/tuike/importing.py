@@ -9,7 +9,6 @@ import ipaddress
 import json
 import re
 import sys
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import msgspec
 
 from tuike import _core, instants, rows
 from tuike.admin.inputs import LinkBody, PromoterBody
+from tuike.clock import wall
 from tuike.data import Data, DataError, DataInUse
 from tuike.rows import Row
 from tuike.submission import Codes, Submission
@@ -197,7 +197,7 @@ class Maker(ABC):
 
     def __init__(self, data: Data, digest: str) -> None:
         self.digest = bytes.fromhex(digest)
-        self.now = time.time_ns() // 1_000_000
+        self.now = wall()
         self.codes = Codes(data)
 
     def event_id(self, line: int, at: int) -> str:

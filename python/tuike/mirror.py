@@ -22,15 +22,15 @@ from tuike import _core, clock, control
 from tuike.books import entries
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.daily_keys import Random
-from tuike.books.edge_registry import CHANNEL
 from tuike.books.registry_log import DAY_MS, RegistryLog
 from tuike.clock import Clock
 from tuike.data import Data
+from tuike.observing import EDGE_PREFIX
 from tuike.stores import engine, members, meta, registry_changes
 from tuike.stores.members import OtherSecret, State
+from tuike.transport.redis_log import CHANNEL
 
 VARIABLE = "TUIKE_MIRROR"
-EDGE_PREFIX = "edge-"
 POLL_S = 0.5
 """Seconds between two looks where nobody calls."""
 CLOSE_S = 0.01

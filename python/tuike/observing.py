@@ -2,7 +2,6 @@
 port of its own for them where there is no admin API beside the edge."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tuike import _core
+from tuike.clock import wall
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EDGE_PREFIX = "edge-"
@@ -73,11 +73,11 @@ async def observed(host: str, port: int, metrics: Path) -> AsyncIterator[None]:
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        reason = await asyncio.to_thread(unready, directory, _now())
+        reason = await asyncio.to_thread(unready, directory, wall())
         return web.json_response({"status": reason or "ready"}, status=503 if reason else 200)
 
     async def render(request: web.Request) -> web.Response:
-        text = await asyncio.to_thread(edge_metrics, directory, _now())
+        text = await asyncio.to_thread(edge_metrics, directory, wall())
         return web.Response(body=text.encode(), headers={"Content-Type": PROMETHEUS_TEXT})
 
     app = web.Application()
@@ -89,7 +89,3 @@ async def observed(host: str, port: int, metrics: Path) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -25,6 +25,8 @@ from tuike.books.daily_keys import Random
 from tuike.books.edge_registry import EdgeRegistry
 from tuike.books.records import Booked
 from tuike.books.settings import DAY_MS
+from tuike.books.state import Registry
+from tuike.clock import wall
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data
 from tuike.stores import engine, migrations, position, rollups
@@ -52,11 +54,6 @@ WINDOW_MIN_DAYS = 30
 Clock = Callable[[], int]
 
 
-def clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
-
-
 class Processor:
     """The one processor of a data directory; it holds `processor.lock`."""
 
@@ -66,7 +63,7 @@ class Processor:
         *,
         max_levels: int = 3,
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
-        now: Clock = clock,
+        now: Clock = wall,
         random: Random = os.urandom,
     ) -> None:
         self._now = now
@@ -246,9 +243,13 @@ class Processor:
 
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
-        windows = [product.attribution.window for product in self._bookkeeper.registry.products.values()]
-        kept = max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
-        self.touches.drop_before(now - kept)
+        self.touches.drop_before(now - touches_kept(self._bookkeeper.registry))
+
+
+def touches_kept(registry: Registry) -> int:
+    """How long touches are kept, ms: as long as any product's window reaches, and some days more."""
+    windows = [product.attribution.window for product in registry.products.values()]
+    return max([WINDOW_MIN_DAYS * DAY_MS, *windows]) + KEPT_BEYOND_WINDOW_DAYS * DAY_MS
 
 
 def collect_rarely() -> None:

@@ -6,13 +6,13 @@ the command again releases what is left."""
 import json
 import secrets
 import sys
-import time
 from typing import Any
 
 import click
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.stores import engine, schema
 from tuike.submission import Submission
@@ -31,7 +31,7 @@ def run(data: Data, as_of: int | None, **books: Any) -> Body:
     """Releases what is due at `as_of` (ms), or by now; answers with the settlement as the API shows it. `books` are
     the processor's settings, for where none runs. Raises Refused."""
     with data.needing_room("make room, then settle again"), Submission(data, PRODUCER, **books) as submission:
-        now = time.time_ns() // 1_000_000
+        now = wall()
         event = (now.to_bytes(6, "big") + secrets.token_bytes(ID_RANDOM_BYTES)).hex()
         request = {"op": "settlement.run", "data": {"as_of": as_of}, "actor": "settle"}
         submission.append([{"kind": "decision", "id": event, "at": now, "body": json.dumps(request).encode()}])

@@ -21,6 +21,7 @@ from tuike import _core
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.touches import NoTouches
+from tuike.clock import wall
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError, DataInUse
 from tuike.process import Processor, collect_rarely
@@ -76,7 +77,7 @@ class Submission:
         """Journals events, given by their fields; they are received now."""
         if not events:
             return
-        now = time.time_ns() // 1_000_000
+        now = wall()
         if self._writer is None:
             self._writer = _core.Writer(str(self._data.journal), self._producer, secrets.randbits(63) or 1)
         self._appended = self._writer.append([_core.encode_event(event | {"received": now}) for event in events])
@@ -86,7 +87,7 @@ class Submission:
 
     def close(self) -> None:
         """The closing mark: orders of an import are applied once it is read, sorted by their time."""
-        self.append([{"kind": "close", "id": secrets.token_hex(16), "at": time.time_ns() // 1_000_000}])
+        self.append([{"kind": "close", "id": secrets.token_hex(16), "at": wall()}])
 
     def wait(self, applied: Callable[[int], None] = lambda count: None) -> None:
         """Ends the journal and returns when all of it is applied; calls back with how much more that is."""
@@ -114,7 +115,7 @@ class Submission:
             self._writer.sync()
             if not self._writer.wait_synced(self._appended, SYNC_TIMEOUT):
                 raise DataError(f"{self._data.journal}: could not be synced in {SYNC_TIMEOUT:.0f} s; look at the disk")
-            self._writer.close(time.time_ns() // 1_000_000)
+            self._writer.close(wall())
             self._writer = None
 
     def _progress(self) -> Iterator[int]:
@@ -176,7 +177,7 @@ class Submission:
     def rehearse(self, events: Sequence[Event]) -> list[tuple[int, str]]:
         """Lines that the books would set aside as they stand now. Nothing is journaled or applied."""
         backlog = Backlog()
-        received = time.time_ns() // 1_000_000
+        received = wall()
         whole = [*events, {"kind": "close", "id": secrets.token_hex(16)}]
         backlog.add((0, seq, self._producer, event | {"received": received}) for seq, event in enumerate(whole, 1))
         with TemporaryDirectory(dir=self._data.run) as directory:

@@ -16,8 +16,9 @@ import pytest
 
 from books import books, differences
 from tuike import _core
+from tuike.clock import wall
 from tuike.data import Data
-from tuike.process import Processor, clock
+from tuike.process import Processor
 from waiting import until
 
 ORDERS = 10_000
@@ -86,10 +87,10 @@ def write(op: str, **body: Any) -> dict[str, Any]:
 def journal(data: Data, incarnation: int, events: list[dict[str, Any]]) -> None:
     writer = _core.Writer(str(data.journal), "edge-0", incarnation)
     for number, event in enumerate(events, start=1):
-        now = clock()
+        now = wall()
         id = f"{incarnation:016x}{number:016x}"
         writer.append([_core.encode_event({"id": id, "at": now, "received": now} | event)])
-    writer.close(clock())
+    writer.close(wall())
 
 
 def fold(path: Path) -> None:

@@ -18,8 +18,9 @@ from aiohttp import web
 
 from tuike._core import Edge, SnapshotBuilder, Writer, decode_event, encode_event, seal
 from tuike.books import entries as books
+from tuike.clock import wall
 from tuike.data import Data
-from tuike.edge.app import Limits, Service, wall_clock
+from tuike.edge.app import Limits, Service
 from tuike.edge.routes import Clock
 from waiting import PATIENCE, until
 
@@ -91,7 +92,7 @@ class Log:
 def make_data(path: Path, now: int | None = None, more: Sequence[dict[str, Any]] = ()) -> Path:
     """A data directory with the secret and a whole registry; `more` entries are changes."""
     (path / "secret").write_text(SECRET)
-    entries = registry_entries(now or wall_clock())
+    entries = registry_entries(now or wall())
     many = [entry for entry in entries if entry["t"] in ("promoter", "link")]
     log = Log(path, [entry for entry in entries if entry not in [*many, books.READY]], 1)
     log.write_snapshot(many)
@@ -134,7 +135,7 @@ async def serving(
     limits: Limits | None = None,
     own_routes: Iterable[web.AbstractRouteDef] = (),
     send_buffer: int | None = None,
-    clock: Clock = wall_clock,
+    clock: Clock = wall,
     journal: Data | None = None,
     **settings: Any,
 ) -> AsyncIterator[tuple[Service, int]]:

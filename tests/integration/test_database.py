@@ -1,6 +1,6 @@
 """One machine with its books on a real PostgreSQL or MariaDB server: every command, and what happens without it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,18 +14,10 @@ PRODUCTS = 12
 """Rows of an import."""
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> Iterator[str]:
-    server = sql_server(request.param)
-    created = server.create()
-    yield created
-    server.drop(created)
-
-
-def test_every_command_works_on_a_server(url: str, tmp_path: Path) -> None:
+def test_every_command_works_on_a_server(server_url: str, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    where = ("--data", str(data), "--database", url)
-    with running(data, "--workers", "1", "--database", url, "--database-read", url) as instance:
+    where = ("--data", str(data), "--database", server_url)
+    with running(data, "--workers", "1", "--database", server_url, "--database-read", server_url) as instance:
         fill(instance)
         (tmp_path / "p.csv").write_text("id,name\n" + "".join(f"p{n},P{n}\n" for n in range(PRODUCTS)))
         tuike("import", "promoters", tmp_path / "p.csv", "--strict", *where)
@@ -43,28 +35,33 @@ def test_every_command_works_on_a_server(url: str, tmp_path: Path) -> None:
     assert "ok" in tuike("verify", *where).stdout
     assert "no difference" in tuike("replay", *where).stdout
     tuike("verify", "--attribution", *where)
-    assert tuike("process", "--data", data, "--database", url.replace("tuike:", "nobody:"), check=False).returncode == 2
+    assert (
+        tuike("process", "--data", data, "--database", server_url.replace("tuike:", "nobody:"), check=False).returncode
+        == 2
+    )
 
 
-def test_one_data_directory_keeps_a_servers_books(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path / "data", "--workers", "1", "--database", url) as instance:
+def test_one_data_directory_keeps_a_servers_books(
+    server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "data", "--workers", "1", "--database", server_url) as instance:
         instance.merchant()
-        done = tuike("process", "--data", tmp_path / "strange", "--database", url, check=False)
+        done = tuike("process", "--data", tmp_path / "strange", "--database", server_url, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "the books were made under another secret than" in done.stderr
         monkeypatch.setenv("TUIKE_SECRET", (tmp_path / "data" / "secret").read_text().strip())
-        done = tuike("process", "--data", tmp_path / "second", "--database", url, check=False)
+        done = tuike("process", "--data", tmp_path / "second", "--database", server_url, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert f"{(tmp_path / 'data' / 'machine').read_text().strip()} keeps these books" in done.stderr
         assert "word" not in done.stderr  # of the URL
         instance.merchant("mart")
 
 
-def test_the_demo_goes_into_a_server_once(url: str, tmp_path: Path) -> None:
-    where = ("--data", str(tmp_path / "data"), "--database", url)
+def test_the_demo_goes_into_a_server_once(server_url: str, tmp_path: Path) -> None:
+    where = ("--data", str(tmp_path / "data"), "--database", server_url)
     tuike("demo", *where)
     tuike("demo", *where)
-    assert tuike("demo", "--data", tmp_path / "data2", "--database", url, check=False).returncode == 2
+    assert tuike("demo", "--data", tmp_path / "data2", "--database", server_url, check=False).returncode == 2
     tuike("verify", *where)
 
 

@@ -26,8 +26,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuike._core import JournalReader, decode_event
+from tuike.clock import wall
 from tuike.edge import routes
-from tuike.edge.app import Limits, Service, wall_clock
+from tuike.edge.app import Limits, Service
 from waiting import PATIENCE
 
 REQUESTS = 20_000
@@ -198,7 +199,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def pair(runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     monkeypatch.setattr(routes, "BODY_TIMEOUT", BODY_TIMEOUT)
-    pair = Pair(tmp_path, wall_clock())
+    pair = Pair(tmp_path, wall())
     runner.run(pair.start())
     yield pair
     runner.run(pair.stop())

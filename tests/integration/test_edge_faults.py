@@ -23,8 +23,8 @@ from edge_support import (
 
 from ports import HOST, free_port
 from tuike._core import Edge, edge_states, render_metrics
+from tuike.clock import wall
 from tuike.edge import worker
-from tuike.edge.app import wall_clock
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 from waiting import eventually
 
@@ -54,7 +54,7 @@ async def test_on_a_full_disk_hits_are_answered_as_unrecorded_and_orders_are_ref
     part = replace(part, environment={**part.environment, **disk})
     supervisor = Supervisor([[part]], [listener])
     await supervisor.start()
-    order = post(b"/postback", signed(wall_clock(), oid="1", pid="p", amount="1.00"), FORM)
+    order = post(b"/postback", signed(wall(), oid="1", pid="p", amount="1.00"), FORM)
     hits = [get(b"/c/1"), get(b"/healthz"), get(b"/p.gif?aff=a&pid=p")]
     try:
         answers = await talk(port, [b"".join(hits)], 3)
@@ -74,7 +74,7 @@ async def test_on_a_full_disk_hits_are_answered_as_unrecorded_and_orders_are_ref
 
 
 def problem(data: Path) -> str:
-    (state,) = edge_states(str(data / "metrics"), wall_clock())
+    (state,) = edge_states(str(data / "metrics"), wall())
     return str(state["problem"])
 
 
@@ -86,15 +86,15 @@ def link(code: str) -> dict[str, object]:
 
 
 def status(edge: Edge, target: bytes) -> int:
-    edge.tick(wall_clock())
-    return edge.respond("GET", target, [], "127.0.0.1", None, wall_clock())[0]
+    edge.tick(wall())
+    return edge.respond("GET", target, [], "127.0.0.1", None, wall())[0]
 
 
 def test_a_new_snapshot_is_followed_once_it_is_whole_and_the_last_one_stays_when_all_are_gone(data: Path) -> None:
     edge = open_edge(data)
     assert edge.ready
     (old,) = (data / "registry" / "registry").iterdir()
-    *snapshot, end = registry_entries(wall_clock())
+    *snapshot, end = registry_entries(wall())
     log = Log(data, [*snapshot, link("new")])
     assert (status(edge, b"/c/1"), status(edge, b"/c/new")) == (302, 404)
     log.add(2, end)
@@ -105,16 +105,16 @@ def test_a_new_snapshot_is_followed_once_it_is_whole_and_the_last_one_stays_when
     log.writer.close(0)
     shutil.rmtree(log.path)
     assert (status(edge, b"/c/1"), status(edge, b"/c/newer")) == (302, 302)
-    edge.close(wall_clock())
+    edge.close(wall())
 
 
 def test_an_edge_without_a_registry_is_not_ready(tmp_path: Path) -> None:
     edge = open_edge(tmp_path)
-    edge.tick(wall_clock())
+    edge.tick(wall())
     assert not edge.ready
-    (state,) = edge_states(str(tmp_path / "metrics"), wall_clock())
+    (state,) = edge_states(str(tmp_path / "metrics"), wall())
     assert state["problem"] == "no_registry"
-    edge.close(wall_clock())
+    edge.close(wall())
 
 
 def test_an_edge_with_another_secret_does_not_start(data: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_worker_waits_for_the_registry_and_its_clients_with_it(tmp_path:
 
 async def test_a_new_link_works_at_a_running_edge(data: Path) -> None:
     async with serving(data) as (_, port):
-        log = Log(data, [*registry_entries(wall_clock()), link("fresh")])
+        log = Log(data, [*registry_entries(wall()), link("fresh")])
 
         async def works() -> bool:
             return names(await talk(port, [get(b"/c/fresh")], 1)) == ["p"]

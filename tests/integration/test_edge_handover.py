@@ -11,8 +11,9 @@ import pytest
 from edge_support import events, get, make_data, names, post, read_all, serving, signed, talk
 
 from tuike._core import render_metrics
+from tuike.clock import wall
 from tuike.edge import routes
-from tuike.edge.app import Service, wall_clock
+from tuike.edge.app import Service
 from waiting import PATIENCE, eventually
 
 
@@ -28,7 +29,7 @@ async def edge(data: Path, request: pytest.FixtureRequest) -> AsyncIterator[tupl
 
 
 def order(number: int) -> bytes:
-    return signed(wall_clock(), oid=str(number), pid="p", amount="10.00")
+    return signed(wall(), oid=str(number), pid="p", amount="10.00")
 
 
 def status(answer: bytes) -> int:

@@ -14,12 +14,12 @@ from edge_support import SECRET, Log, events, get, is_ready, make_data, names, o
 
 from tuike._core import Edge, edge_states
 from tuike.books import entries
+from tuike.clock import wall
 from tuike.edge import worker
-from tuike.edge.app import wall_clock
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 from waiting import eventually, until
 
-FEW = [entry for entry in registry_entries(wall_clock()) if entry["t"] in ("merchant", "product", "key")]
+FEW = [entry for entry in registry_entries(wall()) if entry["t"] in ("merchant", "product", "key")]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 def edge(data: Path) -> Iterator[Edge]:
     edge = open_edge(data)
     yield edge
-    edge.close(wall_clock())
+    edge.close(wall())
 
 
 def promoter(id: str, status: str = "active") -> dict[str, Any]:
@@ -43,13 +43,13 @@ def link(code: str, **more: Any) -> dict[str, Any]:
 
 
 def answers(edge: Edge, *codes: str) -> list[int]:
-    now = wall_clock()
+    now = wall()
     return [edge.respond("GET", f"/c/{code}".encode(), [], "127.0.0.1", None, now)[0] for code in codes]
 
 
 def problem(data: Path) -> str:
     """What the one edge says of itself; nothing while it has said nothing yet."""
-    states = edge_states(str(data / "metrics"), wall_clock())
+    states = edge_states(str(data / "metrics"), wall())
     return str(states[0]["problem"]) if states else ""
 
 
@@ -72,7 +72,7 @@ def test_changes_lie_over_the_snapshot(tmp_path: Path) -> None:
     log.write_snapshot([promoter("a"), promoter("b", "blocked"), link("L"), link("old"), link("M", promoter="b")])
     log.add(2, entries.READY, link("old", status="paused"), promoter("c"), link("N", promoter="c", url=product["url"]))
     edge = open_edge(tmp_path)
-    now = wall_clock()
+    now = wall()
 
     def way(code: str) -> str:
         fields = edge.respond("GET", f"/c/{code}".encode(), [], "127.0.0.1", None, now)[2]
@@ -117,7 +117,7 @@ def test_a_damaged_snapshot_is_refused_by_name_and_the_edge_is_not_ready(data: P
     with pytest.raises(OSError, match=f"{path}: .*{said}"):
         until(lambda: is_ready(edge), "the refusal")
     assert (edge.ready, problem(data)) == (False, "bad_registry")
-    edge.close(wall_clock())
+    edge.close(wall())
 
 
 def test_an_edge_that_has_a_registry_goes_on_with_it_beside_a_damaged_one(data: Path, edge: Edge) -> None:
@@ -153,7 +153,7 @@ WRITES = """
 import sys
 from edge_support import *
 from pathlib import Path
-log = Log(Path(sys.argv[1]), registry_entries(wall_clock())[:2])
+log = Log(Path(sys.argv[1]), registry_entries(wall())[:2])
 builder = SnapshotBuilder(str(log.path / "snapshot"), bytes(16), 10**9, 0)
 number = 0
 while True:
@@ -180,4 +180,4 @@ def test_kill_9_while_a_snapshot_is_written_leaves_the_last_one_in_use(data: Pat
     assert answers(edge, "1") == [302]
     another = open_edge(data, "edge-1")
     assert answers(another, "1") == [302]
-    another.close(wall_clock())
+    another.close(wall())

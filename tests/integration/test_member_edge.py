@@ -23,12 +23,13 @@ from sql_servers import Server
 from tuike import _core
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
-from tuike.books.edge_registry import CHANNEL, EdgeNews
+from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Message
 from tuike.books.touches import NoTouches
 from tuike.clock import wall
 from tuike.data import Data
 from tuike.stores import engine, members, migrations, schema
+from tuike.transport.redis_log import CHANNEL
 from waiting import PATIENCE, until
 
 SECRET = "5a" * 32

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ import redis_servers
 from instance import running, tuike
 from proof_kit import World
 from scaled import SECRET, Scaled, Story, compare
-from sql_servers import Server
 from tuike.data import Data
 from tuike.faults import Found
 from tuike.process import Processor
@@ -26,14 +24,6 @@ from tuike.verify import Checks, verify
 from waiting import until
 
 STEPS = 60
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def url(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> Iterator[str]:
-    server = sql_server(request.param)
-    created = server.create()
-    yield created
-    server.drop(created)
 
 
 @pytest.fixture
@@ -45,23 +35,23 @@ def data(tmp_path: Path) -> Data:
     return world.data
 
 
-def test_all_tables_are_equal_and_the_instance_goes_on_there(data: Data, url: str) -> None:
-    moved = tuike("migrate", "--data", data.root, "--to", url)
+def test_all_tables_are_equal_and_the_instance_goes_on_there(data: Data, server_url: str) -> None:
+    moved = tuike("migrate", "--data", data.root, "--to", server_url)
     assert "tables are equal" in moved.stdout
-    again = tuike("migrate", "--data", data.root, "--to", url)
+    again = tuike("migrate", "--data", data.root, "--to", server_url)
     assert again.stdout.strip().endswith("are equal, as they were before")
-    where = ("--data", str(data.root), "--database", url)
+    where = ("--data", str(data.root), "--database", server_url)
     tuike("verify", *where)
     assert "no difference" in tuike("replay", *where).stdout
-    with running(data.root, "--workers", "1", "--database", url) as instance:
+    with running(data.root, "--workers", "1", "--database", server_url) as instance:
         instance.merchant("later")
         assert instance.stop() == 0
     tuike("verify", *where)
-    done = tuike("migrate", "--data", data.root, "--to", url, check=False)
+    done = tuike("migrate", "--data", data.root, "--to", server_url, check=False)
     assert (done.returncode, "it has books already; name an empty database" in done.stderr) == (2, True), done.stderr
 
 
-def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str) -> None:
+def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, server_url: str) -> None:
     data = Data.open(tmp_path / "m0", create=True, environment={"TUIKE_SECRET": SECRET})
     data.journal.rmdir()
     story = Story(tmp_path, 3, machines=1)
@@ -73,13 +63,13 @@ def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str
         story.now += 1
         story.promise()
     processor.close()
-    moved = tuike("migrate", "--machines", "--data", data.root, "--to", url)
+    moved = tuike("migrate", "--machines", "--data", data.root, "--to", server_url)
     assert "tables are equal" in moved.stdout
-    assert "as they were before" in tuike("migrate", "--machines", "--data", data.root, "--to", url).stdout
+    assert "as they were before" in tuike("migrate", "--machines", "--data", data.root, "--to", server_url).stdout
     shutil.rmtree(data.journal / "books")  # the table has all of it
-    assert "no difference" in tuike("replay", "--data", data.root, "--database", url).stdout
+    assert "no difference" in tuike("replay", "--data", data.root, "--database", server_url).stdout
     with redis_servers.running() as redis:
-        scaled = Scaled(story, engine.parse(url), redis.url)
+        scaled = Scaled(story, engine.parse(server_url), redis.url)
         scaled.folder(), scaled.folder(), scaled.candidate()
         for _ in range(3):
             story.go_on(200)
@@ -87,40 +77,40 @@ def test_an_instance_goes_on_as_one_on_several_machines(tmp_path: Path, url: str
         story.close()
         scaled.drain()
         scaled.close()
-    compare(story, tmp_path, engine.parse(url))
-    _proved(replace(data, server=engine.parse(url)))
+    compare(story, tmp_path, engine.parse(server_url))
+    _proved(replace(data, server=engine.parse(server_url)))
 
 
-def test_a_move_that_is_killed_anywhere_is_gone_on_with(data: Data, url: str) -> None:
+def test_a_move_that_is_killed_anywhere_is_gone_on_with(data: Data, server_url: str) -> None:
     _fill(data)
-    command = [sys.executable, "-m", "tuike", "migrate", "--data", str(data.root), "--to", url]
-    target = engine.open_writer(engine.parse(url))
+    command = [sys.executable, "-m", "tuike", "migrate", "--data", str(data.root), "--to", server_url]
+    target = engine.open_writer(engine.parse(server_url))
     migrations.upgrade(target)
     for table in (schema.accounts, schema.rollups):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             until(partial(_has_rows, target, table), f"rows of {table.name}")
             process.send_signal(signal.SIGKILL)
     target.dispose()
-    assert "tables are equal" in tuike("migrate", "--data", data.root, "--to", url).stdout
-    tuike("verify", "--data", data.root, "--database", url)
+    assert "tables are equal" in tuike("migrate", "--data", data.root, "--to", server_url).stdout
+    tuike("verify", "--data", data.root, "--database", server_url)
 
 
-def test_what_is_not_to_be_moved_says_why(data: Data, url: str) -> None:
+def test_what_is_not_to_be_moved_says_why(data: Data, server_url: str) -> None:
     with data.lock("processor.lock"):
-        done = tuike("migrate", "--data", data.root, "--to", url, check=False)
+        done = tuike("migrate", "--data", data.root, "--to", server_url, check=False)
         assert (done.returncode, "stop it or choose another --data" in done.stderr) == (2, True)
-    target = engine.open_writer(engine.parse(url))
+    target = engine.open_writer(engine.parse(server_url))
     migrations.upgrade(target)
     with target.begin() as connection:
         connection.execute(insert(schema.meta).values(key="moving", value="another"))
     target.dispose()
-    done = tuike("migrate", "--data", data.root, "--to", url, check=False)
+    done = tuike("migrate", "--data", data.root, "--to", server_url, check=False)
     assert (done.returncode, "another instance is being moved there" in done.stderr) == (2, True)
 
 
-def test_a_table_that_differs_is_seen(data: Data, url: str) -> None:
-    tuike("migrate", "--data", data.root, "--to", url)
-    here, there = engine.reader(data.books), engine.open_writer(engine.parse(url))
+def test_a_table_that_differs_is_seen(data: Data, server_url: str) -> None:
+    tuike("migrate", "--data", data.root, "--to", server_url)
+    here, there = engine.reader(data.books), engine.open_writer(engine.parse(server_url))
     with there.begin() as connection:
         connection.execute(update(schema.accounts).values(balance=schema.accounts.c.balance + 1))
     with here.begin() as one, there.begin() as other:

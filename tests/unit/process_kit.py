@@ -6,7 +6,8 @@ from typing import Any
 from books_kit import TEN_PERCENT
 from sqlalchemy import select
 
-from tuike import _core, process
+from tuike import _core
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.process import Processor
 from tuike.stores import engine, schema
@@ -25,7 +26,7 @@ class Producer:
         self.incarnation = incarnation
 
     def append(self, *events: dict[str, Any]) -> None:
-        now = process.clock()
+        now = wall()
         payloads = []
         for event in events:
             self.count += 1
@@ -35,7 +36,7 @@ class Producer:
 
     def close(self) -> None:
         if not self.closed:
-            self.writer.close(process.clock())
+            self.writer.close(wall())
         self.closed = True
 
 

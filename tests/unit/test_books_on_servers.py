@@ -52,7 +52,7 @@ class Twin(MemoryBooks):
         first.run, first.restart = both, restarted  # type: ignore[method-assign]
 
 
-@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+@pytest.fixture(scope="module", params=sql_servers.SERVERS)
 def server_database(request: pytest.FixtureRequest, sql_server: Callable[[str], Server]) -> URL:
     return engine.parse(sql_server(request.param).create())
 

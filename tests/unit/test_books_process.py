@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from tuike import _core, process, verify
 from tuike.books.bookkeeper import Bookkeeper
+from tuike.clock import wall
 from tuike.data import Data, DataError
 from tuike.process import Processor
 from tuike.stores import engine, position, schema
@@ -52,14 +53,14 @@ def test_a_click_and_an_order_reach_the_balance(data: Data, edge: Producer) -> N
 
 def test_an_order_waits_for_the_promises_of_all_live_producers(data: Data, edge: Producer) -> None:
     slow = Producer(data, "edge-1", incarnation=2)
-    slow.writer.tick(process.clock() - 10)
+    slow.writer.tick(wall() - 10)
     edge.append(*shop(data), order("o1"))
-    edge.writer.tick(process.clock() + 10)
+    edge.writer.tick(wall() + 10)
     processor = Processor(data)
     drain(processor)
     assert balances(data) == {}
-    slow.append(click(at=process.clock() - 60_000))
-    slow.writer.tick(process.clock() + 10)
+    slow.append(click(at=wall() - 60_000))
+    slow.writer.tick(wall() + 10)
     drain(processor)
     processor.close()
     slow.close()
@@ -84,7 +85,7 @@ def test_an_imports_orders_are_applied_at_its_close_by_their_time(data: Data, ed
 
 
 def test_a_click_that_binds_outlives_the_touches_of_its_day(data: Data, edge: Producer) -> None:
-    now = process.clock()
+    now = wall()
     bound = write("product.update", id="tea", attribution={"binding": "first"})
     edge.append(*shop(data), write("promoter.create", id="bob", name="Bob"), bound)
     edge.append(click(aff="bob", at=now - 400 * DAY, binds=True, cust="c1"), click(at=now - DAY))
@@ -117,7 +118,7 @@ def test_visitors_of_many_batches_are_counted_once(data: Data, edge: Producer) -
     edge.append(*shop(data))
     processor = Processor(data)
     for visitor in (1, 2, 1):
-        edge.append(click(visitor=f"{visitor:032x}", at=900_000, received=process.clock()))
+        edge.append(click(visitor=f"{visitor:032x}", at=900_000, received=wall()))
         drain(processor)
     processor.close()
     (line,) = rows(data, select(schema.rollups))
@@ -225,7 +226,7 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
     times = []
 
     def booked(orders: int) -> bool:
-        edge.writer.tick(process.clock())
+        edge.writer.tick(wall())
         return balances(data).get("promoter:alice:pending") == 1_000 * orders
 
     try:

@@ -1,6 +1,5 @@
 """A transaction of the processor whose PostgreSQL or MariaDB is killed before its commit is done again, once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ from process_kit import Producer, balances, click, drain, order, rows, settle, s
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-import sql_servers
 from sql_servers import Server
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.data import Data
@@ -18,20 +16,11 @@ from tuike.stores import engine, rollups, schema
 from tuike.verify import verify
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    try:
-        with sql_servers.running(request.param) as started:
-            yield started
-    except sql_servers.NotInstalled as missing:
-        pytest.skip(f"{request.param.upper()} NOT TESTED: {missing}")
-
-
 @pytest.mark.parametrize("place", ["_fold", "_book"])
 def test_a_transaction_whose_server_is_killed_in_the_middle_is_done_again_once(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    data = Data.open(tmp_path / "data", engine.parse(server.create()), create=True)
+    data = Data.open(tmp_path / "data", engine.parse(own_server.create()), create=True)
     edge = Producer(data)
     edge.append(*shop(data), click(), order("o1"), order("o2"))
     edge.close()
@@ -40,8 +29,8 @@ def test_a_transaction_whose_server_is_killed_in_the_middle_is_done_again_once(
 
     def killed(*arguments: Any) -> None:
         write(*arguments)  # what is written is not committed
-        server.kill()
-        server.start()
+        own_server.kill()
+        own_server.start()
 
     processor = Processor(data)
     with monkeypatch.context() as patch, pytest.raises(DBAPIError) as lost:

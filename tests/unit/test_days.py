@@ -7,7 +7,7 @@ import pytest
 from process_kit import forget
 from sqlalchemy import select
 
-from proof_kit import DAY, START, World
+from proof_kit import DAY, START, World, clicked
 from tuike import _core
 from tuike.books import days as days_module
 from tuike.books.days import Days
@@ -19,12 +19,7 @@ TODAY = START // DAY
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    world = World(tmp_path)
-    world.shop()
-    world.promoters()
-    world.click("alice")
-    world.drain()
-    return world
+    return clicked(tmp_path)
 
 
 def closed(world: World) -> list[tuple[int, int, int, int]]:

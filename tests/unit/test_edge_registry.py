@@ -10,8 +10,9 @@ import pytest
 from process_kit import Producer, drain, rows, settle, shop, write
 from sqlalchemy import select
 
-from tuike import _core, process
+from tuike import _core
 from tuike.books import registry_log
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.process import Processor
 from tuike.stores import schema
@@ -47,7 +48,7 @@ def test_edges_get_a_snapshot_and_then_changes(data: Data, edge: Producer) -> No
 
 
 def test_a_new_day_brings_a_new_snapshot_and_destroys_old_keys(data: Data) -> None:
-    today = [process.clock()]
+    today = [wall()]
     processor = Processor(data, now=lambda: today[0])
     first = {row["day"] for row in rows(data, select(schema.daily_keys))}
     (before,) = (data.registry / "registry").iterdir()
@@ -115,7 +116,7 @@ def test_a_processor_that_stops_while_a_snapshot_is_written_leaves_the_last_one(
 ) -> None:
     edge.append(*shop(data))
     settle(data)
-    now = [process.clock()]
+    now = [wall()]
     processor = Processor(data, now=lambda: now[0])
     write_snapshot = registry_log._write_snapshot
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, select, update
 
-from proof_kit import DAY, MINUTE, TIERED, World, full
+from proof_kit import DAY, MINUTE, TIERED, World, clicked, full
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.state import Registry
 from tuike.data import Data
@@ -25,13 +25,7 @@ MINIMUM = {"CNY": 100}
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A shop and its promoters, and a click of alice's."""
-    world = World(tmp_path)
-    world.shop()
-    world.promoters()
-    world.click("alice")
-    world.drain()
-    return world
+    return clicked(tmp_path)
 
 
 def test_the_journal_makes_the_same_books_again(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -45,7 +44,7 @@ from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
-from tuike.clock import Clock, follow
+from tuike.clock import Clock, follow, wall
 from tuike.data import Data, write_private
 from tuike.journal_http import JournalRoutes
 from tuike.observing import EDGE_PREFIX
@@ -101,7 +100,7 @@ class Settings:
     max_levels: int = 3
     member: bool = False
     """Of an instance on several machines: edges are asked for in the books, and time is the books'."""
-    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    clock: Callable[[], int] = wall
     random: Callable[[int], bytes] = secrets.token_bytes
 
 

@@ -9,9 +9,6 @@ from tuike.books.registry_log import DAY_MS, RegistryLog
 from tuike.data import Data
 from tuike.stores import engine, registry_changes
 
-CHANNEL = "tuike:registry"
-"""The Redis channel on which mirrors hear that there is something new."""
-
 
 class EdgeRegistry:
     """The registry log of a machine that has books and edges. Belongs to the processor, which is in no transaction
@@ -43,7 +40,7 @@ class EdgeRegistry:
 
 class EdgeNews:
     """What the edges of other machines must hear, for a bookkeeper that has none beside it: in its own transactions.
-    After the commit it says so on `CHANNEL`; mirrors that do not hear it look by themselves."""
+    After the commit its caller wakes the mirrors; those that do not hear it look by themselves."""
 
     def __init__(self, secret: str, random: Random) -> None:
         self._secret = secret

@@ -11,8 +11,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, Item, item_of
 from tuike.books.records import Booked
+from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER, clock
+from tuike.process import PRODUCER
 from tuike.replay.logs import ALL, BookedLog
 
 READ_LIMIT = 20_000
@@ -67,7 +68,7 @@ class Messages:
         """Reads on in one incarnation; whether there was a message."""
         more = True
         while more and not chunk:
-            batch = self._follower.read(self._read, READ_LIMIT, clock(), {number: ALL})
+            batch = self._follower.read(self._read, READ_LIMIT, wall(), {number: ALL})
             self._read.update(batch.upto)
             more = batch.more
             chunk.extend(
@@ -118,7 +119,7 @@ class Hits:
         """All that lies between what was read and a position that is no earlier."""
         more = True
         while more:
-            batch = self._follower.read(self._read, READ_LIMIT, clock(), position)
+            batch = self._follower.read(self._read, READ_LIMIT, wall(), position)
             self._read.update(batch.upto)
             more = batch.more
             yield batch

@@ -26,6 +26,7 @@ from tuike.data import DataError
 from tuike.transport.entries import ORDERS, Packet, Reached
 
 CHANNEL = "tuike:registry"
+"""On which mirrors hear that the registry has changed."""
 CLOSED = f"tuike:{{{ORDERS}}}:closed"
 PORT = 6379
 START = b"0-0"

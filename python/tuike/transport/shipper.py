@@ -353,12 +353,16 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
     """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most."""
     pause = RETRY_FIRST_S
     until = None
+    looked = float("-inf")
     while True:
+        tick = time.monotonic()
         if stop.is_set():
-            until = until or time.monotonic() + DRAIN_S
-        clock.look()
+            until = until or tick + DRAIN_S
+        if tick - looked >= LOOK_S:
+            looked = tick
+            clock.look()
         try:
-            busy = shipper.step(clock(), time.monotonic())
+            busy = shipper.step(clock(), tick)
             pause = RETRY_FIRST_S
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, func, select
 
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, event_id
+from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER, clock
+from tuike.process import PRODUCER
 from tuike.stores import position
 from tuike.stores.members import OPEN, all_lost
 from tuike.stores.schema import damage, hit_counts, outcomes, rollups
@@ -66,7 +67,7 @@ def _batches(root: str, after: Mapping[int, int], upto: Mapping[int, int] | None
     read = dict(after)
     more = True
     while more:
-        batch = follower.read(read, READ_LIMIT, clock(), upto)
+        batch = follower.read(read, READ_LIMIT, wall(), upto)
         yield batch
         read.update(batch.upto)
         more = batch.more

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlalchemy import Connection, func, select
 
 from tuike import _core
+from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER, clock
+from tuike.process import PRODUCER
 from tuike.replay.logs import ALL
 from tuike.stores.position import Position
 from tuike.stores.schema import hit_counts, producers
@@ -76,7 +77,7 @@ def _packed(root: str) -> Iterator[tuple[int, int, bytes]]:
     """All records of the journal, by incarnation and partition. Raises Found where one is damaged."""
     follower, read, more = _core.Follower(root), dict[int, int](), True
     while more:
-        shipment = follower.take(read, READ_LIMIT, clock())
+        shipment = follower.take(read, READ_LIMIT, wall())
         for producer, incarnation, offset, length in shipment.damage:
             raise Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
         yield from shipment.pack(PARTITIONS)
