@@ -1,4 +1,5 @@
-"""The books' clock, on each machine: what stamps events and promises where there is more than one machine.
+"""The time of day: a machine's own, and the books', which stamps events and promises where there is more than one
+machine.
 
 A machine's own clock may be minutes wrong, and jumps when somebody sets it. So the mirror measures where the database's
 clock stands against this machine's steady one (CLOCK_BOOTTIME, clock_gettime(2)), and keeps it in a file that all

@@ -7,7 +7,8 @@ problems.py   every refusal's code and status (RFC 9457)
 inputs.py     bodies          queries.py  query strings          answers.py  what is answered
 writes.py     an event into the journal, its outcome out of the books
 pages.py      cursor pages
-merchants.py products.py promoters.py links.py conversions.py traces.py ledger.py
+merchants.py products.py promoters.py links.py conversions.py why.py traces.py
+ledger.py settlements.py payouts.py treasury.py withholding.py statements.py preview.py
 reporting.py tokens.py audit.py          one module per group of resources
 secret.py     secrets made for a caller, shown once
 observe.py    /healthz /readyz /metrics
