@@ -20,15 +20,13 @@ Row = tuple[Any, ...]
 Statement = ClauseElement | Callable[[str], ClauseElement]
 """One for all, or what gives it for a dialect's name."""
 
-# Of one statement to a server: MySQL takes 16 MiB by default.
+# Of one statement to a server.
 ROWS = 500
 ARRAYS = 10_000
 TEXT_BYTES = 4 << 20
 ROWS_PER_FETCH = 2_000
 
 _CURSORS = count(1)
-# of a text between single quotes (MySQL's manual, "String Literals")
-_ESCAPED = str.maketrans({"'": "\\'", "\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z"})
 
 
 class Bulk:
@@ -82,23 +80,21 @@ class Inserts(Bulk):
         if connection.dialect.name == "sqlite":
             return super().run(connection, rows)
         once = self._once(rows)
-        (self._run_arrays if connection.dialect.name == "postgresql" else self._run_text)(connection, once)
+        if connection.dialect.name == "postgresql":
+            self._run_arrays(connection, once)
+        else:
+            # PyMySQL makes one text of many rows
+            super().run(connection, once)
         return len(once)
 
     def _run_arrays(self, connection: Connection, rows: Sequence[Row]) -> None:
         sql = self._arrays(connection.dialect)
-        for some in self._portions(rows, ARRAYS):
+        for some in self._portions(rows):
             connection.exec_driver_sql(sql, tuple([list(column) for column in zip(*some, strict=True)]))
-
-    def _run_text(self, connection: Connection, rows: Sequence[Row]) -> None:
-        head, _, tail = _parted(self._compiled(connection.dialect)[0])
-        for some in self._portions(rows, ROWS):
-            values = ", ".join([f"({', '.join([_literal(value) for value in row])})" for row in some])
-            _run(connection, f"{head} VALUES {values}{tail}", None)
 
     def _of_arrays(self, dialect: Dialect) -> str:
         """One parameter for each column, so that the statement is the same however many rows there are."""
-        head, _, tail = _parted(self._compiled(dialect)[0])
+        head, tail = _parted(self._compiled(dialect)[0])
         types = [column.type.as_generic().compile(dialect).partition("(")[0] for column in self._table.columns]
         # in binary: texts need no escapes
         arrays = ", ".join(f"%b::{name.partition(' ')[0]}[]" for name in types)
@@ -116,15 +112,15 @@ class Inserts(Bulk):
             found[key] = row if before is None else merged(before, row)
         return list(found.values())
 
-    def _portions(self, rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
+    def _portions(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         """The rows in parts that a server takes in one statement."""
         if not self._long:
-            yield from (rows[start : start + most] for start in range(0, len(rows), most))
+            yield from (rows[start : start + ARRAYS] for start in range(0, len(rows), ARRAYS))
             return
         start = size = 0
         for place, row in enumerate(rows):
             size += sum([len(row[long]) for long in self._long])
-            if place - start == most or (size > TEXT_BYTES and place > start):
+            if place - start == ARRAYS or (size > TEXT_BYTES and place > start):
                 yield rows[start:place]
                 start, size = place, 0
         if start < len(rows):
@@ -168,11 +164,11 @@ def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
     return rows
 
 
-def _run(connection: Connection, sql: str, values: Row | None) -> list[Row]:
+def _run(connection: Connection, sql: str, values: Row) -> list[Row]:
     """On the driver's own cursor; its errors are SQLAlchemy's all the same."""
     cursor: Any = connection.connection.cursor()
     try:
-        cursor.execute(sql, values) if values is not None else cursor.execute(sql)
+        cursor.execute(sql, values)
         rows: list[Row] = list(cursor.fetchall())
         cursor.close()
     except connection.dialect.loaded_dbapi.Error as error:
@@ -209,15 +205,6 @@ def _fetched(cursor: Any, sql: str) -> Iterator[Row]:
         yield from cursor
 
 
-def _literal(value: Any) -> str:
-    """As MySQL reads it, in the modes that `engine` sets: what PyMySQL writes, in a third of the time."""
-    if isinstance(value, str):
-        return f"'{value.translate(_ESCAPED)}'"
-    if isinstance(value, bytes):
-        return f"x'{value.hex()}'"
-    return "NULL" if value is None else str(int(value))
-
-
 def _put_aside(cursor: Any, sql: str) -> Iterator[Row]:
     """By way of a file: MySQL answers nothing else on the connection until all rows are read."""
     with cursor, TemporaryFile() as file:
@@ -241,15 +228,15 @@ def _compiled(statement: Statement, names: Sequence[str], dialect: Dialect) -> t
     return str(compiled), None if order == list(range(len(names))) else order
 
 
-def _parted(sql: str) -> tuple[str, str, str]:
-    """An insert of one row, as what is before its values, the values in their parentheses, and the rest."""
+def _parted(sql: str) -> tuple[str, str]:
+    """What stands before and behind the values of an insert of one row."""
     head = sql.index(" VALUES (")
     start = head + len(" VALUES ")
     depth, end = 1, start + 1
     while depth:
         depth += {"(": 1, ")": -1}.get(sql[end], 0)
         end += 1
-    return sql[:head], sql[start:end], sql[end:]
+    return sql[:head], sql[end:]
 
 
 def inserting(table: Table) -> Bulk:
