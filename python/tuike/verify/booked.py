@@ -177,7 +177,7 @@ class Records:
 
     def _shares(self, number: int, conversion: Written, shares: Sequence[Share]) -> None:
         place = f"conversion {conversion.id} at number {number}"
-        evidence = msgspec.json.decode(conversion.evidence, type=Evidence)
+        evidence = decoded(place, conversion.evidence, Evidence)
         if evidence.booked == number:
             rule = self._rule(place, conversion.product, conversion.rule_version, conversion.currency)
             if _reckoned(rule, conversion.amount, conversion.at, evidence.split) != (evidence.pool, evidence.split):

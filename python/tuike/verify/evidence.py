@@ -36,7 +36,7 @@ class Evidence(msgspec.Struct, frozen=True):
     budget: int | None = None
 
 
-def decoded(place: str, text: str, kind: Any = Any) -> Any:
+def decoded(place: str, text: str | msgspec.Raw, kind: Any = Any) -> Any:
     """What a row's JSON says. Found: it is none, or not of this kind."""
     try:
         return msgspec.json.decode(text, type=kind)

@@ -12,7 +12,7 @@ from tuike.faults import Found
 from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import conversions, releases, sales, shares
 from tuike.verify.booked import Left
-from tuike.verify.evidence import KEPT, Evidence, lines_of, row_hash
+from tuike.verify.evidence import KEPT, Evidence, decoded, lines_of, row_hash
 
 CONVERSIONS = (
     select(conversions, func.coalesce(releases.c.number, 0).label("released"))
@@ -101,7 +101,7 @@ class Orders:
                 paid += line[7]
             else:
                 kept += line[7]
-        evidence = msgspec.json.decode(order.evidence, type=Evidence)
+        evidence = decoded(place, order.evidence, Evidence)
         if lines:
             wanted = lines_of(evidence, order.status, order.amount, order.refunded)
             if [line[2:] for line in lines] != wanted:
