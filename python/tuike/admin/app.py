@@ -138,9 +138,27 @@ def make_app(settings: Settings) -> web.Application:
             app.router.add_get(route.path, _endpoint(route))
         else:
             app.router.add_route(route.method, route.path, _endpoint(route))
+    for path, allowed in _fixed_paths().items():
+        app.router.add_route("*", path, _takes_only(allowed))
     if settings.member:
         app.router.add_routes(JournalRoutes(settings.data, settings.clock, _nothing_there).routes())
     return app
+
+
+def _fixed_paths() -> dict[str, list[str]]:
+    """Methods of the paths without a name in them: what is sent there is for no path that has one in that place."""
+    paths: dict[str, list[str]] = {}
+    for route in ROUTES:
+        if "{" not in route.path:
+            paths.setdefault(route.path, []).extend(["GET", "HEAD"] if route.method == "GET" else [route.method])
+    return paths
+
+
+def _takes_only(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
 
 
 async def _nothing_there(request: web.Request) -> web.StreamResponse:

@@ -26,7 +26,7 @@ class Query(Struct, forbid_unknown_fields=True):
 
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
-Cursor = Annotated[str, Meta(description="`next` of the page before")]
+Cursor = Annotated[str, Meta(description="`next` of the page before", extra_json_schema={"format": "cursor"})]
 
 
 class Page(Query):
@@ -99,13 +99,15 @@ class Audit(Page):
 
 
 FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
+DAY_OR_INSTANT = {"format": "day-or-instant"}
+TIME_ZONE = {"format": "time-zone"}
 LAST = "an instant (exclusive), or a day (inclusive); now by default"
 
 
 class Summary(Query, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST)] = ""
-    until: Annotated[str, Meta(description=LAST)] = ""
-    tz: Annotated[str, Meta(description="IANA time zone of days and hours")] = "UTC"
+    since: Annotated[str, Meta(description=FIRST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    until: Annotated[str, Meta(description=LAST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    tz: Annotated[str, Meta(description="IANA time zone of days and hours", extra_json_schema=TIME_ZONE)] = "UTC"
     promoter: str = ""
     product: str = ""
     merchant: str = ""

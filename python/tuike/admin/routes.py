@@ -165,6 +165,7 @@ class Route:
     query: Any = None
     status: int = 200
     media: str = "application/json"
+    also: str = ""  # another media type it answers in, where it is asked to
 
 
 def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
