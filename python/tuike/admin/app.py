@@ -19,6 +19,7 @@ from tuike.admin import (
     audit,
     auth,
     conversions,
+    exports,
     inputs,
     ledger,
     links,
@@ -84,6 +85,7 @@ RESOURCES: tuple[Route, ...] = (
     *treasury.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
+    *exports.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
 
@@ -219,7 +221,7 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
         body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
         query = None if route.query is None else queries.read(request.query, route.query)
         answer = await route.handler(Call(service, actor, request, raw, body, query))
-        if isinstance(answer, web.Response):
+        if isinstance(answer, web.StreamResponse):
             return answer
         return answer.response() if isinstance(answer, Answer) else Answer(200, answer).response()
 

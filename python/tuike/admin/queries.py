@@ -86,6 +86,21 @@ class Withheld(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class Export(Query):
+    format: Literal["csv", "ndjson"] = "csv"
+
+
+class ExportOrders(Export, rename={"since": "from", "until": "to"}):
+    """Of orders received `from` a day `to` another, inclusive, in UTC."""
+
+    merchant: str = ""
+    product: str = ""
+    promoter: Annotated[str, Meta(description="who has a share in it")] = ""
+    status: Literal["", "pending", "approved", "rejected", "refunded"] = ""
+    since: Annotated[Day, Meta(description="YYYY-MM-DD; the beginning by default")] | None = None
+    until: Annotated[Day, Meta(description="YYYY-MM-DD; today by default")] | None = None
+
+
 class Statements(Page):
     month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
 
