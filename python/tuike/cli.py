@@ -12,6 +12,7 @@ import click
 
 from tuike import __version__, config
 from tuike.config import option
+from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
 from tuike.journal_commands import journal
 from tuike.options import (
@@ -432,3 +433,4 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 
 program.add_command(journal)
+program.add_command(config_group)
