@@ -15,6 +15,7 @@ from tuike.config import option
 from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
 from tuike.journal_commands import journal
+from tuike.operations_commands import COMMANDS as OPERATIONS
 from tuike.options import (
     edge_settings,
     with_admin,
@@ -434,3 +435,5 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 program.add_command(journal)
 program.add_command(config_group)
+for command in OPERATIONS:
+    program.add_command(command)
