@@ -25,6 +25,7 @@ from tuike.stores import engine, position
 
 LIST = "backup.json"
 BOOKS = "books.sqlite"
+DATABASES = (BOOKS, "webhooks.sqlite")
 KEYS = ("secret", "secret.sum", "statement.key", "machine", "admin.token")
 VERSION_FILE = "version"
 MARKER = "restoring"
@@ -54,11 +55,9 @@ def backup(data: Data, to: Path) -> Done:
         raise DataError(f"{to}: not empty; a backup goes into a directory of its own")
     to.mkdir(parents=True, exist_ok=True, mode=0o700)
     with data.needing_room("make room, empty the backup's directory, then back up again"):
-        with (
-            closing(sqlite3.connect(f"file:{data.books}?mode=ro", uri=True)) as source,
-            closing(sqlite3.connect(to / BOOKS)) as target,
-        ):
-            source.backup(target)
+        for name in DATABASES:
+            if (data.root / name).exists():
+                _copy_database(data.root / name, to / name)
         for name in (VERSION_FILE, *KEYS):
             with suppress(FileNotFoundError):  # the token may be of the environment
                 write_private(to / name, (data.root / name).read_text())
@@ -68,6 +67,14 @@ def backup(data: Data, to: Path) -> Done:
         about = {"tuike": __version__, "layout": VERSION, "taken": views.instant(wall()), "files": listed}
         write_private(to / LIST, json.dumps(about, indent=2) + "\n")
     return _done(to, listed)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
+        closing(sqlite3.connect(target)) as written,
+    ):
+        read.backup(written)
 
 
 def _copy_incarnation(source: Path, target: Path) -> None:

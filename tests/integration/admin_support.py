@@ -193,10 +193,10 @@ def record(data: Data, events: Sequence[Json]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path, *, books: bool = True) -> AsyncIterator[Admin]:
+async def serving(path: Path, *, books: bool = True, **more: Any) -> AsyncIterator[Admin]:
     """The admin API of the data directory `path`, with its processor unless told otherwise."""
     data = Data.open(path, create=True)
-    settings = admin_app.Settings(data, FIRST_TOKEN, PUBLIC_URL)
+    settings = admin_app.Settings(data, FIRST_TOKEN, PUBLIC_URL, **more)
     async with contextlib.AsyncExitStack() as stack:
         if books:
             await stack.enter_async_context(keeping_books(data))

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
 from sqlalchemy import Engine
 
-from tuike import _core, control
+from tuike import _core, config, control
 from tuike.admin import (
     audit,
     auth,
@@ -38,6 +38,7 @@ from tuike.admin import (
     tokens,
     traces,
     treasury,
+    webhooks,
     why,
     withholding,
 )
@@ -46,9 +47,11 @@ from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
 from tuike.clock import Clock, follow, wall
+from tuike.config import WEBHOOK_ALLOW_PRIVATE
 from tuike.data import Data, write_private
 from tuike.journal_http import JournalRoutes
 from tuike.observing import EDGE_PREFIX
+from tuike.sending.sender import Sender
 from tuike.statements import Signer
 from tuike.stores import engine, members
 
@@ -86,6 +89,7 @@ RESOURCES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *audit.ROUTES,
     *exports.ROUTES,
+    *webhooks.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
 
@@ -102,6 +106,8 @@ class Settings:
     max_levels: int = 3
     member: bool = False
     """Of an instance on several machines: edges are asked for in the books, and time is the books'."""
+    webhook_allow_private: bool = False
+    """Webhooks may be sent to addresses that are not the internet's, and without TLS."""
     clock: Callable[[], int] = wall
     random: Callable[[int], bytes] = secrets.token_bytes
 
@@ -123,11 +129,22 @@ def make_app(settings: Settings) -> web.Application:
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         service = _service(settings)
         service.writes.start()
+        if not settings.member:
+            service.sender = Sender(
+                settings.data,
+                service.read,
+                allow_private=settings.webhook_allow_private,
+                clock=settings.clock,
+                random=settings.random,
+            )
+            service.sender.start()
         app[SERVICE] = service
         following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
         if following is not None:
             following.cancel()
+        if service.sender is not None:
+            await service.sender.close()
         await service.writes.close()
         await service.processor.close()
         service.readers.shutdown()
@@ -202,6 +219,7 @@ def _service(settings: Settings) -> Service:
         books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
+        sender=None,
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,
@@ -260,7 +278,8 @@ async def _refuse(
 
 def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int, *, member: bool = False) -> None:
     """Serves until it is told to stop; `member`: of an instance on several machines."""
-    settings = Settings(data, first_token(data), public_url, max_levels, member)
+    allow_private = config.is_set(WEBHOOK_ALLOW_PRIVATE)
+    settings = Settings(data, first_token(data), public_url, max_levels, member, allow_private)
     if member:
         settings = replace(settings, clock=Clock(data.clock))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -41,6 +41,7 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import order_rollups, rollups
+from tuike.stores.schema.webhooks import webhooks
 
 __all__ = [
     "COUNTING",
@@ -86,4 +87,5 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhooks",
 ]
