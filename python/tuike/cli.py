@@ -25,6 +25,7 @@ from tuike.options import (
     with_edge,
     with_host,
     with_levels,
+    with_logs,
     with_metrics,
     with_network,
     with_replica,
@@ -90,6 +91,7 @@ def main() -> None:
 @with_books
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
+@with_logs
 def serve(
     data: Path,
     database: Any,
@@ -121,6 +123,7 @@ def serve(
 @with_edge
 @with_metrics
 @with_network
+@with_logs
 def edge(
     data: Path,
     database: str | None,
@@ -177,6 +180,7 @@ def retire(machine: str, database: str) -> None:
     show_default="with --redis, one a core",
     help="Processes that fold hits, on one machine of several.",
 )
+@with_logs
 def process(
     data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
 ) -> None:
@@ -216,6 +220,7 @@ def process(
 @with_host
 @with_admin
 @with_levels
+@with_logs
 def admin(
     data: Path,
     database: Any,

@@ -47,11 +47,11 @@ def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[...
     return click.option(name, envvar=f"TUIKE_{plain.upper().replace('-', '_')}", show_envvar=True, **how)
 
 
-def passed_on(_context: click.Context, named: click.Parameter, value: bool) -> None:
-    """For a flag that the parts which are started read in their environment: see `is_set`."""
+def passed_on(_context: click.Context, named: click.Parameter, value: bool | str) -> None:
+    """For what the parts which are started read in their environment."""
     if value:
         assert isinstance(named.envvar, str)
-        os.environ[named.envvar] = "1"
+        os.environ[named.envvar] = "1" if value is True else str(value)
 
 
 def is_set(variable: str) -> bool:

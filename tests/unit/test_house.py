@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "books": {"books", "stores", "views"},
     "stores": {"stores"},
 }
-FREE = {"_core", "clock", "config", "control", "data", "journal_http", "observing", "__version__"}
+FREE = {"_core", "clock", "config", "control", "data", "journal_http", "logs", "observing", "__version__"}
 
 
 def sources(*folders: str) -> Iterator[Path]:

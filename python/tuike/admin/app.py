@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,7 +15,7 @@ import uvloop
 from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
 from sqlalchemy import Engine
 
-from tuike import _core, config, control
+from tuike import _core, config, control, logs
 from tuike.admin import (
     audit,
     auth,
@@ -63,6 +64,8 @@ READERS = engine.READERS
 PROCESSOR_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
 USAGE = 2
+REQUEST_ID = "X-Request-Id"
+SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 SERVICE = web.AppKey("service", Service)
 # what an empty body says
@@ -124,7 +127,8 @@ def first_token(data: Data, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def make_app(settings: Settings) -> web.Application:
-    app = web.Application(middlewares=[_refuse], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[_name, _refuse], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_say_name)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         service = _service(settings)
@@ -254,6 +258,21 @@ async def _authenticate(service: Service, request: web.Request) -> Actor:
 
 
 @web.middleware
+async def _name(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A request has the id that its sender gave it, or one of ours: it stands in the log and in the answer."""
+    given = request.headers.get(REQUEST_ID, "")
+    logs.request_id.set(given if SOUND_ID.fullmatch(given) else secrets.token_hex(8))
+    return await handler(request)
+
+
+async def _say_name(request: web.Request, response: web.StreamResponse) -> None:
+    if name := logs.request_id.get():
+        response.headers[REQUEST_ID] = name
+
+
+@web.middleware
 async def _refuse(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
@@ -272,7 +291,9 @@ async def _refuse(
     except web.HTTPNotFound:
         return problems.response(problems.not_found(f"path {request.path}"))
     except Exception:
-        log.exception("%s %s", request.method, request.path)
+        # the route, not the path: that may name a visitor
+        resource = request.match_info.route.resource
+        log.exception("%s %s", request.method, resource.canonical if resource is not None else "")
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
@@ -282,7 +303,7 @@ def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int
     settings = Settings(data, first_token(data), public_url, max_levels, member, allow_private)
     if member:
         settings = replace(settings, clock=Clock(data.clock))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_serve(settings, host, port)))
 
