@@ -9,7 +9,7 @@ from memory_kit import MemoryBooks, Registered, driver, memory
 from sqlalchemy import Engine
 
 import reference
-from tuike.books import defaults
+from instance import NO_FRAUD
 from tuike.books.backlog import Item
 from tuike.books.records import conversion_id
 
@@ -82,8 +82,7 @@ class Pair:
         merchant = PRODUCTS[id]
         assert self.oracle.product(id, merchant=merchant, now=self.now, **about) == ""
         # the oracle has no rules of fraud's: what it holds, it is told to hold
-        off = dict.fromkeys(defaults.FRAUD, 0) | dict.fromkeys(("self_referral", "datacentres", "mismatch"), False)
-        fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/", "fraud": off}
+        fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/", "fraud": NO_FRAUD}
         return self.now, "product.create", fields | about
 
     def promoter(self, id: str, **about: Any) -> None:
