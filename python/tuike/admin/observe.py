@@ -97,8 +97,8 @@ def _book_metrics(connection: Connection, now: int) -> str:
 
 def _open_flags(connection: Connection) -> list[Sample]:
     flags = fraud_flags.c
-    counts = connection.execute(select(flags.rule, func.count()).where(flags.status == "open").group_by(flags.rule))
-    return [("", (("rule", rule),), count) for rule, count in sorted(row.tuple() for row in counts)]
+    waiting = select(flags.rule, func.count()).where(flags.status == "open").group_by(flags.rule).order_by(flags.rule)
+    return [("", (("rule", rule),), count) for rule, count in connection.execute(waiting)]
 
 
 def _conversions(connection: Connection) -> list[Sample]:

@@ -31,8 +31,8 @@ from tuike.replay.logs import BookedLog, Numbered
 from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
-from tuike.verify import fraud
 from tuike.verify.evidence import Evidence, SecondLook, Written, columns_of, decoded, lines_of, row_hash
+from tuike.verify.fraud import Flagged
 from tuike.verify.moved import Brought, Chain, zeros
 
 RECORDS_PER_BATCH = 2_000
@@ -103,7 +103,7 @@ class Left:
     closings: dict[tuple[int, str], Closing] = field(default_factory=dict)
     days: dict[int, Day] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
-    fraud: fraud.Left = field(default_factory=fraud.Left)
+    fraud: Flagged = field(default_factory=Flagged)
 
 
 class Records:

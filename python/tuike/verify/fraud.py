@@ -28,7 +28,7 @@ class Effect(Protocol):
 
 
 @dataclass(slots=True)
-class Left:
+class Flagged:
     """What all records leave behind of it: flags by their numbers as hashes, the orders of the open ones."""
 
     flags: dict[int, int] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Left:
             self.bad_touches.setdefault(touch, conversion)
 
 
-def check(connection: Connection, left: Left, flagged: set[int]) -> str:
+def check(connection: Connection, left: Flagged, flagged: set[int]) -> str:
     """`flagged` are the numbers of the orders that are held by flags."""
     seen = 0
     for row in connection.execute(select(fraud_flags).order_by(fraud_flags.c.number)).mappings():
