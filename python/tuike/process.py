@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, erasing
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -80,6 +81,10 @@ class Processor:
             self._edges = EdgeRegistry(self._engine, data, random)
             opened.callback(lambda: self._edges.close(now()))
             self._begin(max_levels, payout_minimum, data.secret)
+            self._forgetting = erasing.Tables(random)
+            self._machine = data.machine
+            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            opened.callback(self._journals.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
@@ -142,6 +147,7 @@ class Processor:
         self.more = batch.more or booked == BOOK_LIMIT
         if not self.more:
             self.watermark = batch.watermark
+        self._forget(now)
         return folded or booked > 0
 
     def close(self) -> None:
@@ -190,6 +196,24 @@ class Processor:
 
     def _advance(self, connection: Connection, seen: Position, upto: Mapping[int, int]) -> Position:
         return position.advance(connection, seen, upto, token=self._tenure.token)
+
+    def _forget(self, now: int) -> None:
+        """What erasures ask for, when it is time."""
+        changed, ended = False, self._journals.ended
+        if self._forgetting.is_due(now):
+            with self._engine.begin() as connection:
+                self._tenure.hold(connection, now)
+                number = self._bookkeeper.number
+                changed = self._forgetting.step(connection, self.watermark, number, now, self._forget_touches)
+                if changed:
+                    self._bookkeeper.reload(connection)
+        self._journals.step(now, lambda held: self._tenure.hold(held, now), lambda _: [self._machine])
+        if changed or self._journals.ended > ended:
+            engine.forget(self._engine)
+
+    def _forget_touches(self, _connection: Connection, _row: Row[Any], erasure: _core.Erasure) -> int:
+        self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
+        return self.touches.erase(erasure, list(self._bookkeeper.registry.merchants))
 
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()
@@ -244,6 +268,7 @@ class Processor:
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
         self.touches.drop_before(now - touches_kept(self._bookkeeper.registry))
+        engine.forget(self._engine)  # the keys that were destroyed yesterday
 
 
 def touches_kept(registry: Registry) -> int:

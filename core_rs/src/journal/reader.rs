@@ -126,6 +126,14 @@ impl Reader {
         Mark { seq: position.seq, clock_ms, registry, live }
     }
 
+    /// The first segment that may still be written to; none where the incarnation has ended.
+    pub(super) fn open_segment(&self) -> Result<Option<u64>, Error> {
+        Ok(match self.look()? {
+            Bound::Live(end) => Some(end.segment),
+            Bound::Exact(_) | Bound::Whatever => None,
+        })
+    }
+
     /// Whether the writer closed the incarnation in order.
     pub(super) fn is_closed(&self) -> bool {
         self.published().state == State::Closed

@@ -26,6 +26,7 @@ from tuike.admin import (
     observe,
     openapi,
     payouts,
+    people,
     preview,
     problems,
     products,
@@ -83,6 +84,7 @@ RESOURCES: tuple[Route, ...] = (
     *statements.ROUTES,
     *treasury.ROUTES,
     *tokens.ROUTES,
+    *people.ROUTES,
     *audit.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
@@ -178,6 +180,7 @@ def _service(settings: Settings) -> Service:
             timeout=ClientTimeout(total=PROCESSOR_SECONDS),
         ),
         metrics=data.metrics,
+        journal=data.journal,
         member=settings.member,
         books_away=data.books_away,
         secret=data.secret,

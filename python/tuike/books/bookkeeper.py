@@ -103,6 +103,10 @@ class Bookkeeper:
             if ended is not None:
                 self._settlements.resume(connection)
 
+    def reload(self, connection: Connection) -> None:
+        """After somebody was forgotten in the tables: takes up what of it is kept in memory."""
+        self._waiting.load(connection)
+
     def judgement(self, touches: Touches) -> Orders:
         """Decides as this bookkeeper does, by other touches."""
         return Orders(self._desk, touches, self._waiting)

@@ -30,6 +30,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
     links,
@@ -56,6 +57,8 @@ __all__ = [
     "dues",
     "edges",
     "entries",
+    "erasure_journals",
+    "erasures",
     "funding",
     "hit_counts",
     "idempotency",
