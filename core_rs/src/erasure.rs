@@ -132,12 +132,7 @@ pub struct Texts {
 pub fn erased<'a>(event: &Event<'a>, erasure: &Erasure, texts: &'a mut Texts) -> Event<'a> {
     texts.cust = erasure.fresh_text(event.cust.len());
     texts.did = erasure.fresh_text(event.did.len());
-    Event {
-        visitor: event.visitor.map(|_| erasure.fresh),
-        cust: &texts.cust,
-        did: &texts.did,
-        ..stripped(event)
-    }
+    Event { visitor: event.visitor.map(|_| erasure.fresh), cust: &texts.cust, did: &texts.did, ..stripped(event) }
 }
 
 /// The event without where it came from: address, agent, fingerprint, referrer, unknown parameters.

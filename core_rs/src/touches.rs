@@ -264,7 +264,8 @@ impl TouchStore {
                         let id = entry.last_chunk().expect("the range's keys end in an id");
                         slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))
                     };
-                    touches += erase_in(&self.db, slice, &range, record, |h, id, put| rows::of_day(h, id, put), erasure)?;
+                    touches +=
+                        erase_in(&self.db, slice, &range, record, |h, id, put| rows::of_day(h, id, put), erasure)?;
                 }
                 let bindings = &self.bindings;
                 let record = |entry: &[u8]| bindings.get(entry)?.ok_or_else(|| Error::Slice(BINDINGS.into()));

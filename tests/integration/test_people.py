@@ -1,22 +1,19 @@
 """Access and erasure of a visitor or customer: what is told, what is left, and that the books stay what they were."""
 
-import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from admin_support import Admin, click, order, serving
 from sqlalchemy import select
 
-from admin_support import Admin, click, event_id, now_ms, order, serving
-from tuike import _core
 from tuike.data import Data
 from tuike.replay import replay
 from tuike.replay.attribution import attribution
 from tuike.stores import engine
-from tuike.stores.schema import accounts, audit, conversions, path_ends
+from tuike.stores.schema import accounts
 from tuike.verify import verify
 from waiting import eventually
 

@@ -34,7 +34,11 @@ impl Erasure {
 
     fn rewrite_segment(&self, py: Python<'_>, path: PathBuf, index: u64) -> PyResult<Option<u64>> {
         let rewrite = || journal::rewrite(&path, index, |bytes| self.0.mentioned(bytes), |p| self.0.rewrite(p));
-        rewritten(py.detach(rewrite))
+        let done = rewritten(py.detach(rewrite))?;
+        if done.is_none() {
+            journal::ask_to_turn(&path).map_err(error)?;
+        }
+        Ok(done)
     }
 
     fn rewrite_booked(&self, record: &str) -> Option<String> {
@@ -70,16 +74,20 @@ impl Erasure {
         limit: usize,
     ) -> PyResult<Vec<(u64, Bound<'py, PyDict>)>> {
         let mut found = Vec::new();
-        let named = |payload: &[u8]| {
-            Event::decode(payload).is_ok_and(|event| self.0.0.iter().any(|one| one.names(&event)))
-        };
+        let named =
+            |payload: &[u8]| Event::decode(payload).is_ok_and(|event| self.0.0.iter().any(|one| one.names(&event)));
         let look = || {
-            journal::find(&path, index, |bytes| self.0.mentioned(bytes), |seq, payload| {
-                if named(payload) {
-                    found.push((seq, payload.to_vec()));
-                }
-                found.len() < limit
-            })
+            journal::find(
+                &path,
+                index,
+                |bytes| self.0.mentioned(bytes),
+                |seq, payload| {
+                    if named(payload) {
+                        found.push((seq, payload.to_vec()));
+                    }
+                    found.len() < limit
+                },
+            )
         };
         py.detach(look).map_err(error)?;
         let event = |(seq, payload): (u64, Vec<u8>)| {

@@ -37,7 +37,8 @@ pub fn rewrite(erasures: &[&Erasure], merchant: &str, json: &str) -> Option<Stri
         return None;
     }
     let values = values(json);
-    let named = |erasure: &&&Erasure| values.iter().any(|value| names(erasure, value, merchant, &json[value.at.clone()]));
+    let named =
+        |erasure: &&&Erasure| values.iter().any(|value| names(erasure, value, merchant, &json[value.at.clone()]));
     let erasure = *erasures.iter().find(named)?;
     // whose the order is; others who have claimed it stay who they are
     let mut own: Vec<&str> = Vec::new();

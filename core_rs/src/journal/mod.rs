@@ -5,6 +5,7 @@
 //!     000000.seg 000001.seg …   segments: a header, records, zeros
 //!     mark                      one mapped page: how far readers may go, the clock, the end
 //!     lock                      held (flock) while the writer lives
+//!     turn                      somebody asks for another segment, so that the one before can be rewritten
 //! ```
 //!
 //! Each start of a producer is a new *incarnation* with sequence numbers from 1; nothing is ever continued,
@@ -54,7 +55,7 @@ use std::path::{Path, PathBuf};
 pub use check::{Report, check};
 pub use reader::{Mark, Next, Reader};
 pub use record::Batch;
-pub use rewrite::{Rewritten, find, rewrite, segments};
+pub use rewrite::{Rewritten, ask_to_turn, find, rewrite, segments};
 pub use writer::{AppendError, Writer};
 
 /// The format of segments and marks that this program writes, and the newest it reads.

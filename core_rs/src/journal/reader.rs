@@ -126,10 +126,11 @@ impl Reader {
         Mark { seq: position.seq, clock_ms, registry, live }
     }
 
-    /// The first segment that may still be written to; none where the incarnation has ended.
-    pub(super) fn open_segment(&self) -> Result<Option<u64>, Error> {
+    /// The first segment that may still be written to, and whether it has shown a record; none where the incarnation
+    /// has ended.
+    pub(super) fn open_segment(&self) -> Result<Option<(u64, bool)>, Error> {
         Ok(match self.look()? {
-            Bound::Live(end) => Some(end.segment),
+            Bound::Live(end) => Some((end.segment, end.offset > HEADER)),
             Bound::Exact(_) | Bound::Whatever => None,
         })
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
+use super::live::TURN;
 use super::record::{self, HEADER, Header, MAGIC, OVERHEAD, PREFIX};
 use super::segment::{self, sync_directory};
 use super::{Error, Reader};
@@ -35,7 +36,7 @@ pub fn rewrite(
     change: impl FnMut(&[u8]) -> Option<Vec<u8>>,
 ) -> Result<Rewritten, Error> {
     let open = Reader::open(dir, u64::MAX)?.open_segment()?;
-    if open.is_some_and(|open| index >= open) {
+    if open.is_some_and(|(open, _)| index >= open) {
         return Ok(Rewritten::Open);
     }
     let path = segment::path(dir, index);
@@ -67,10 +68,17 @@ pub fn find(
     Ok(())
 }
 
-/// The indexes of an incarnation's segments that have begun, ascending.
+/// The indexes of an incarnation's segments that have records, as far as readers may know, ascending.
 pub fn segments(dir: &Path) -> Result<Vec<u64>, Error> {
-    let open = Reader::open(dir, u64::MAX)?.open_segment()?.unwrap_or(u64::MAX);
-    Ok(segment::list(dir)?.into_iter().filter(|index| *index <= open).collect())
+    let open = Reader::open(dir, u64::MAX)?.open_segment()?;
+    let begun = |index: &u64| open.is_none_or(|(open, shown)| *index < open || (*index == open && shown));
+    Ok(segment::list(dir)?.into_iter().filter(begun).collect())
+}
+
+/// Asks whoever writes the incarnation to begin another segment with its next tick.
+pub fn ask_to_turn(dir: &Path) -> Result<(), Error> {
+    let path = dir.join(TURN);
+    File::create(&path).map(drop).map_err(Error::io(&path))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {

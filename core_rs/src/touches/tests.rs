@@ -238,10 +238,7 @@ fn who_is_forgotten_is_found_no_more_and_the_touches_stay_under_one_fresh_id() {
         Event { cust, did: "d", binds: true, counted: true, received, aff: "ann", ..click(number, at, 1) }
     };
     store.put([bound(1, 5, 5), bound(2, DAY_MS, DAY_MS), bound(3, 2 * DAY_MS, 2 * DAY_MS), click(4, 7, 2)]).unwrap();
-    let subjects = [
-        Subject::Visitor(id(1)),
-        Subject::Customer { merchant: "m".into(), cust: "k".into() },
-    ];
+    let subjects = [Subject::Visitor(id(1)), Subject::Customer { merchant: "m".into(), cust: "k".into() }];
     for (n, subject) in subjects.into_iter().enumerate() {
         let erasures = Erasures(vec![Erasure::new(subject, DAY_MS, 0, [9; 16])]);
         let fresh = *erasures.0[0].fresh();

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::super::rewrite::{Rewritten, rewrite};
+use super::super::rewrite::{Rewritten, ask_to_turn, rewrite, segments};
 use super::super::segment;
-use super::{Journal, append_each, left_behind};
+use super::{Journal, PATIENCE, append, append_each, left_behind};
 use crate::journal::{Durability, Next, Reader, check};
 
 fn payloads() -> Vec<Vec<u8>> {
@@ -50,7 +50,7 @@ fn a_segment_that_is_being_written_is_left_alone_until_it_is_full_or_ended() {
     let writer = journal.writer(1, Durability::Process);
     append_each(&writer, &payloads());
     let dir = journal.dir();
-    let last = Reader::open(&dir, u64::MAX).unwrap().open_segment().unwrap().unwrap();
+    let (last, _) = Reader::open(&dir, u64::MAX).unwrap().open_segment().unwrap().unwrap();
     assert!(last > 1);
     for index in 0..last {
         assert!(matches!(rewrite(&dir, index, |_| true, forget), Ok(Rewritten::Records(1..))), "segment {index}");
@@ -59,6 +59,32 @@ fn a_segment_that_is_being_written_is_left_alone_until_it_is_full_or_ended() {
     writer.close(1).unwrap();
     assert!(matches!(rewrite(&dir, last, |_| true, forget), Ok(Rewritten::Records(1..))));
     assert_eq!(check(&dir).unwrap().records, 40);
+}
+
+#[test]
+fn a_writer_that_is_asked_begins_another_segment_and_readers_follow() {
+    for durability in [Durability::Process, Durability::Interval, Durability::Always] {
+        let journal = Journal::new();
+        let writer = journal.writer(1, durability);
+        let dir = journal.dir();
+        let mut reader = Reader::open(&dir, 0).unwrap();
+        ask_to_turn(&dir).unwrap();
+        writer.tick(1, 0);
+        assert!(segments(&dir).unwrap().is_empty(), "there is nothing to leave behind");
+        let seq = append(&writer, &payloads()[..1]);
+        writer.sync();
+        assert!(writer.wait_synced(seq, PATIENCE));
+        while dir.join("turn").exists() {
+            writer.tick(2, 0); // as soon as there is a spare
+        }
+        assert_eq!(segments(&dir).unwrap(), [0]);
+        assert_eq!(rewrite(&dir, 0, |_| true, forget).unwrap(), Rewritten::Records(1));
+        append_each(&writer, &payloads()[1..]);
+        writer.close(3).unwrap();
+        let seqs: Vec<u64> = read(&mut reader).into_iter().map(|(seq, _)| seq).collect();
+        assert_eq!(seqs, (1..=40).collect::<Vec<_>>(), "{durability:?}");
+        assert_eq!(check(&dir).unwrap().records, 40);
+    }
 }
 
 #[test]
