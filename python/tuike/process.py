@@ -83,6 +83,7 @@ class Processor:
             self._begin(max_levels, payout_minimum, data.secret)
             self._forgetting = erasing.Tables(random)
             self._machine = data.machine
+            self._stale = True  # the database's log has keys or people that have to be forgotten
             self._journals = erasing.Journals(self._engine, data.journal, self._machine)
             opened.callback(self._journals.close)
             self._opened = opened.pop_all()
@@ -135,6 +136,7 @@ class Processor:
             self._begin_day(now)
         if self._edges.is_due(now):
             self._edges.begin(self._bookkeeper.number, now)
+            self._stale = True
         if self._booked is not None:
             self._booked.tick(now)
         self._edges.tick(now)
@@ -199,17 +201,18 @@ class Processor:
 
     def _forget(self, now: int) -> None:
         """What erasures ask for, when it is time."""
-        changed, ended = False, self._journals.ended
-        if self._forgetting.is_due(now):
-            with self._engine.begin() as connection:
-                self._tenure.hold(connection, now)
-                number = self._bookkeeper.number
-                changed = self._forgetting.step(connection, self.watermark, number, now, self._forget_touches)
-                if changed:
-                    self._bookkeeper.reload(connection)
+        ended = self._journals.ended
         self._journals.step(now, lambda held: self._tenure.hold(held, now), lambda _: [self._machine])
-        if changed or self._journals.ended > ended:
-            engine.forget(self._engine)
+        self._stale |= self._journals.ended > ended
+        if not self._forgetting.is_due(now):
+            return
+        with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
+            number = self._bookkeeper.number
+            if self._forgetting.step(connection, self.watermark, number, now, self._forget_touches):
+                self._bookkeeper.reload(connection)
+                self._stale = True
+        self._stale = self._stale and not engine.forget(self._engine)
 
     def _forget_touches(self, _connection: Connection, _row: Row[Any], erasure: _core.Erasure) -> int:
         self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
@@ -268,7 +271,6 @@ class Processor:
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
         self.touches.drop_before(now - touches_kept(self._bookkeeper.registry))
-        engine.forget(self._engine)  # the keys that were destroyed yesterday
 
 
 def touches_kept(registry: Registry) -> int:

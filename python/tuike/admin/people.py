@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientTimeout
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from tuike import _core, views
@@ -22,6 +22,8 @@ from tuike.stores.touches import SqlTouches
 MAX_EVENTS = 10_000
 MAX_ORDERS = 10_000
 MAX_CUSTOMER_BYTES = 512
+PATIENCE = ClientTimeout(total=60.0)
+"""With a processor that has much to do."""
 ID_DIGITS = 32
 NOT_SHOWN = ("body",)
 ALWAYS = 2**63 - 1
@@ -77,10 +79,11 @@ async def _touches(call: Call, person: Person) -> list[Body]:
     try:
         for one in whose:
             query = {"kind": asked, "merchant": one, "key": who}
-            async with call.service.processor.get("/touches", params=query) as answer:
+            async with call.service.processor.get("/touches", params=query, timeout=PATIENCE) as answer:
                 found += msgspec.json.decode(await answer.read()) if answer.status == 200 else []
     except (ClientError, OSError, TimeoutError) as error:
-        raise Problem("processor_unavailable", "the processor does not answer; is it running?") from error
+        detail = f"the processor does not answer ({type(error).__name__}); is it running?"
+        raise Problem("processor_unavailable", detail) from error
     return found
 
 

@@ -122,11 +122,16 @@ def scratch(path: Path) -> Engine:
     return _prepare(engine, (*SHARED_PRAGMAS, *SCRATCH_PRAGMAS), "BEGIN IMMEDIATE")
 
 
-def forget(books: Engine) -> None:
-    """Takes older versions of pages out of SQLite's log, where no reader needs them; outside of any transaction."""
-    if books.dialect.name == "sqlite":
-        with closing(books.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def forget(books: Engine) -> bool:
+    """Takes older versions of pages out of SQLite's log; outside of any transaction. False: a reader still has one."""
+    if books.dialect.name != "sqlite":
+        return True
+    with closing(books.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=0")  # nobody is waited for
+        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        return not busy
 
 
 def exists(url: URL) -> bool:
