@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 from instance import Instance, Json, running, tuike
 from waiting import until
 
-PEOPLE = 60
+PEOPLE = 24
 FORGOTTEN = 3
-KILLS = 5
+KILLS = 4
 SEED = 20251128
-COPIES = 300
+COPIES = 60
 """Hits of each one who is forgotten: their segments are some to rewrite."""
 
 

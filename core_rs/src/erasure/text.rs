@@ -85,12 +85,15 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 /// All strings that are values.
 fn values(json: &str) -> Vec<Value<'_>> {
     let bytes = json.as_bytes();
-    let (mut found, mut around, mut name, mut at) = (Vec::new(), vec![""], "", 0);
+    // what is open around a place: whether it is an array, and its name, an array's elements having the array's
+    let mut open = vec![(false, "")];
+    let (mut found, mut name, mut at) = (Vec::new(), "", 0);
     while at < bytes.len() {
+        let &(in_array, around) = open.last().unwrap_or(&(false, ""));
         match bytes[at] {
-            b'{' => around.push(name),
-            b'}' => {
-                around.pop();
+            opens @ (b'{' | b'[') => open.push((opens == b'[', if in_array { around } else { name })),
+            b'}' | b']' => {
+                open.pop();
             }
             b'"' => {
                 let end = end_of_string(bytes, at + 1);
@@ -99,9 +102,7 @@ fn values(json: &str) -> Vec<Value<'_>> {
                 if bytes.get(end + 1) == Some(&b':') {
                     name = &json[text];
                 } else {
-                    let named = bytes[text.start - 2] == b':';
-                    let around = around.last().copied().unwrap_or("");
-                    found.push(Value { around, name: if named { name } else { "" }, at: text });
+                    found.push(Value { around, name: if in_array { "" } else { name }, at: text });
                 }
             }
             _ => {}

@@ -51,7 +51,7 @@ fn a_segment_that_is_being_written_is_left_alone_until_it_is_full_or_ended() {
     append_each(&writer, &payloads());
     let dir = journal.dir();
     let (last, _) = Reader::open(&dir, u64::MAX).unwrap().open_segment().unwrap().unwrap();
-    assert!(last > 1);
+    assert!(last > 0);
     for index in 0..last {
         assert!(matches!(rewrite(&dir, index, |_| true, forget), Ok(Rewritten::Records(1..))), "segment {index}");
     }
