@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control, erasing
+from tuike import _core, control, erasing, retention
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -64,6 +64,7 @@ class Processor:
         *,
         max_levels: int = 3,
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        retention_days: int = 0,
         now: Clock = wall,
         random: Random = os.urandom,
     ) -> None:
@@ -86,12 +87,16 @@ class Processor:
             self._stale = True  # the database's log has keys or people that have to be forgotten
             self._journals = erasing.Journals(self._engine, data.journal, self._machine)
             opened.callback(self._journals.close)
+            self._retention_days = retention_days
+            self._retention = retention.Retention(data.journal, data.retention)
+            opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
         self._incarnation = int.from_bytes(random(8))
         self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
+        self._keep_no_longer(now())
         self.more = False
         self.watermark = 0
         """Everything received before this instant is in the books."""
@@ -271,6 +276,16 @@ class Processor:
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
         self.touches.drop_before(now - touches_kept(self._bookkeeper.registry))
+        self._keep_no_longer(now)
+
+    def _keep_no_longer(self, now: int) -> None:
+        """Begins to take people out of hits that are past their keeping; by then they are long folded."""
+        touches = touches_kept(self._bookkeeper.registry)
+        hits = self._retention_days * DAY_MS or touches
+        with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
+            retention.note(connection, hits, touches, now - hits)
+        self._retention.begin(now - hits)
 
 
 def touches_kept(registry: Registry) -> int:
@@ -285,7 +300,7 @@ def collect_rarely() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
+def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int = 0) -> None:
     """Runs the processor until it is told to stop: see `control`. Without its server it tries again."""
     collect_rarely()
     stop = threading.Event()
@@ -295,7 +310,11 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
         while not stop.is_set():
             try:
                 with (
-                    closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
+                    closing(
+                        Processor(
+                            data, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days
+                        )
+                    ) as processor,
                     TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
                 ):
                     breaker.close()

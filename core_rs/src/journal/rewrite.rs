@@ -4,7 +4,7 @@
 //! new one, whole. Header, sequence numbers, offsets and whatever is no sound record stay as they are, so marks hold,
 //! and a reader that has the old file open reads on in it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -121,14 +121,16 @@ fn next_record(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
 
 /// Puts the bytes in the segment's place, durably and at once.
 fn replace(dir: &Path, index: u64, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft(dir, index);
+    let (draft, path) = (draft(dir, index), segment::path(dir, index));
+    // when it was written to last says how old what stands in it is
+    let times = FileTimes::new().set_modified(std::fs::metadata(&path)?.modified()?);
     let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let written = file.write_all(bytes).and_then(|()| file.set_times(times)).and_then(|()| file.sync_all());
     if let Err(error) = written {
         std::fs::remove_file(&draft)?;
         return Err(error);
     }
-    std::fs::rename(&draft, segment::path(dir, index))?;
+    std::fs::rename(&draft, path)?;
     sync_directory(dir)
 }
 

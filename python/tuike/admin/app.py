@@ -33,6 +33,7 @@ from tuike.admin import (
     promoters,
     queries,
     reporting,
+    retention,
     settlements,
     statements,
     tokens,
@@ -85,6 +86,7 @@ RESOURCES: tuple[Route, ...] = (
     *treasury.ROUTES,
     *tokens.ROUTES,
     *people.ROUTES,
+    *retention.ROUTES,
     *audit.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))

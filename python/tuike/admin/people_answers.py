@@ -89,3 +89,16 @@ class Erasure(Answer):
 class Erasures(Answer):
     items: list[Erasure]
     next: Next
+
+
+class Kept(Answer):
+    """`days` after which `then` happens, null: not by itself; `before`: it happened to what was received earlier."""
+
+    kind: str
+    days: int | None
+    before: str | None
+    then: str
+
+
+class Retention(Answer):
+    items: list[Kept]

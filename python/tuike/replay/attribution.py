@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from tuike import _core
+from tuike import _core, retention
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
 from tuike.books.orders import Orders, Target
@@ -20,6 +20,7 @@ from tuike.books.standings import orders_of
 from tuike.books.touches import NoTouches, Touches
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
+from tuike.process import touches_kept
 from tuike.replay.history import Hits, Past, Step, history, parts
 from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
@@ -66,7 +67,8 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
                     whole.put(batch)
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
-                retrial = Retrial(keeper, whole, Past(root, past))
+                kept_since = retention.noted(live).get("before", 0)
+                retrial = Retrial(keeper, whole, Past(root, past), kept_since)
                 for part in parts(history(log_of(live, root), root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
@@ -87,8 +89,10 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
 class Retrial:
     """Holds each record against what would be decided now, and posts it as it is."""
 
-    def __init__(self, keeper: Bookkeeper, whole: Touches, past: Past) -> None:
+    def __init__(self, keeper: Bookkeeper, whole: Touches, past: Past, kept_since: int = 0) -> None:
+        """`kept_since`: hits received earlier are nobody's any more, ms."""
         self._keeper = keeper
+        self._kept_since = kept_since
         self._past = past
         self._by_all = keeper.judgement(whole)
         self._by_then = keeper.judgement(past.touches)
@@ -135,12 +139,17 @@ class Retrial:
             self._note(record, now)
 
     def _is_forgotten(self, record: Booked, message: Message) -> bool:
-        """Whether somebody was forgotten who asked for it or was credited by it: what they were found by is gone."""
+        """Whether somebody was forgotten who asked for it or was credited by it, or hits that it may have been credited
+        by are kept no longer: what they were found by is gone."""
         standing = _standing(record.effect)
         told: Mapping[str, Any] = {} if standing is None else standing.conversion.evidence.get("identifiers", {})
         hits = [self._past.touches.click(id) or {} for id in _touches(standing)]
         people = (told, {"visitor": message.visitor, "cust": message.cust, "did": message.did}, *hits)
         names = ("visitor", "cust", "did")
+        if message.at - touches_kept(self._keeper.registry) < self._kept_since or any(
+            hit.get("received", self._kept_since) < self._kept_since for hit in hits
+        ):
+            return True
         return any(_core.is_erased_person(**{name: person.get(name, "") for name in names}) for person in people)
 
     def _note(self, record: Booked, now: Verdict) -> None:

@@ -36,7 +36,10 @@ fn read(reader: &mut Reader) -> Vec<(u64, Vec<u8>)> {
 fn sequences_offsets_and_checksums_stay_and_payloads_change() {
     let journal = left_behind(&payloads());
     let before = check(&journal.dir()).unwrap();
+    let written = || fs::metadata(segment::path(&journal.dir(), 0)).unwrap().modified().unwrap();
+    let age = written();
     assert_eq!(rewrite_all(&journal), 40);
+    assert_eq!(written(), age);
     assert_eq!(check(&journal.dir()).unwrap(), before);
     let found = read(&mut Reader::open(&journal.dir(), 0).unwrap());
     assert_eq!(found.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>());
