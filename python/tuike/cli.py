@@ -26,6 +26,7 @@ from tuike.options import (
     with_metrics,
     with_network,
     with_replica,
+    with_retention,
     with_transport,
 )
 from tuike.terminal import FAULT, USAGE, of_database, progress, stop
@@ -86,6 +87,7 @@ def main() -> None:
 @with_edge
 @with_admin
 @with_books
+@with_retention
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
 def serve(
@@ -97,6 +99,7 @@ def serve(
     public_url: str | None,
     max_levels: int,
     payout_minimum: dict[str, int],
+    retention_days: int,
     **options: Any,
 ) -> None:
     """Run everything on one machine, supervised.
@@ -108,7 +111,7 @@ def serve(
     from tuike.edge import serving
 
     edge = edge_settings(options)
-    books = serving.Books(max_levels, payout_minimum, database, database_read)
+    books = serving.Books(max_levels, payout_minimum, database, database_read, retention_days)
     with Data.open(data, create=True).lock("lock"):
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
@@ -168,6 +171,7 @@ def retire(machine: str, database: str) -> None:
 @with_data
 @with_database
 @with_books
+@with_retention
 @option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
 @option(
     "--folders",
@@ -176,7 +180,13 @@ def retire(machine: str, database: str) -> None:
     help="Processes that fold hits, on one machine of several.",
 )
 def process(
-    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
+    data: Path,
+    database: Any,
+    redis: str | None,
+    folders: int | None,
+    max_levels: int,
+    payout_minimum: dict[str, int],
+    retention_days: int,
 ) -> None:
     """Run the processor alone: it folds hits and keeps the books.
 
@@ -188,7 +198,7 @@ def process(
         from tuike.process import run_processor
 
         opened = Data.open(data, database, create=True)
-        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days)
         return
     if database is None:
         raise click.UsageError("--redis and --folders go with --database")

@@ -12,6 +12,7 @@ use tuike_core::event::{Event, Id, unhex};
 use tuike_core::touches::{self, Ask, Key, Touch};
 use tuike_core::{fold, sketch};
 
+use crate::erasure::Erasure;
 use crate::journal::{self, ENOSPC, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
@@ -330,6 +331,11 @@ impl TouchStore {
         fields.set_item("clicks_before", seen.clicks_before)?;
         fields.set_item("agents", seen.agents)?;
         Ok(fields)
+    }
+
+    fn erase(&self, py: Python<'_>, erasure: &Bound<'_, Erasure>, merchants: Vec<String>) -> PyResult<u64> {
+        let erasures = &erasure.get().0;
+        self.with(py, |store| store.erase(erasures, &merchants))
     }
 
     fn drop_before(&self, py: Python<'_>, instant: u64) -> PyResult<usize> {

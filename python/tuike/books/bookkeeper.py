@@ -111,6 +111,10 @@ class Bookkeeper:
         """Decides as this bookkeeper does, by other touches; fraud's flags are those that were recorded."""
         return Orders(self._desk, touches, self._waiting, self._flags, recorded)
 
+    def reload(self, connection: Connection) -> None:
+        """After somebody was forgotten in the tables: takes up what of it is kept in memory."""
+        self._waiting.load(connection)
+
     def _begin(self, connection: Connection, now: int) -> None:
         self._take_up(connection)
         self._days.begin(now)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, delete, insert, select, update
 
 from tuike import _core, views
-from tuike.books import defaults, entries
+from tuike.books import defaults, entries, erasures
 from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
@@ -45,11 +45,12 @@ class Context:
     event: str
     number: int
     at: int
+    message: Message
 
 
 def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
     """Applies one registry write under the books' `number`."""
-    context = Context(connection, registry, message.id, number, message.at)
+    context = Context(connection, registry, message.id, number, message.at, message)
     operation = OPERATIONS.get(request.op)
     if operation is None:
         return Change(Outcome.refused("unknown_op", f"there is no registry operation {request.op!r}"))
@@ -376,6 +377,13 @@ def fraud_networks(context: Context, data: Body) -> Change:
     return _changed(f"networks:{row['id']}", views.networks(row), [])
 
 
+# --- people ----------------------------------------------------------------------------------------
+
+
+def person_erase(context: Context, data: Body) -> Change:
+    return Change(*erasures.erase(context.connection, context.message, context.number))
+
+
 OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
@@ -390,6 +398,7 @@ OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "token.create": token_create,
     "token.revoke": token_revoke,
     "fraud.networks": fraud_networks,
+    "person.erase": person_erase,
 }
 
 

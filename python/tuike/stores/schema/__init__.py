@@ -31,6 +31,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
     links,
@@ -60,6 +61,8 @@ __all__ = [
     "entries",
     "fraud_flags",
     "fraud_networks",
+    "erasure_journals",
+    "erasures",
     "funding",
     "hit_counts",
     "idempotency",
