@@ -39,6 +39,7 @@ class Books:
     payout_minimum: Mapping[str, int]
     server: "URL | None" = None
     replica: "URL | None" = None
+    retention_days: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,7 +63,8 @@ async def everything(
     levels = ["--max-levels", str(books.max_levels)]
     least = ["--payout-minimum", config.minimums_text(books.payout_minimum)]
     command = [sys.executable, "-m", "tuike"]
-    processor = Part("processor", [*command, "process", *where, *levels, *least], books.environment)
+    keeping = ["--retention-days", str(books.retention_days)]
+    processor = Part("processor", [*command, "process", *where, *levels, *least, *keeping], books.environment)
     address = ["--host", host, "--admin-port", str(admin_port)]
     links = ["--public-url", public_url or f"http://{host}:{port}"]
     admin = Part("admin", [*command, "admin", *where, *address, *links, *levels], books.environment)

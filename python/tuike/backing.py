@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from tuike import __version__, _core, views
 from tuike.clock import wall
 from tuike.data import VERSION, Data, DataError, write_private
 from tuike.replay.history import Hits
-from tuike.stores import engine, position
+from tuike.stores import engine, erasures, position, schema
 
 LIST = "backup.json"
 BOOKS = "books.sqlite"
@@ -201,9 +203,13 @@ def _fill_touches(root: Path) -> None:
     try:
         with books.connect() as connection:
             folded = position.read(connection, "hits").upto
+            forgotten = erasures.under_way(connection)
+            merchants = list(connection.scalars(select(schema.merchants.c.id)))
     finally:
         books.dispose()
     with closing(_core.TouchStore(str(root / "touches"))) as touches:
         for batch in Hits(str(root / "journal")).upto(folded):
             touches.put(batch)
         touches.persist(True)
+        if forgotten is not None:  # the journal still has whom the touches had forgotten
+            touches.erase(forgotten, merchants)

@@ -29,6 +29,7 @@ from tuike.options import (
     with_metrics,
     with_network,
     with_replica,
+    with_retention,
     with_transport,
 )
 from tuike.terminal import FAULT, USAGE, of_database, progress, stop
@@ -89,6 +90,7 @@ def main() -> None:
 @with_edge
 @with_admin
 @with_books
+@with_retention
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
 @with_logs
@@ -101,6 +103,7 @@ def serve(
     public_url: str | None,
     max_levels: int,
     payout_minimum: dict[str, int],
+    retention_days: int,
     **options: Any,
 ) -> None:
     """Run everything on one machine, supervised.
@@ -112,7 +115,7 @@ def serve(
     from tuike.edge import serving
 
     edge = edge_settings(options)
-    books = serving.Books(max_levels, payout_minimum, database, database_read)
+    books = serving.Books(max_levels, payout_minimum, database, database_read, retention_days)
     with Data.open(data, create=True).lock("lock"):
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
@@ -173,6 +176,7 @@ def retire(machine: str, database: str) -> None:
 @with_data
 @with_database
 @with_books
+@with_retention
 @option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
 @option(
     "--folders",
@@ -182,7 +186,13 @@ def retire(machine: str, database: str) -> None:
 )
 @with_logs
 def process(
-    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
+    data: Path,
+    database: Any,
+    redis: str | None,
+    folders: int | None,
+    max_levels: int,
+    payout_minimum: dict[str, int],
+    retention_days: int,
 ) -> None:
     """Run the processor alone: it folds hits and keeps the books.
 
@@ -194,7 +204,7 @@ def process(
         from tuike.process import run_processor
 
         opened = Data.open(data, database, create=True)
-        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days)
         return
     if database is None:
         raise click.UsageError("--redis and --folders go with --database")
@@ -376,12 +386,14 @@ def verify(
 @with_books
 @option("--rule", type=READABLE, metavar="FILE", help="A commission rule (JSON): what would it have paid?")
 @option("--model", type=click.Choice(MODELS), help="An attribution model: what would it have paid?")
-@option("--product", metavar="ID", help="The rule or model in place of this product's alone; of all by default.")
+@option("--fraud", type=READABLE, metavar="FILE", help="Fraud rules (JSON): which orders would they have flagged?")
+@option("--product", metavar="ID", help="The rules or model in place of this product's alone; of all by default.")
 def replay(
     data: Path,
     database: Any,
     rule: Path | None,
     model: str | None,
+    fraud: Path | None,
     product: str | None,
     max_levels: int,
     payout_minimum: Any,
@@ -389,53 +401,35 @@ def replay(
     """Build everything anew from the journal, and compare.
 
     All that the books hold is made again in a temporary database; the first difference is named, and the exit code is
-    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were. Either
-    way nothing is changed, and the instance may be running.
+    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were; with --fraud
+    which orders would have been flagged, beside those that were. Either way nothing is changed, and the instance may
+    be running.
     """
     from tuike.faults import Found
     from tuike.process import collect_rarely
     from tuike.replay import replay
-    from tuike.replay.what_if import CannotBe, Change, what_if
+    from tuike.replay.what_if import CannotBe, Change, flagged_if, what_if
 
-    if product is not None and rule is None and model is None:
-        raise click.UsageError("--product goes with --rule or --model")
+    if product is not None and rule is None and model is None and fraud is None:
+        raise click.UsageError("--product goes with --rule, --model or --fraud")
+    if fraud is not None and (rule is not None or model is not None):
+        raise click.UsageError("--fraud goes without --rule and --model")
     collect_rarely()
     with progress("replaying") as told:
-        if rule is None and model is None:
+        if rule is None and model is None and fraud is None:
             report = replay(Data.open(data, database), max_levels, told)
             text, fault = report.text(), report.fault is not None
         else:
             try:
-                change = Change.of_file(rule, model, product)
-                text, fault = what_if(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
+                change = Change.of_files(rule, model, product, fraud)
+                compare = what_if if fraud is None else flagged_if
+                text, fault = compare(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
             except CannotBe as error:
                 stop(str(error))
             except Found as found:
                 stop(str(found), FAULT)
     click.echo(text)
     sys.exit(FAULT if fault else 0)
-
-
-@program.command()
-@with_data
-@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
-@option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
-def migrate(data: Path, to: Any, machines: bool) -> None:
-    """Move the books from DATA to a server.
-
-    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
-    Killed, it is run again and goes on. Afterwards start with --database URL. With --machines the
-    instance goes on as one on several: DATA is the first edge's.
-    """
-    from tuike.faults import Found
-    from tuike.migrating import migrate as move
-
-    try:
-        with progress("moving") as told:
-            moved = move(Data.open(data), to, told, several=machines)
-    except Found as found:
-        stop(str(found), FAULT)
-    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
 
 
 program.add_command(journal)

@@ -114,6 +114,11 @@ def with_books(command: Command) -> Command:
     return option("--payout-minimum", multiple=True, callback=config.minimums, help=text)(with_levels(command))
 
 
+def with_retention(command: Command) -> Command:
+    text = "After how many days hits lose whoever they were about; 0: the longest window and 30 days."
+    return option("--retention-days", type=click.IntRange(0, 3650), default=0, help=text)(command)
+
+
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
     return EdgeSettings(
         host=options.pop("host"),

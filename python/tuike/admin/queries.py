@@ -105,6 +105,12 @@ class Statements(Page):
     month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
 
 
+class Person(Query):
+    """A visitor by the id that events show, or a customer by the merchant's."""
+
+    merchant: Annotated[str, Meta(description="the id is this merchant's of a customer")] = ""
+
+
 class Audit(Page):
     """The newest first."""
 

@@ -38,6 +38,7 @@ class Service:
     writes: Writes
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
+    journal: Path  # of this machine
     member: bool  # of an instance on several machines
     books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
@@ -123,8 +124,11 @@ class Call:
         head = f"{self.request.method} {self.request.path}\n".encode()
         return hashlib.sha256(head + self.raw).hexdigest()
 
-    async def write(self, kind: str, op: str, data: Body) -> "Answer":
-        """Journals it and answers with its outcome, or 202 when the books do not answer in time."""
+    async def write(
+        self, kind: str, op: str, data: Body, *, fields: Body | None = None, fingerprint: str = ""
+    ) -> "Answer":
+        """Journals it and answers with its outcome, or 202 when the books do not answer in time. `fields` are the
+        event's own; `fingerprint` is another than the call's."""
         event_id, outcome = await self.service.writes.submit(
             kind,
             {
@@ -132,8 +136,9 @@ class Call:
                 "data": data,
                 "actor": self.actor.name,
                 "idem": self.idempotency_key,
-                "fingerprint": self.fingerprint,
+                "fingerprint": fingerprint or self.fingerprint,
             },
+            fields or {},
         )
         return answer_of(event_id, outcome)
 

@@ -13,6 +13,7 @@ from tuike import _core
 from tuike.clock import wall
 from tuike.faults import Found
 from tuike.process import PRODUCER
+from tuike.stores import erasures
 from tuike.stores.bulk import stream
 from tuike.stores.schema import booked
 
@@ -50,10 +51,11 @@ class BookedLog(Protocol):
 
 
 class JournalLog:
-    """In the journals under a directory."""
+    """In the journals under a directory, read as erasures under way will rewrite them."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, forgotten: _core.Erasure | None = None) -> None:
         self._root = root
+        self._forgotten = forgotten
         self._follower = _core.Follower(root)
         self._firsts: dict[int, int] = {}
 
@@ -91,7 +93,10 @@ class JournalLog:
                 fields = _core.decode_event(payload)
                 if fields["kind"] != "booked":
                     continue
-                record = msgspec.json.decode(fields["body"], type=kind)
+                body: bytes | str = fields["body"]
+                if self._forgotten is not None:
+                    body = self._forgotten.rewrite_booked(fields["body"].decode()) or body
+                record = msgspec.json.decode(body, type=kind)
                 if record.number > min(last, upto):
                     break
                 yield record
@@ -120,7 +125,7 @@ class TableLog:
 def log_of(connection: Connection, root: str) -> BookedLog:
     """The one that these books are written in."""
     several = connection.execute(select(booked.c.number).limit(1)).first() is not None
-    return TableLog(connection) if several else JournalLog(root)
+    return TableLog(connection) if several else JournalLog(root, erasures.under_way(connection))
 
 
 def _in_order(records: Iterable[T], upto: int, missing: str) -> Iterator[T]:

@@ -6,6 +6,7 @@ Only the processor writes; everyone else reads.
 
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
 from tuike.stores.schema.ledger import (
     COUNTING,
     accounts,
@@ -30,6 +31,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
     links,
@@ -47,6 +49,7 @@ __all__ = [
     "COUNTING",
     "accounts",
     "audit",
+    "bad_touches",
     "booked",
     "budgets",
     "closings",
@@ -57,6 +60,10 @@ __all__ = [
     "dues",
     "edges",
     "entries",
+    "erasure_journals",
+    "erasures",
+    "fraud_flags",
+    "fraud_networks",
     "funding",
     "hit_counts",
     "idempotency",
@@ -73,7 +80,9 @@ __all__ = [
     "positions",
     "producers",
     "products",
+    "promoter_hours",
     "promoter_parents",
+    "promoter_purchases",
     "promoters",
     "registry_changes",
     "releases",
