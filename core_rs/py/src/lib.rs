@@ -18,7 +18,8 @@ mod _core {
     use super::edge::Edge;
     #[pymodule_export]
     use super::fold::{
-        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, touch_key, touch_range,
+        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
+        touch_range,
     };
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};

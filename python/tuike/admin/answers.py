@@ -279,11 +279,13 @@ class Money(Answer):
 
 class Figures(Answer):
     """`sales` is net of refunds. With several currencies the single figures of money are null: see `money`.
-    Bots and prefetches are in none of the other counts. `ctr` is clicks ÷ impressions, `cvr` conversions ÷ clicks."""
+    Bots and prefetches are in none of the other counts. `ctr` is clicks ÷ impressions, `cvr` conversions ÷ clicks.
+    `unique_visitors_error` is the relative standard error of that count."""
 
     impressions: int
     clicks: int
     unique_visitors: int
+    unique_visitors_error: float
     bots: int
     prefetches: int
     conversions: int

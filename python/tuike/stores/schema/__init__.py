@@ -40,7 +40,7 @@ from tuike.stores.schema.registry import (
     rules,
     tokens,
 )
-from tuike.stores.schema.reports import order_rollups, rollups
+from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
 
 __all__ = [
     "COUNTING",
@@ -58,6 +58,8 @@ __all__ = [
     "entries",
     "funding",
     "hit_counts",
+    "hit_cuts",
+    "hit_days",
     "idempotency",
     "leases",
     "links",
@@ -65,6 +67,8 @@ __all__ = [
     "merchants",
     "meta",
     "metadata",
+    "order_cuts",
+    "order_days",
     "order_rollups",
     "outcomes",
     "path_ends",
