@@ -19,9 +19,9 @@ MACHINES = ("leases", "producers", "edges", "registry_changes", "lost")
 NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", *MACHINES)
 # When damage was found is no event; sketches of the same visitors may differ in their bytes.
 PASSED_OVER = {"damage": ("found",)}
-READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = dict.fromkeys(
-    ("rollups", "hit_days", "hit_cuts"), {"visitors": _core.estimate_sketch}
-)
+READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    table: {"visitors": _core.estimate_sketch} for table in ("rollups", "hit_days", "hit_cuts")
+}
 SHOWN = 60
 
 

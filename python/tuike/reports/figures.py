@@ -32,6 +32,13 @@ class Sums:
     money: dict[str, Money] = field(default_factory=dict)
     sketches: list[bytes] = field(default_factory=list)
 
+    def count(self, impressions: Any, clicks: Any, bots: Any, prefetches: Any) -> None:
+        """Adds a row's counters, as a driver gives them; None are the sum of no rows."""
+        self.impressions += int(impressions or 0)
+        self.clicks += int(clicks or 0)
+        self.bots += int(bots or 0)
+        self.prefetches += int(prefetches or 0)
+
     def see(self, sketch: bytes) -> None:
         self.sketches.append(sketch)
         if len(self.sketches) >= PENDING_SKETCHES:
@@ -88,6 +95,26 @@ def money_figures(money: dict[str, Money], visitors: int = 0) -> Body:
         single = dict.fromkeys(("currency", "sales", "commission", "aov", "roi", "ltv"))
     conversions = sum(of.conversions for of in money.values())
     return {"conversions": conversions, **single, "money": per_currency}
+
+
+def order_figures(money: dict[str, Money]) -> Body:
+    """The same of promoters: orders, sales and commission."""
+    found = money_figures(money)
+    lines = [
+        {"currency": line["currency"], "orders": line["conversions"]}
+        | {name: line[name] for name in ("sales", "commission")}
+        for line in found["money"]
+    ]
+    single = {name: found[name] for name in ("currency", "sales", "commission")}
+    return {"orders": found["conversions"], **single, "money": lines}
+
+
+def add_money(sums: dict[str, Money], currency: str, conversions: Any, sales: Any, commission: Any) -> None:
+    """Adds a row's figures, as a driver gives them."""
+    money = sums.setdefault(currency, Money())
+    money.conversions += int(conversions)
+    money.sales += int(sales)
+    money.commission += int(commission)
 
 
 def _money(currency: str, money: Money, visitors: int) -> Body:

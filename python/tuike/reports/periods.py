@@ -54,6 +54,35 @@ class Period:
             raise ReportError("bad_range", "`from` is not before `to`")
         return cls(begin, end, zone)
 
+    @classmethod
+    def of_days(cls, first: date, after: date, zone: ZoneInfo) -> "Period":
+        """The zone's days from `first` to the one before `after`."""
+        bounds = [int(datetime.combine(day, time(), zone).timestamp()) for day in (first, after)]
+        return cls(bounds[0], bounds[1], zone)
+
+    @classmethod
+    def calendar(cls, unit: Literal["week", "month"], at: date, zone: ZoneInfo) -> tuple["Period", "Period"]:
+        """The zone's week (from Monday) or month with the day `at` in it, and the one before."""
+        if unit == "week":
+            first = at - timedelta(days=at.weekday())
+            return _periods(zone, first - timedelta(days=7), first, first + timedelta(days=7))
+        first = at.replace(day=1)
+        return _periods(zone, _month(first, -1), first, _month(first, 1))
+
+    def before(self) -> "Period":
+        """As much time before this period: as many of its zone's days, where it is made of whole ones."""
+        if self.since is None or self.until is None:
+            raise ReportError("bad_range", "a period with a begin and an end is needed")
+        first, after = (datetime.fromtimestamp(at, self.zone) for at in (self.since, self.until))
+        if Period.of_days(first.date(), after.date(), self.zone) == self:
+            return Period.of_days(first.date() - (after.date() - first.date()), first.date(), self.zone)
+        return replace(self, since=2 * self.since - self.until, until=self.since)
+
+    def last_day(self, now: int) -> date:
+        """The zone's day that the period ends in, at the latest that of `now` (ms)."""
+        end = now // 1000 if self.until is None else min(self.until - 1, now // 1000)
+        return datetime.fromtimestamp(end, self.zone).date()
+
     def view(self) -> dict[str, str | None]:
         bounds = {"from": self.since, "to": self.until}
         return {name: None if at is None else views.instant(at * 1000) for name, at in bounds.items()} | {
@@ -116,8 +145,6 @@ class Period:
         return list(_cover(self.since, self.until, spans))
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Empty: all of them."""
@@ -126,6 +153,16 @@ class Filters:
     product: str = ""
     merchant: str = ""
     channel: str = ""
+
+
+def _periods(zone: ZoneInfo, before: date, first: date, after: date) -> tuple[Period, Period]:
+    return Period.of_days(first, after, zone), Period.of_days(before, first, zone)
+
+
+def _month(first: date, later: int) -> date:
+    """The first day of a month so much later."""
+    months = first.year * 12 + first.month - 1 + later
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def group_name(start: int, zone: ZoneInfo, clock: Clock) -> str:

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, and_, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from tuike.reports.figures import Money, Sums
 from tuike.reports.periods import Clock, Filters, Period, Piece, ReportError, group_name
@@ -26,7 +38,6 @@ MAX_GROUPS = 10_000
 
 DIMENSIONS = ("promoter", "product", "merchant", "channel")
 LABELS = ("sub1", "sub2", "sub3", "sub4", "sub5")
-CLOCKS = ("day", "hour")
 HITS = ("impressions", "clicks", "bots", "prefetches")
 MONEY = ("conversions", "sales", "commission")
 
@@ -39,8 +50,8 @@ CUTS: dict[frozenset[str], int] = {
     frozenset({"channel"}): cuts.CHANNEL,
     frozenset({"channel", "merchant"}): cuts.MERCHANT_CHANNEL,
 }
-NOTHING = literal_column("''")
-NO_BUCKET = literal_column("0")
+NOTHING: ColumnElement[Any] = literal_column("''")
+NO_BUCKET: ColumnElement[Any] = literal_column("0")
 
 Group = tuple[str, str]
 """The dimension's or label's value, and the name of the clock's group; each empty where there is none."""
@@ -82,14 +93,36 @@ def read(
     grid = period.grid(clock)
     for piece in period.pieces([span for span in spans if span <= grid]):
         hits, orders = sources(piece.span)
-        for value, bucket, *counters, sketch in connection.execute(_hits(hits, piece, clock, visitors=visitors)):
+        for value, bucket, *counters, sketch in connection.execute(
+            _hits(hits, piece, clock, visitors=visitors).execution_options(yield_per=ROWS_PER_FETCH)
+        ):
             sums = group(value, bucket)
-            sums.add(Sums(*[int(count or 0) for count in counters]))
+            sums.count(*counters)
             if sketch:
                 sums.see(sketch)
         for value, bucket, currency, *figures in connection.execute(_orders(orders, piece, clock)):
             group(value, bucket).add(Sums(money={currency: Money(*map(int, figures))}))
     return groups
+
+
+def by_promoter(
+    period: Period, filters: Filters, counter: str = "", among: Sequence[str] | Select[Any] | None = None
+) -> Subquery:
+    """Rows of promoters, several for one: `promoter`, `currency` and the money's counters; with a counter of hits
+    `promoter`, `currency` (empty) and that. `among`: of these promoters alone."""
+    names = (counter,) if counter else MONEY
+    parts = []
+    for piece in period.pieces((cuts.DAY, cuts.QUARTER_HOUR)):
+        if counter:
+            table = hit_days if piece.span == cuts.DAY else rollups
+        else:
+            table = order_days if piece.span == cuts.DAY else order_rollups
+        columns = table.c
+        source = _rows(table, filters, "promoter", 0)
+        currency = NOTHING.label("currency") if counter else columns.currency
+        part = _where(source, piece, source.value, currency, *[columns[name] for name in names])
+        parts.append(part if among is None else part.where(columns.promoter.in_(among)))
+    return union_all(*parts).subquery()
 
 
 def bounds(connection: Connection, period: Period) -> Period:
@@ -137,7 +170,7 @@ def _where(source: Source, piece: Piece, *columns: ColumnElement[Any]) -> Select
         statement = statement.where(source.table.c.bucket >= piece.since)
     if piece.until is not None:
         statement = statement.where(source.table.c.bucket < piece.until)
-    return statement.execution_options(yield_per=ROWS_PER_FETCH)
+    return statement
 
 
 def _sources(connection: Connection, filters: Filters, by: str) -> tuple[tuple[int, ...], Sources]:

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tuike.reports.figures import Sums, figures
-from tuike.reports.periods import Filters, Period
-from tuike.reports.reading import CLOCKS, LABELS, Group, bounds, read
+from tuike.reports.periods import Clock, Filters, Period
+from tuike.reports.reading import LABELS, Group, bounds, read
 
 Body = dict[str, Any]
 
@@ -30,6 +30,7 @@ def total(groups: dict[Group, Sums]) -> Sums:
 
 
 def _groups(connection: Connection, period: Period, filters: Filters, group_by: str) -> dict[Group, Sums]:
-    if group_by == "day" or group_by == "hour":
-        return read(connection, bounds(connection, period), filters, clock=group_by)
+    clock: Clock = "day" if group_by == "day" else "hour" if group_by == "hour" else ""
+    if clock:
+        return read(connection, bounds(connection, period), filters, clock=clock)
     return read(connection, period, filters, group_by)

@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from tuike.reports import reading
 from tuike.reports.figures import Sums, figures
 from tuike.reports.periods import Filters, Period, ReportError, group_name
 from tuike.reports.reading import bounds, read
@@ -18,12 +17,12 @@ MAX_POINTS = 50_000
 def trend(
     connection: Connection, period: Period, filters: Filters, interval: Literal["day", "hour"], group_by: str = ""
 ) -> Body:
-    """`items` in the order of time; with `group_by` (a dimension, `sub1` to `sub5`) `series`, one for each value. An end
-    that the period lacks is that of what there is."""
+    """`items` in the order of time; with `group_by` (a dimension, `sub1` to `sub5`) `series`, one for each value. An
+    end that the period lacks is that of what there is."""
     period = bounds(connection, period)
     names = [group_name(start, period.zone, interval) for start in period.starts(interval)]
     groups = read(connection, period, filters, clock=interval)
-    body = period.view() | {"interval": interval} | figures(total(groups))
+    body: Body = period.view() | {"interval": interval} | figures(total(groups))
     body["items"] = [_item(interval, name, groups.get(("", name))) for name in names]
     if group_by:
         found = read(connection, period, filters, group_by, interval)

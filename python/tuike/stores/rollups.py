@@ -61,9 +61,7 @@ class Sketched:
 
 
 ROLLUPS, HIT_DAYS, HIT_CUTS = Sketched(rollups), Sketched(hit_days), Sketched(hit_cuts)
-ORDERS, ORDER_DAYS, ORDER_CUTS = (
-    adding(table, *ORDER_COUNTERS) for table in (order_rollups, order_days, order_cuts)
-)
+ORDERS, ORDER_DAYS, ORDER_CUTS = (adding(table, *ORDER_COUNTERS) for table in (order_rollups, order_days, order_cuts))
 COUNTS = adding(hit_counts, "hits")
 DAMAGE = missing(damage)
 
