@@ -34,10 +34,11 @@ class Sums:
 
     def count(self, impressions: Any, clicks: Any, bots: Any, prefetches: Any) -> None:
         """Adds a row's counters, as a driver gives them; None are the sum of no rows."""
-        self.impressions += int(impressions or 0)
-        self.clicks += int(clicks or 0)
-        self.bots += int(bots or 0)
-        self.prefetches += int(prefetches or 0)
+        if impressions is not None:
+            self.impressions += int(impressions)
+            self.clicks += int(clicks)
+            self.bots += int(bots)
+            self.prefetches += int(prefetches)
 
     def see(self, sketch: bytes) -> None:
         self.sketches.append(sketch)

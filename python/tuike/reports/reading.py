@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    FromClause,
     Select,
     Subquery,
     Table,
-    and_,
     func,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 
@@ -62,7 +61,6 @@ class Source:
     """Where the rows of one span are: a table with its conditions, and the column that groups are by."""
 
     table: Table
-    rows: FromClause
     where: tuple[ColumnElement[bool], ...]
     value: ColumnElement[Any]
 
@@ -85,19 +83,21 @@ def read(
 
     def group(value: str, bucket: int) -> Sums:
         key = value, name_of(bucket)
-        if key not in groups and len(groups) >= MAX_GROUPS:
-            raise ReportError("too_many_groups", f"more than {MAX_GROUPS} groups; narrow the period or the filters")
-        return groups.setdefault(key, Sums())
+        sums = groups.get(key)
+        if sums is None:
+            if len(groups) >= MAX_GROUPS:
+                raise ReportError("too_many_groups", f"more than {MAX_GROUPS} groups; narrow the period or the filters")
+            sums = groups[key] = Sums()
+        return sums
 
     spans, sources = _sources(connection, filters, by)
     grid = period.grid(clock)
     for piece in period.pieces([span for span in spans if span <= grid]):
         hits, orders = sources(piece.span)
-        for value, bucket, *counters, sketch in connection.execute(
-            _hits(hits, piece, clock, visitors=visitors).execution_options(yield_per=ROWS_PER_FETCH)
-        ):
+        statement = _hits(hits, piece, clock, visitors=visitors).execution_options(yield_per=ROWS_PER_FETCH)
+        for value, bucket, impressions, clicks, bots, prefetches, sketch in connection.execute(statement):
             sums = group(value, bucket)
-            sums.count(*counters)
+            sums.count(impressions, clicks, bots, prefetches)
             if sketch:
                 sums.see(sketch)
         for value, bucket, currency, *figures in connection.execute(_orders(orders, piece, clock)):
@@ -165,7 +165,7 @@ def _grouped(statement: Select[Any], keys: Sequence[ColumnElement[Any]]) -> Sele
 
 
 def _where(source: Source, piece: Piece, *columns: ColumnElement[Any]) -> Select[Any]:
-    statement = select(*columns).select_from(source.rows).where(*source.where)
+    statement = select(*columns).select_from(source.table).where(*source.where)
     if piece.since is not None:
         statement = statement.where(source.table.c.bucket >= piece.since)
     if piece.until is not None:
@@ -201,21 +201,21 @@ def _rows(table: Table, filters: Filters, by: str, label_number: int) -> Source:
     if "label_number" in columns:
         where.append(columns.label_number == label_number)
     value = columns.label if label_number else columns[by] if by else NOTHING
-    return Source(table, table, tuple(where), value)
+    return Source(table, tuple(where), value)
 
 
 def _cut(table: Table, cut: int, span: int, merchant: str, filters: Filters, by: str) -> Source:
     """By each dimension of its key a cut is looked up; which values there are, the registry says."""
     columns = table.c
-    rows: FromClause = table
     where = [columns.cut == cut, columns.span == span]
     value: ColumnElement[Any] = NOTHING
     if by == "merchant" and not merchant:
-        rows = merchants.join(table, columns.merchant == merchants.c.id)
+        where.append(columns.merchant.in_(select(merchants.c.id)))
     elif by == "product" and not filters.product:
-        rows = products.join(table, and_(columns.merchant == products.c.merchant, columns.value == products.c.id))
+        theirs = select(products.c.merchant, products.c.id)
         if merchant:
-            where.append(products.c.merchant == merchant)
+            theirs = theirs.where(products.c.merchant == merchant)
+        where.append(tuple_(columns.merchant, columns.value).in_(theirs))
     else:
         where.append(columns.merchant == merchant)
     if filters.product or filters.channel:
@@ -224,4 +224,4 @@ def _cut(table: Table, cut: int, span: int, merchant: str, filters: Filters, by:
         where.append(columns.value == "")
     if by:
         value = columns.merchant if by == "merchant" else columns.value
-    return Source(table, rows, tuple(where), value)
+    return Source(table, tuple(where), value)
