@@ -341,10 +341,17 @@ def settle(data: Path, database: Any, as_of: int | None, **books: Any) -> None:
 @with_database
 @with_levels
 @option("--attribution", is_flag=True, help="Decide every order again from the hits; list which came late.")
+@option("--reports", is_flag=True, help="Make the reports' sums again from the journal and the orders.")
 @option("--statement", type=READABLE, metavar="FILE", help="Check a signed statement; needs no data directory.")
 @option("--key", metavar="HEX", help="The public key that must have signed the statement.")
 def verify(
-    data: Path, database: Any, max_levels: int, attribution: bool, statement: Path | None, key: str | None
+    data: Path,
+    database: Any,
+    max_levels: int,
+    attribution: bool,
+    reports: bool,
+    statement: Path | None,
+    key: str | None,
 ) -> None:
     """Prove that the books are whole and add up.
 
@@ -354,6 +361,7 @@ def verify(
     from tuike.process import collect_rarely
     from tuike.replay.attribution import attribution as decide_again
     from tuike.verify import verify
+    from tuike.verify.reports import verify_reports
     from tuike.verify.statement import NotAStatement, verify_file
 
     if key is not None and statement is None:
@@ -367,6 +375,8 @@ def verify(
     elif attribution:
         with progress("deciding again") as told:
             report = decide_again(Data.open(data, database), max_levels, told)
+    elif reports:
+        report = verify_reports(Data.open(data, database))
     else:
         report = verify(Data.open(data, database))
     click.echo(report.text())

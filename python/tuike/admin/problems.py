@@ -17,6 +17,7 @@ STATUS: Mapping[str, int] = {
     "bad_cursor": 400,
     "bad_idempotency_key": 400,
     "bad_range": 400,
+    "currency_needed": 400,
     "too_many_groups": 400,
     "too_many_rows": 400,
     "unauthorized": 401,

@@ -16,10 +16,6 @@ T = TypeVar("T")
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 
-Groups = Literal[
-    "", "promoter", "product", "merchant", "channel", "day", "hour", "sub1", "sub2", "sub3", "sub4", "sub5"
-]
-
 
 class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
@@ -102,21 +98,6 @@ class Audit(Page):
     actor: str = ""
     action: str = ""
     target: str = ""
-
-
-FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
-LAST = "an instant (exclusive), or a day (inclusive); now by default"
-
-
-class Summary(Query, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST)] = ""
-    until: Annotated[str, Meta(description=LAST)] = ""
-    tz: Annotated[str, Meta(description="IANA time zone of days and hours")] = "UTC"
-    promoter: str = ""
-    product: str = ""
-    merchant: str = ""
-    channel: str = ""
-    group_by: Groups = ""
 
 
 def read(given: MultiMapping[str], kind: type[T]) -> T:

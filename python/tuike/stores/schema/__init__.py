@@ -42,7 +42,7 @@ from tuike.stores.schema.registry import (
     rules,
     tokens,
 )
-from tuike.stores.schema.reports import order_rollups, rollups
+from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
 
 __all__ = [
     "COUNTING",
@@ -59,12 +59,14 @@ __all__ = [
     "dues",
     "edges",
     "entries",
-    "fraud_flags",
-    "fraud_networks",
     "erasure_journals",
     "erasures",
+    "fraud_flags",
+    "fraud_networks",
     "funding",
     "hit_counts",
+    "hit_cuts",
+    "hit_days",
     "idempotency",
     "leases",
     "links",
@@ -72,6 +74,8 @@ __all__ = [
     "merchants",
     "meta",
     "metadata",
+    "order_cuts",
+    "order_days",
     "order_rollups",
     "outcomes",
     "path_ends",
