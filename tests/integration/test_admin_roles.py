@@ -19,6 +19,7 @@ POST   /v1/merchants                     admin
 GET    /v1/merchants                     admin finance viewer merchant
 GET    /v1/merchants/{id}                admin finance viewer merchant
 PATCH  /v1/merchants/{id}                admin
+POST   /v1/merchants/{id}/secret         admin
 POST   /v1/products                      admin
 GET    /v1/products                      admin finance viewer merchant promoter
 GET    /v1/products/{id}                 admin finance viewer merchant promoter

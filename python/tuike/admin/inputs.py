@@ -24,6 +24,7 @@ MAX_COOKIE_DAYS = 30
 MIN_HALF_LIFE_DAYS = 1 / 24
 
 MAX_RULE_DEPTH = 8
+MAX_OVERLAP_HOURS = 168
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -96,6 +97,12 @@ class MerchantPatch(Input):
     def __post_init__(self) -> None:
         if self.timezone is not UNSET:
             check_timezone(self.timezone)
+
+
+class SecretBody(Input):
+    """How long the key before the new one is valid too; 0: not at all, for one that has leaked."""
+
+    overlap_hours: Annotated[int, Meta(ge=0, le=MAX_OVERLAP_HOURS)] = 24
 
 
 WindowDays = Annotated[int, Meta(ge=1, le=365)]

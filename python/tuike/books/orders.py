@@ -13,6 +13,7 @@ from tuike.books.records import FINAL, Conversion, Effect, Message, Outcome, Req
 from tuike.books.state import Product
 from tuike.books.totals import day_of
 from tuike.books.touches import Touches
+from tuike.books.verdicts import RATE_LIMITED
 from tuike.books.waiting import WaitingRefunds
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
@@ -21,6 +22,8 @@ MAX_CLAIMS = 16
 MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
+CLAIMED_BY = ("pixel", "tag")
+"""Sources of what browsers say."""
 IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_before", "coupon", "aff")
 
 Verdict = Outcome | Effect
@@ -152,8 +155,17 @@ class Orders:
         return booking.rebook(self._desk, standing, place, status="pending" if held else status, **changes)
 
     def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
+        """An order that came above its merchant's rate limit, or that nothing but hits above one lead to, is held."""
         product = self._registry.products[conversion.product]
-        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends)
+        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends, forgiving=forced)
+        limited = message.reason == RATE_LIMITED or (
+            found.top is None and any(candidate.why == RATE_LIMITED for candidate in found.candidates)
+        )
+        if limited and not forced:
+            held = conversion.evidence | {"held": True}
+            return Effect(
+                Standing(msgspec.structs.replace(conversion, status="pending", reason="fraud", evidence=held), ())
+            )
         return booking.accrue(self._desk, conversion, found, place, forced=forced)
 
     def _book_claimed(self, place: Place, message: Message, standing: Standing, status: str) -> Verdict:
@@ -250,7 +262,7 @@ class Orders:
         if "candidates" in evidence:
             return booking.accrue(self._desk, approved, booking.attribution_of(conversion), place, forced=True)
         # a claim never names a promoter, whoever approves it: `aff` counts in the merchant's own word alone
-        kind = "claim" if conversion.reason == "pixel" else "order"
+        kind = "claim" if conversion.source in CLAIMED_BY or conversion.reason == "pixel" else "order"
         asked = Message(
             conversion.event_id, kind, conversion.at, pid=conversion.product, **conversion.evidence["identifiers"]
         )
