@@ -26,8 +26,9 @@ fn a_hit_above_its_prefixs_limit_is_answered_as_ever_recorded_and_marked() {
         let (within, above) = (within.get(target), above.get(target));
         assert_eq!((marks(&within), marks(&above)), (COUNTED, MARKED), "{target}");
         assert_eq!((within.status, within.body, within.events.len()), (above.status, above.body, above.events.len()));
-        let names = |head: &str| head.lines().map(|line| line.split([':', '=']).next().unwrap().to_owned()).collect();
-        assert_eq!(names(&within.head), names(&above.head) as Vec<String>, "{target}");
+        let names =
+            |head: &str| head.lines().map(|line| line.split([':', '=']).next().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&within.head), names(&above.head), "{target}");
     }
     // a HEAD is no hit, and another prefix has its own count
     for _ in 0..5 {

@@ -149,7 +149,7 @@ fn a_replaced_key_signs_until_its_overlap_is_over_and_the_new_one_from_the_first
         let ts = (NOW / 1000).to_string();
         format!("/postback?{}", signed(&[("merchant", "shop"), ("ts", &ts), ("oid", more), ("pid", "tea")]))
     };
-    let mut rotate = |world: &mut World, secret: &[u8], until: u64| {
+    let rotate = |world: &mut World, secret: &[u8], until: u64| {
         let [new, old] = [secret, b"key"].map(|key| identity::seal(&SECRET, "merchant", key, &[0; 12]));
         let entry = format!(
             r#"{{"t":"merchant","id":"shop","currency":"CNY","secret":"{new}","old_secret":"{old}","old_secret_until":{until},"status":"active"}}"#
