@@ -41,6 +41,9 @@ attack: setup
 fuzz:
 	core_rs/fuzz/run $(MINUTES)
 
+audit: setup
+	.ci/audit $(BIN)
+
 check: setup
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
