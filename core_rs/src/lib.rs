@@ -4,7 +4,7 @@
 //! with `params`, `target`, `agents`, `identity`, `rate`, `json`, `digits`) → `journal` (events on disk); `edge` joins
 //! them for one worker, `registry_log` keeps its registry new, `metrics` counts.
 //! Then, in batches: `fold` (what all producers wrote → sums, with `sketch`, and `touches`),
-//! `attribution` (who gets credit), `forest` (who invited whom), `commission` and `money` (who gets what),
+//! `attribution` (who gets credit), `fraud` (what a person should look at first), `forest` (who invited whom), `commission` and `money` (who gets what),
 //! `tax` (what is withheld), `ledger`, `leaves`, `merkle` and `signing` (what proves it).
 //!
 //! Pure: no I/O and no clock outside `front`, `journal`, `registry_log`, `metrics`, `touches`, and `edge`
@@ -18,6 +18,7 @@ pub mod edge;
 pub mod event;
 pub mod fold;
 pub mod forest;
+pub mod fraud;
 pub mod front;
 pub mod head;
 pub mod identity;

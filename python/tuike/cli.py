@@ -369,12 +369,14 @@ def verify(
 @with_books
 @option("--rule", type=READABLE, metavar="FILE", help="A commission rule (JSON): what would it have paid?")
 @option("--model", type=click.Choice(MODELS), help="An attribution model: what would it have paid?")
-@option("--product", metavar="ID", help="The rule or model in place of this product's alone; of all by default.")
+@option("--fraud", type=READABLE, metavar="FILE", help="Fraud rules (JSON): which orders would they have flagged?")
+@option("--product", metavar="ID", help="The rules or model in place of this product's alone; of all by default.")
 def replay(
     data: Path,
     database: Any,
     rule: Path | None,
     model: str | None,
+    fraud: Path | None,
     product: str | None,
     max_levels: int,
     payout_minimum: Any,
@@ -382,25 +384,29 @@ def replay(
     """Build everything anew from the journal, and compare.
 
     All that the books hold is made again in a temporary database; the first difference is named, and the exit code is
-    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were. Either
-    way nothing is changed, and the instance may be running.
+    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were; with --fraud
+    which orders would have been flagged, beside those that were. Either way nothing is changed, and the instance may
+    be running.
     """
     from tuike.faults import Found
     from tuike.process import collect_rarely
     from tuike.replay import replay
-    from tuike.replay.what_if import CannotBe, Change, what_if
+    from tuike.replay.what_if import CannotBe, Change, flagged_if, what_if
 
-    if product is not None and rule is None and model is None:
-        raise click.UsageError("--product goes with --rule or --model")
+    if product is not None and rule is None and model is None and fraud is None:
+        raise click.UsageError("--product goes with --rule, --model or --fraud")
+    if fraud is not None and (rule is not None or model is not None):
+        raise click.UsageError("--fraud goes without --rule and --model")
     collect_rarely()
     with progress("replaying") as told:
-        if rule is None and model is None:
+        if rule is None and model is None and fraud is None:
             report = replay(Data.open(data, database), max_levels, told)
             text, fault = report.text(), report.fault is not None
         else:
             try:
-                change = Change.of_file(rule, model, product)
-                text, fault = what_if(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
+                change = Change.of_files(rule, model, product, fraud)
+                compare = what_if if fraud is None else flagged_if
+                text, fault = compare(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
             except CannotBe as error:
                 stop(str(error))
             except Found as found:

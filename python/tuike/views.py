@@ -152,6 +152,26 @@ def payout(row: Row) -> Body:
     }
 
 
+def flag(row: Row) -> Body:
+    """`order` is the conversion's id."""
+    names = ("id", "rule", "score", "status", "promoter", "merchant", "product")
+    decided = bool(row["decided_by"])
+    return {name: row[name] for name in names} | {
+        "conversion": row["order"],
+        "evidence": row["evidence"] if isinstance(row["evidence"], dict) else json.loads(row["evidence"]),
+        "created": instant(row["created"]),
+        "decided_by": row["decided_by"] if decided else None,
+        "decided_at": instant(row["decided_at"]) if decided else None,
+        "note": row["note"],
+    }
+
+
+def networks(row: Row) -> Body:
+    """`networks` is how many the list has, `narrow` how many of its lines were left out."""
+    count = len(json.loads(row["networks"]))
+    return {"id": row["id"], "networks": count, "narrow": row["narrow"], "updated": instant(row["updated"])}
+
+
 def moved(step: str, kind: str, currency: str, at: int, lines: Iterable[tuple[str, int]]) -> Body:
     """A transfer as it was decided; debits are negative."""
     entries = [{"account": name, "amount": _core.format_amount(amount, currency)} for name, amount in lines]

@@ -163,7 +163,7 @@ def product(id: str, merchant: str, rule: Json = TEN_PERCENT, **more: Any) -> Js
         "category": "food",
         "url": f"https://{merchant}.example/",
     }
-    return body | {"commission": rule} | more
+    return body | {"commission": rule, "fraud": {"min_seconds_to_order": 0}} | more
 
 
 def click(aff: str, **more: Any) -> Json:

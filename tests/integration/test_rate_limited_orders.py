@@ -21,7 +21,7 @@ async def test_an_order_that_only_limited_clicks_lead_to_is_held_until_it_is_app
     await admin.record([hit])
     id = await admin.order(oid="1", amount=10_000, click=hit["id"])
     held = await admin.get(f"/v1/conversions/{id}")
-    assert (held["status"], held["reason"], held["credits"]) == ("pending", "fraud", [])
+    assert (held["status"], held["reason"], held["credits"]) == ("pending", "rate_limited", [])
     assert (await admin.get(f"/v1/clicks/{hit['id']}"))["reason"] == "rate_limited"
     # the merchant's own word again releases nothing
     assert await admin.order(oid="1", amount=10_000, click=hit["id"]) == id
@@ -49,7 +49,7 @@ async def test_an_order_above_its_merchants_limit_is_held_and_one_with_that_numb
     await admin.record([hit])
     id = await admin.order(oid="1", amount=10_000, click=hit["id"], counted=True, **LIMITED)
     held = await admin.get(f"/v1/conversions/{id}")
-    assert (held["status"], held["reason"], held["credits"]) == ("pending", "fraud", [])
+    assert (held["status"], held["reason"], held["credits"]) == ("pending", "rate_limited", [])
     await admin.order(oid="1", amount=10_000, click=hit["id"], counted=True)
     assert (await admin.get(f"/v1/conversions/{id}"))["status"] == "pending"
     await admin.post(f"/v1/conversions/{id}/reject", {"reason": "flood"})
@@ -61,7 +61,7 @@ async def test_a_limited_claim_that_is_approved_still_names_no_promoter(admin: A
     assert (await admin.call("PATCH", "/v1/products/tea", patch))[0] == 200
     fields = {"kind": "claim", "source": "pixel", "oid": "1", "amount": 10_000, "aff": "ann"}
     id = await admin.order(**fields, counted=True, **LIMITED)
-    assert (await admin.get(f"/v1/conversions/{id}"))["reason"] == "fraud"
+    assert (await admin.get(f"/v1/conversions/{id}"))["reason"] == "rate_limited"
     await admin.post(f"/v1/conversions/{id}/approve", {"reason": "test"})
     booked = await admin.get(f"/v1/conversions/{id}")
     assert (booked["status"], booked["reason"], booked["credits"]) == ("approved", "no_touch", [])

@@ -1,6 +1,7 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
 mod fold;
+mod fraud;
 mod identity;
 mod journal;
 mod leaves;
@@ -20,6 +21,8 @@ mod _core {
     use super::fold::{
         Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, touch_key, touch_range,
     };
+    #[pymodule_export]
+    use super::fraud::{FraudRules, Networks, flood_score, tally_touches};
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]

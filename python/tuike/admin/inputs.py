@@ -147,15 +147,37 @@ class AttributionPatch(Input):
 
 
 class Fraud(Input):
+    """What an order may show before a person looks at it. `max_clicks_before_order` is of one visitor or customer in
+    the 10 minutes before the order; `max_flood_score` how many robust standard deviations a promoter's hour may lie
+    above the hours of the week before; `max_refund_percent` how many of a promoter's newest orders may come to nothing.
+    `self_referral` is rings too; `datacentres` are the networks of /v1/fraud/networks; `mismatch` is a click from the
+    product's own site, or a visitor with two user agents at once."""
+
     max_clicks_per_ip_day: Limit = 100
     min_seconds_to_order: Limit = 5
     max_devices: Limit = 5
+    max_clicks_before_order: Limit = 20
+    max_visitors_per_fingerprint: Limit = 50
+    max_flood_score: Limit = 10
+    max_refund_percent: Limit = 50
+    self_referral: bool = True
+    datacentres: bool = True
+    mismatch: bool = True
 
 
 class FraudPatch(Input):
+    """What is not given stays as it is."""
+
     max_clicks_per_ip_day: Limit | UnsetType = UNSET
     min_seconds_to_order: Limit | UnsetType = UNSET
     max_devices: Limit | UnsetType = UNSET
+    max_clicks_before_order: Limit | UnsetType = UNSET
+    max_visitors_per_fingerprint: Limit | UnsetType = UNSET
+    max_flood_score: Limit | UnsetType = UNSET
+    max_refund_percent: Limit | UnsetType = UNSET
+    self_referral: bool | UnsetType = UNSET
+    datacentres: bool | UnsetType = UNSET
+    mismatch: bool | UnsetType = UNSET
 
 
 class ProductBody(Input):

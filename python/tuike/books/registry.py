@@ -7,12 +7,13 @@ in the bookkeeper's transaction, and the registry in memory with them.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tuike import _core, views
 from tuike.books import defaults, entries
@@ -23,6 +24,7 @@ from tuike.stores import schema
 Body = dict[str, Any]
 
 LINK_CODE_LENGTH = 8
+CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SETTLED = ("timezone", "settlement", "refund_days", "release_when")
 """How a merchant settles."""
 
@@ -362,6 +364,27 @@ def token_revoke(context: Context, data: Body) -> Change:
     return _changed(f"token:{row['id']}", views.token(row), [])
 
 
+# --- networks --------------------------------------------------------------------------------------
+
+
+def fraud_networks(context: Context, data: Body) -> Change:
+    """A list of networks, in place of what stood under its id."""
+    if CODE.fullmatch(data["id"]) is None:
+        raise Refusal("bad_id", "an id is 1 to 64 of A-Za-z0-9._-")
+    lines: list[str] = data["networks"]
+    kinds = _core.Networks.kinds(lines)
+    if "bad" in kinds:
+        raise Refusal("bad_network", f"{lines[kinds.index('bad')]!r} is no network such as 192.0.2.0/24")
+    networks = [line for line, kind in zip(lines, kinds, strict=True) if kind == "network"]
+    row = {"id": data["id"], "networks": json.dumps(networks), "updated": context.at}
+    row["narrow"] = len(lines) - len(networks)
+    table = schema.fraud_networks
+    context.connection.execute(delete(table).where(table.c.id == row["id"]))
+    context.connection.execute(insert(table).values(row))
+    context.registry.note_networks(row["id"], networks)
+    return _changed(f"networks:{row['id']}", views.networks(row), [])
+
+
 OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
@@ -376,6 +399,7 @@ OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "link.update": link_update,
     "token.create": token_create,
     "token.revoke": token_revoke,
+    "fraud.networks": fraud_networks,
 }
 
 

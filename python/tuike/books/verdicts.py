@@ -40,6 +40,8 @@ class Judge:
             return hit.get("reason") or "not_counted"
         if hit.get("embedded"):
             return "embedded"
+        if hit["id"] in self.registry.bad_touches:
+            return "confirmed_fraud"
         promoter = hit.get("aff", "")
         if promoter not in self.registry.promoters:
             return "unknown_promoter"

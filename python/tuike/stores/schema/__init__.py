@@ -6,6 +6,7 @@ Only the processor writes; everyone else reads.
 
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
 from tuike.stores.schema.ledger import (
     COUNTING,
     accounts,
@@ -46,6 +47,7 @@ __all__ = [
     "COUNTING",
     "accounts",
     "audit",
+    "bad_touches",
     "booked",
     "budgets",
     "closings",
@@ -56,6 +58,8 @@ __all__ = [
     "dues",
     "edges",
     "entries",
+    "fraud_flags",
+    "fraud_networks",
     "funding",
     "hit_counts",
     "idempotency",
@@ -72,7 +76,9 @@ __all__ = [
     "positions",
     "producers",
     "products",
+    "promoter_hours",
     "promoter_parents",
+    "promoter_purchases",
     "promoters",
     "registry_changes",
     "releases",
