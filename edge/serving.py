@@ -163,6 +163,8 @@ def _worker(data: Path, settings: EdgeSettings, *, member: bool = False) -> work
         trusted_proxies=settings.trusted_proxies,
         cross_site_cookies=settings.cross_site_cookies,
         readable_cookie=settings.readable_cookie,
+        rate_limit_hits=settings.rate_limit_hits,
+        rate_limit_orders=settings.rate_limit_orders,
         member=member,
     )
 

@@ -417,9 +417,12 @@ class Edge:
         trusted_proxies: Sequence[str] = ...,
         cross_site_cookies: bool = False,
         readable_cookie: bool = False,
+        rate_limit_hits: int = 0,
+        rate_limit_orders: int = 0,
     ) -> Edge:
         """`data` is the data directory, `secret` the instance's (64 hex digits), `seed` 32 bytes of which all
-        randomness in answers is made."""
+        randomness in answers is made. Limits are of a minute: hits of one address prefix, orders of one merchant; 0:
+        any number."""
     def listen(
         self,
         fd: int,

@@ -39,7 +39,9 @@ def days_of_month(month: str) -> tuple[int, int]:
 
 def merchant(row: Row) -> Body:
     names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
-    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+    until = row["old_secret_until"]
+    shown = {"created": instant(row["created"]), "old_secret_until": instant(until) if until else None}
+    return {name: row[name] for name in names} | shown
 
 
 def product(row: Row, rule_version: int, rule: str) -> Body:

@@ -70,7 +70,7 @@ def merchant_create(context: Context, data: Body) -> Change:
         return _again(standing, body, views.merchant)
     whole = defaults.merchant(data)
     row = {name: whole[name] for name in ("id", "name", "currency", *SETTLED, "secret")}
-    row |= {"status": "active", "created": context.at, "body": body}
+    row |= {"status": "active", "created": context.at, "body": body, "old_secret": None, "old_secret_until": 0}
     context.connection.execute(insert(schema.merchants).values(row))
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return _created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
@@ -82,6 +82,15 @@ def merchant_update(context: Context, data: Body) -> Change:
     _store(context, schema.merchants, row)
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return _changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+def merchant_secret(context: Context, data: Body) -> Change:
+    """Replaces the key of signed postbacks. The one before stays valid for `overlap` ms, and no other does."""
+    row = _existing(context, schema.merchants, data["id"], "merchant")
+    old, until = (row["secret"], context.at + data["overlap"]) if data["overlap"] else (None, 0)
+    row |= {"secret": data["secret"], "old_secret": old, "old_secret_until": until}
+    _store(context, schema.merchants, row)
+    return _created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
 # --- products --------------------------------------------------------------------------------------
@@ -387,6 +396,7 @@ def person_erase(context: Context, data: Body) -> Change:
 OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
+    "merchant.secret": merchant_secret,
     "product.create": product_create,
     "product.update": product_update,
     "promoter.create": promoter_create,
