@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tuike import config, demo
+from tuike import config, demo, logs
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
@@ -170,7 +169,7 @@ def _worker(data: Path, settings: EdgeSettings, *, member: bool = False) -> work
 
 
 async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,8 +12,10 @@ import click
 
 from tuike import __version__, config
 from tuike.config import option
+from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
 from tuike.journal_commands import journal
+from tuike.operations_commands import COMMANDS as OPERATIONS
 from tuike.options import (
     edge_settings,
     with_admin,
@@ -23,6 +25,7 @@ from tuike.options import (
     with_edge,
     with_host,
     with_levels,
+    with_logs,
     with_metrics,
     with_network,
     with_replica,
@@ -90,6 +93,7 @@ def main() -> None:
 @with_retention
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
+@with_logs
 def serve(
     data: Path,
     database: Any,
@@ -122,6 +126,7 @@ def serve(
 @with_edge
 @with_metrics
 @with_network
+@with_logs
 def edge(
     data: Path,
     database: str | None,
@@ -179,6 +184,7 @@ def retire(machine: str, database: str) -> None:
     show_default="with --redis, one a core",
     help="Processes that fold hits, on one machine of several.",
 )
+@with_logs
 def process(
     data: Path,
     database: Any,
@@ -224,6 +230,7 @@ def process(
 @with_host
 @with_admin
 @with_levels
+@with_logs
 def admin(
     data: Path,
     database: Any,
@@ -458,3 +465,6 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 
 program.add_command(journal)
+program.add_command(config_group)
+for command in OPERATIONS:
+    program.add_command(command)

@@ -18,7 +18,7 @@ import redis
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from tuike import _core, clock, control, erasing
+from tuike import _core, clock, control, erasing, logs
 from tuike.books import entries
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.daily_keys import Random
@@ -268,7 +268,7 @@ def _brief(error: Exception) -> str:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     run(msgspec.json.decode(os.environ[VARIABLE], type=Config))
 
 

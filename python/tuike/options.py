@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tuike import config
+from tuike import config, logs
 from tuike.config import EdgeSettings, option
 
 Command = Callable[..., Any]
@@ -106,9 +106,17 @@ def with_host(command: Command) -> Command:
 
 
 def with_admin(command: Command) -> Command:
+    text = "Let webhooks go to private addresses too, and without TLS."
+    flag = {"is_flag": True, "expose_value": False, "callback": config.passed_on}
+    command = option("--webhook-allow-private", help=text, **flag)(command)
     text = "Where browsers reach the edge; links begin with it."
     command = option("--public-url", show_default="http://HOST:EDGE_PORT", help=text)(command)
     return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
+
+
+def with_logs(command: Command) -> Command:
+    how = {"type": click.Choice(logs.FORMATS), "default": "text", "expose_value": False, "callback": config.passed_on}
+    return option("--log-format", help="Of the lines on stderr.", **how)(command)
 
 
 def with_levels(command: Command) -> Command:

@@ -114,6 +114,12 @@ def token(row: Row) -> Body:
     }
 
 
+def webhook(row: Row) -> Body:
+    names = ("id", "url", "status")
+    shown = {name: row[name] for name in names} | {"events": json.loads(row["events"])}
+    return shown | {"created": instant(row["created"])}
+
+
 def settlement(row: Row) -> Body:
     """`released` are orders, `amounts` what promoters got of them."""
     amounts = row["amounts"] if isinstance(row["amounts"], dict) else json.loads(row["amounts"])

@@ -28,6 +28,7 @@ STATUS: Mapping[str, int] = {
     "method_not_allowed": 405,
     "body_too_large": 413,
     "url_not_allowed": 422,
+    "one_machine_only": 422,
     "internal": 500,
     "not_ready": 503,
     "not_recorded": 503,

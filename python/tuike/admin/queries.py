@@ -22,7 +22,7 @@ class Query(Struct, forbid_unknown_fields=True):
 
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
-Cursor = Annotated[str, Meta(description="`next` of the page before")]
+Cursor = Annotated[str, Meta(description="`next` of the page before", extra_json_schema={"format": "cursor"})]
 
 
 class Page(Query):
@@ -80,6 +80,21 @@ class Withheld(Query):
 
     month: Month = ""
     format: Literal["json", "csv"] = "json"
+
+
+class Export(Query):
+    format: Literal["csv", "ndjson"] = "csv"
+
+
+class ExportOrders(Export, rename={"since": "from", "until": "to"}):
+    """Of orders received `from` a day `to` another, inclusive, in UTC."""
+
+    merchant: str = ""
+    product: str = ""
+    promoter: Annotated[str, Meta(description="who has a share in it")] = ""
+    status: Literal["", "pending", "approved", "rejected", "refunded"] = ""
+    since: Annotated[Day, Meta(description="YYYY-MM-DD; the beginning by default")] | None = None
+    until: Annotated[Day, Meta(description="YYYY-MM-DD; today by default")] | None = None
 
 
 class Statements(Page):

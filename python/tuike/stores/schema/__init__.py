@@ -43,6 +43,7 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
+from tuike.stores.schema.webhooks import webhooks
 
 __all__ = [
     "COUNTING",
@@ -99,4 +100,5 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhooks",
 ]
