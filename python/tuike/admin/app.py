@@ -19,9 +19,11 @@ from tuike.admin import (
     audit,
     auth,
     conversions,
+    dashboard,
     inputs,
     ledger,
     links,
+    live,
     merchants,
     observe,
     openapi,
@@ -32,6 +34,7 @@ from tuike.admin import (
     promoters,
     queries,
     reporting,
+    session,
     settlements,
     statements,
     tokens,
@@ -63,7 +66,6 @@ USAGE = 2
 SERVICE = web.AppKey("service", Service)
 # what an empty body says
 NO_MEMBERS = b"{}"
-FIRST_ACTOR = Actor("admin", "admin")
 ANYONE = Actor("anyone", "none")
 
 RESOURCES: tuple[Route, ...] = (
@@ -85,7 +87,15 @@ RESOURCES: tuple[Route, ...] = (
     *tokens.ROUTES,
     *audit.ROUTES,
 )
-ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
+# what a browser asks for, beside
+PAGE: tuple[Route, ...] = (*session.ROUTES, *live.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *observe.ROUTES,
+    *dashboard.ROUTES,
+    *PAGE,
+    *RESOURCES,
+    *openapi.routes_of((*PAGE, *RESOURCES)),
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +132,7 @@ def make_app(settings: Settings) -> web.Application:
         service = _service(settings)
         service.writes.start()
         app[SERVICE] = service
+        app[live.LIVE] = live.Live(service)
         following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
         if following is not None:
@@ -133,6 +144,7 @@ def make_app(settings: Settings) -> web.Application:
         service.replica.dispose()
 
     app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(live.close)
     for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, _endpoint(route))
@@ -195,24 +207,17 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
         service = request.app[SERVICE]
         actor = ANYONE
         if route.roles:
-            actor = await _authenticate(service, request)
+            actor = await session.authenticate(service, request)
             auth.check_role(actor, route.roles)
         raw = await request.read()
         body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
         query = None if route.query is None else queries.read(request.query, route.query)
         answer = await route.handler(Call(service, actor, request, raw, body, query))
-        if isinstance(answer, web.Response):
+        if isinstance(answer, web.StreamResponse):
             return answer
         return answer.response() if isinstance(answer, Answer) else Answer(200, answer).response()
 
     return endpoint
-
-
-async def _authenticate(service: Service, request: web.Request) -> Actor:
-    token = auth.bearer(request.headers.get("Authorization", ""))
-    if auth.is_first_token(token, service.first_token_hash):
-        return FIRST_ACTOR
-    return await service.read(auth.find_actor, token, service.clock())
 
 
 @web.middleware

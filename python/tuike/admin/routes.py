@@ -150,7 +150,7 @@ class Answer:
         )
 
 
-Handler = Callable[[Call], Awaitable[Answer | Body | web.Response]]
+Handler = Callable[[Call], Awaitable[Answer | Body | web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
