@@ -10,7 +10,12 @@ DAYS = 30
 CLICKS_A_DAY = 40
 ODD_DAY = 9
 """So many days ago there were far more clicks."""
-PROMOTERS = (("bo", "tea", "wechat", 4), ("wen", "tea", "douyin", 3), ("mei", "app", "web", 1), ("mei", "tea", "web", 2))
+PROMOTERS = (
+    ("bo", "tea", "wechat", 4),
+    ("wen", "tea", "douyin", 3),
+    ("mei", "app", "web", 1),
+    ("mei", "tea", "web", 2),
+)
 LABELS = ("spring", "post-12", "live-room", "")
 ORDERS_OF_TEA = 0.09
 ORDERS_OF_APP = 0.2
