@@ -110,7 +110,7 @@ def _text(data: Data, edge_port: int, admin_port: int) -> str:
     edge, admin = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{admin_port}"
     links = "\n".join(f"  {edge}/c/{code}   {promoter} promotes {product}" for code, promoter, product, _ in LINKS)
     size = f"{len(PRODUCTS)} products, {len(PROMOTERS)} promoters, {len(LINKS)} links"
-    order = f"amount=200.00&click_id=$click&merchant={MERCHANT}&oid=demo-$(date +%s)&pid=tea&ts=$(date +%s)"
+    order = f"amount=2400.00&click_id=$click&merchant={MERCHANT}&oid=demo-$(date +%s)&pid=tea&ts=$(date +%s)"
     return f"""The demo is in: merchant {MERCHANT}, {size}.
 Open the dashboard, with the token in {data.admin_token}:
   {admin}/

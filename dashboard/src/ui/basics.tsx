@@ -1,6 +1,6 @@
 /** The small parts that all views are made of. */
 
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, cloneElement, type VNode } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { grouped } from "../format";
@@ -115,7 +115,7 @@ export function Empty({ children }: Kids) {
 /** What went wrong, in words. A part of the API that this version does not have is no fault. */
 export function Trouble({ error }: { error: unknown }) {
   if (!error) return null;
-  if (error instanceof ApiError && error.status === 404 && error.detail.startsWith("path "))
+  if (error instanceof ApiError && error.status === 404 && error.detail.startsWith("no path "))
     return <div class="note warn">{t("error.not_there")}</div>;
   const { code, detail } = error instanceof ApiError ? error : { code: "internal", detail: String(error) };
   return (
@@ -129,14 +129,18 @@ export function Waiting() {
   return <Empty>{t("loading")}</Empty>;
 }
 
-export function Field({ label, hint, children }: { label: string; hint?: string } & Kids) {
+/** A control with its label; a hint below describes it. */
+export function Field({ label, hint, children }: { label: string; hint?: string; children: VNode }) {
+  const id = useId();
   return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: the control is the child
-    <label class="field">
-      <span>{label}</span>
-      {children}
-      {hint && <small>{hint}</small>}
-    </label>
+    <div class="field">
+      {/* biome-ignore lint/a11y/noLabelWithoutControl: the control is the child */}
+      <label class="field">
+        <span>{label}</span>
+        {hint ? cloneElement(children, { "aria-describedby": id }) : children}
+      </label>
+      {hint && <small id={id}>{hint}</small>}
+    </div>
   );
 }
 
