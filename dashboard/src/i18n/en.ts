@@ -105,7 +105,7 @@ export const en = {
   "nav.rank": "Rank and tiers",
   "prefs.language": "Language",
   "prefs.theme": "Theme",
-  "prefs.auto": "As the system",
+  "prefs.auto": "Auto",
   "prefs.light": "Light",
   "prefs.dark": "Dark",
   "prefs.zone": "Time zone",
@@ -421,6 +421,7 @@ export const en = {
   "rule.pool_percent": "Whole pool, %",
   "rule.pool_fixed": "Whole pool",
   "rule.level": "Level {level}",
+  "rule.levels": ", levels {levels}",
   "rule.json": "The whole rule as JSON",
   "rule.save": "Save as a new version",
   "rule.changed":

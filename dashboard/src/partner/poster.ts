@@ -16,10 +16,10 @@ export const TEMPLATE = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60
   <rect width="600" height="330" fill="#0b6e69"/>
   <text x="48" y="170" font-size="56" font-weight="700" fill="#ffffff">{{title}}</text>
   <text x="48" y="226" font-size="26" fill="#cfe8e6">{{line}}</text>
-  <rect x="150" y="390" width="300" height="300" rx="12" fill="#ffffff"/>
-  <svg x="170" y="410" width="260" height="260">{{qr}}</svg>
-  <text x="300" y="752" font-size="22" text-anchor="middle" fill="#1c2428">{{url}}</text>
-  <text x="300" y="800" font-size="20" text-anchor="middle" fill="#566068">{{promoter}}</text>
+  <rect x="110" y="370" width="380" height="380" rx="12" fill="#ffffff"/>
+  <svg x="120" y="380" width="360" height="360">{{qr}}</svg>
+  <text x="300" y="806" font-size="22" text-anchor="middle" fill="#1c2428">{{url}}</text>
+  <text x="300" y="850" font-size="20" text-anchor="middle" fill="#566068">{{promoter}}</text>
 </svg>`;
 
 /** The dark modules of a QR code as one path; `size` modules a side, a quiet zone of 4 included. */

@@ -51,7 +51,7 @@ export function Rank({ context }: ViewProps) {
         />
       ))}
       {standing.data && (
-        <div class="cols">
+        <>
           {standing.data.items.map((item) => (
             <Card key={item.currency} title={t("rank.tiers")}>
               <Progress of={item} />
@@ -60,7 +60,7 @@ export function Rank({ context }: ViewProps) {
           <Card title={t("rank.earns")}>
             {products.data?.length ? <Earns products={products.data} /> : <Empty>{t("products.none")}</Empty>}
           </Card>
-        </div>
+        </>
       )}
       {board.error && <Trouble error={board.error} />}
     </Page>

@@ -10,7 +10,7 @@ export interface Line {
   colour?: "accent" | "second" | "bad" | "dim";
   scale?: "y" | "right";
   /** `band`: the area to the line before it; `points`: no line. */
-  kind?: "line" | "bars" | "band" | "points";
+  kind?: "line" | "band" | "points";
 }
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -85,21 +85,14 @@ function options(width: number, height: number, lines: Line[], span: number | un
           label: line.label,
           scale: line.scale ?? "y",
           stroke,
-          width: points ? 0 : line.kind === "band" ? 0 : 2,
+          width: points ? 0 : line.kind === "band" ? 0.5 : 2,
           points: { show: points, size: 9, fill: stroke },
-          ...(line.kind === "bars"
-            ? {
-                paths: uPlot.paths.bars?.({ size: [0.8, 40] }) as uPlot.Series.PathBuilder,
-                fill: `${stroke}55`,
-                width: 0,
-              }
-            : {}),
         };
       }),
     ],
     bands: lines.flatMap((line, at) =>
       line.kind === "band" && at > 0
-        ? [{ series: [at + 1, at] as [number, number], fill: `${css("--accent")}22` }]
+        ? [{ series: [at, at + 1] as [number, number], fill: `${css("--accent")}22` }]
         : [],
     ),
   };

@@ -9,17 +9,18 @@ import { Card, Doing, Field, Money, Trouble } from "./basics";
 
 const PAUSE_MS = 250;
 
-/** A rule in a few words: "percentage 15 % · 10 / 3 / 1". */
+const plain = (value: string) => value.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+
+/** A rule in a few words: "Percentage 15 %, levels 10 / 3 / 1". */
 export function ruleText(rule: Rule): string {
   const unit = rule.type === "percentage" ? " %" : "";
-  const levels = rule.levels?.map((level) => level.value ?? `${level.share} %`).join(" / ");
-  return [
-    t(`rule.${rule.type}` as "rule.fixed"),
-    rule.value ? rule.value + unit : "",
-    levels ? `· ${levels}` : "",
-  ]
-    .filter(Boolean)
-    .join(" ");
+  const levels = rule.levels
+    ?.map((level) => (level.value ? plain(level.value) : `${level.share} %`))
+    .join(" / ");
+  const head = [t(`rule.${rule.type}` as "rule.fixed"), rule.value ? plain(rule.value) + unit : ""].filter(
+    Boolean,
+  );
+  return head.join(" ") + (levels ? t("rule.levels", { levels }) : "");
 }
 
 interface Props {
