@@ -58,7 +58,7 @@ const OF_PROMOTERS: View[] = [
   { name: "team", View: Team },
   { name: "rank", View: Rank },
 ];
-const MERCHANTS = new Set(["trend", "conversions", "products"]);
+const MERCHANTS = new Set(["trend", "conversions", "review", "products"]);
 
 export function viewsOf({ role }: Context): View[] {
   if (role === "promoter") return OF_PROMOTERS;
