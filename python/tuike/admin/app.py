@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from tuike import _core, control
 from tuike.admin import (
+    applications,
     audit,
     auth,
     conversions,
@@ -74,6 +75,7 @@ RESOURCES: tuple[Route, ...] = (
     *products.ROUTES,
     *promoters.ROUTES,
     *tiers.ROUTES,
+    *applications.ROUTES,
     *links.ROUTES,
     *conversions.ROUTES,
     *why.ROUTES,
@@ -90,7 +92,7 @@ RESOURCES: tuple[Route, ...] = (
     *audit.ROUTES,
 )
 # what a browser asks for, beside
-PAGE: tuple[Route, ...] = (*session.ROUTES, *live.ROUTES)
+PAGE: tuple[Route, ...] = (*session.ROUTES, *applications.OPEN, *live.ROUTES)
 ROUTES: tuple[Route, ...] = (
     *observe.ROUTES,
     *dashboard.ROUTES,

@@ -7,7 +7,7 @@ in the bookkeeper's transaction, and the registry in memory with them.
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,10 +45,17 @@ class Context:
     at: int
 
 
-def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
+def apply(
+    operations: Mapping[str, Callable[[Context, Body], Change]],
+    connection: Connection,
+    registry: Registry,
+    message: Message,
+    request: Request,
+    number: int,
+) -> Change:
     """Applies one registry write under the books' `number`."""
     context = Context(connection, registry, message.id, number, message.at)
-    operation = OPERATIONS.get(request.op)
+    operation = operations.get(request.op)
     if operation is None:
         return Change(Outcome.refused("unknown_op", f"there is no registry operation {request.op!r}"))
     try:

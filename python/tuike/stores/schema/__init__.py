@@ -4,6 +4,7 @@ Times are milliseconds since the Unix epoch, amounts are minor units, ids are he
 Only the processor writes; everyone else reads.
 """
 
+from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
 from tuike.stores.schema.ledger import (
@@ -45,6 +46,7 @@ from tuike.stores.schema.reports import order_rollups, rollups
 __all__ = [
     "COUNTING",
     "accounts",
+    "applications",
     "audit",
     "booked",
     "budgets",
@@ -59,6 +61,7 @@ __all__ = [
     "funding",
     "hit_counts",
     "idempotency",
+    "invites",
     "leases",
     "links",
     "lost",
