@@ -1,9 +1,11 @@
 /** The frame: who is signed in, what they may open, where they are. */
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, whenSignedOut } from "./api";
 import { type Key, t } from "./i18n";
 import icon from "./icon.svg";
+import { Apply } from "./partner/apply";
 import { type Lang, prefs, setPrefs, type Theme, zones } from "./prefs";
 import { useRoute } from "./route";
 import type { Session } from "./types";
@@ -22,7 +24,14 @@ export function App() {
     });
     api<Session>("GET", "session").then(setSession, () => setSession(NOBODY));
   }, []);
+  const route = useRoute();
   if (!session) return <Waiting />;
+  if (!session.role && route.view === "apply")
+    return (
+      <Outside>
+        <Apply invite={route.part} />
+      </Outside>
+    );
   if (!session.role) return <SignIn ended={ended} onDone={setSession} />;
   return <Shell session={session} onSignOut={() => setSession(NOBODY)} />;
 }
@@ -35,36 +44,45 @@ function Brand() {
   );
 }
 
+/** A page for who is not signed in. */
+function Outside({ children }: { children: ComponentChildren }) {
+  return (
+    <main class="sign">
+      <div class="card">
+        <Brand />
+        {children}
+        <p />
+        <Prefs />
+      </div>
+    </main>
+  );
+}
+
 function SignIn({ ended, onDone }: { ended: boolean; onDone: (session: Session) => void }) {
   const [token, setToken] = useState("");
   useEffect(() => {
     document.title = `${t("signin.title")} · tuike`;
   });
   return (
-    <main class="sign">
-      <div class="card">
-        <Brand />
-        <h1 class="stack">{t("signin.title")}</h1>
-        <p class="dim">{t("signin.intro")}</p>
-        {ended && <p class="note warn">{t("signin.ended")}</p>}
-        <Doing
-          button={t("signin.button")}
-          onDo={() => api<Session>("POST", "session", { token: token.trim() }).then(onDone)}
-        >
-          <Field label={t("signin.token")} hint={t("signin.hint")}>
-            <input
-              type="password"
-              autocomplete="current-password"
-              required
-              value={token}
-              onInput={(event) => setToken(event.currentTarget.value)}
-            />
-          </Field>
-        </Doing>
-        <p />
-        <Prefs />
-      </div>
-    </main>
+    <Outside>
+      <h1 class="stack">{t("signin.title")}</h1>
+      <p class="dim">{t("signin.intro")}</p>
+      {ended && <p class="note warn">{t("signin.ended")}</p>}
+      <Doing
+        button={t("signin.button")}
+        onDo={() => api<Session>("POST", "session", { token: token.trim() }).then(onDone)}
+      >
+        <Field label={t("signin.token")} hint={t("signin.hint")}>
+          <input
+            type="password"
+            autocomplete="current-password"
+            required
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+        </Field>
+      </Doing>
+    </Outside>
   );
 }
 

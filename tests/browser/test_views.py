@@ -20,9 +20,17 @@ LIMIT_MS = 200
 TRIES = 5
 SCREENSHOT = os.environ.get("TUIKE_SCREENSHOT", "")
 """1: the README's screenshot is taken anew."""
-OF_ALL = ("live", "trend", "promoters", "promoters/bo", "conversions", "review", "settlements", "payouts") + (
-    *("leaderboard", "anomalies", "products", "products/tea"),
-)
+OF_ALL = (
+    "live",
+    "trend",
+    "promoters",
+    "promoters/bo",
+    "applications",
+    "conversions",
+    "review",
+    "settlements",
+    "payouts",
+) + (*("leaderboard", "anomalies", "products", "products/tea"),)
 OF_PROMOTERS = ("earnings", "orders", "clicks", "links", "team", "rank")
 
 
@@ -153,6 +161,28 @@ def test_a_promoter_builds_a_link_and_takes_its_code_and_poster(
             begin = (tmp_path / "file").read_bytes()[:4]
             assert begin == (b"\x89PNG" if "PNG" in name else b"<svg"), name
         assert person.complaints() == []
+
+
+def test_who_is_invited_applies_and_an_admin_approves(instance: Instance, browser: Browser) -> None:
+    instance.post("invites", code="spring", parent="bo")
+    with browser.new_context(locale="en-GB") as context:
+        stranger = Person.arrives(context, instance.admin)
+        stranger.page.goto(f"{instance.admin}/#/apply/spring")
+        stranger.page.get_by_label("Name").fill("Xiao Yu")
+        stranger.page.get_by_label("The code that you want").fill("yu")
+        assert stranger.findings() == []
+        stranger.page.get_by_role("button", name="Send the application").click()
+        shows(stranger.page, "It waits for an administrator")
+        with browser.new_context(locale="en-GB") as office:
+            admin = Person.arrives(office, instance.admin)
+            admin.signs_in(first_token(instance))
+            admin.opens("applications")
+            admin.page.get_by_role("button", name="Approve").click()
+            admin.page.locator("dialog button[type=submit]").click()
+            shows(admin.page, "No application waits.")
+        stranger.page.reload()
+        shows(stranger.page, "You are a promoter now.")
+        assert instance.get("promoters/yu")["parent"] == "bo"
 
 
 def test_one_signs_out_and_the_page_asks_again(instance: Instance, browser: Browser) -> None:

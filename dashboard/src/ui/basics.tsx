@@ -92,6 +92,7 @@ const TONE: Record<string, string> = {
   done: "good",
   cleared: "good",
   pending: "warn",
+  waiting: "warn",
   reserved: "warn",
   running: "warn",
   paused: "warn",

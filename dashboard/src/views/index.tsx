@@ -9,6 +9,7 @@ import { Rank } from "../partner/rank";
 import { Team } from "../partner/team";
 import type { Route } from "../route";
 import { Anomalies } from "./anomalies";
+import { Applications } from "./applications";
 import { Conversions } from "./conversions";
 import { Leaderboard } from "./leaderboard";
 import { Live } from "./live";
@@ -42,6 +43,7 @@ const OF_ALL: View[] = [
   { name: "live", View: Live },
   { name: "trend", View: Trend },
   { name: "promoters", View: Promoters },
+  { name: "applications", View: Applications },
   { name: "conversions", View: Conversions },
   { name: "review", View: Review },
   { name: "settlements", View: Settlements },
