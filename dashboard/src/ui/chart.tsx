@@ -2,6 +2,7 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { t } from "../i18n";
 import { isDark, prefs } from "../prefs";
 
 export interface Line {
@@ -77,7 +78,7 @@ function options(width: number, height: number, lines: Line[], span: number | un
         : []),
     ],
     series: [
-      {},
+      { label: t("time") },
       ...lines.map((line): uPlot.Series => {
         const stroke = css(`--${line.colour ?? "accent"}`);
         const points = line.kind === "points";
