@@ -120,6 +120,22 @@ def webhook(row: Row) -> Body:
     return shown | {"created": instant(row["created"])}
 
 
+def invite(row: Row) -> Body:
+    """`uses` is how many may still apply with it."""
+    return {
+        "code": row["code"],
+        "parent": row["parent"],
+        "uses": row["uses"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "created": instant(row["created"]),
+    }
+
+
+def application(row: Row) -> Body:
+    names = ("id", "invite", "promoter", "name", "note", "status", "reason")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+
+
 def settlement(row: Row) -> Body:
     """`released` are orders, `amounts` what promoters got of them."""
     amounts = row["amounts"] if isinstance(row["amounts"], dict) else json.loads(row["amounts"])

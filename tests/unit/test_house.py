@@ -15,7 +15,7 @@ LONGEST_FUNCTION = 60
 MAY_IMPORT = {
     "edge": {"edge", "demo", "joining"},
     "admin": {
-        *("admin", "stores", "reports", "statements", "views", "books.defaults"),
+        *("admin", "stores", "reports", "statements", "views", "books.defaults", "books.totals"),
         *("promises", "retention", "sending"),
     },
     "books": {"books", "stores", "views"},

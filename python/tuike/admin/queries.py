@@ -36,6 +36,7 @@ class Products(Page):
 
 class Promoters(Page):
     parent: str = ""
+    roots: Annotated[bool, Meta(description="only those without a parent")] = False
     kind: Literal["", "member", "kol"] = ""
 
 

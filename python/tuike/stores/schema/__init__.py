@@ -4,6 +4,7 @@ Times are milliseconds since the Unix epoch, amounts are minor units, ids are he
 Only the processor writes; everyone else reads.
 """
 
+from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
 from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
@@ -48,6 +49,7 @@ from tuike.stores.schema.webhooks import webhooks
 __all__ = [
     "COUNTING",
     "accounts",
+    "applications",
     "audit",
     "bad_touches",
     "booked",
@@ -69,6 +71,7 @@ __all__ = [
     "hit_cuts",
     "hit_days",
     "idempotency",
+    "invites",
     "leases",
     "links",
     "lost",
