@@ -11,6 +11,7 @@ from tuike.config import EdgeSettings, option
 
 Command = Callable[..., Any]
 RATE = click.IntRange(0, 1_000_000_000)
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def with_data(command: Command) -> Command:
