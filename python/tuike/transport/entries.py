@@ -49,6 +49,11 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     live: tuple[int, ...] = ()
     damage: tuple[Damage, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of its records."""
+        return sum(len(entry.data) for entry in self.entries)
+
 
 class Reached(msgspec.Struct, array_like=True):
     """How far a partition has come: incarnation to sequence number, and to mark (ms)."""
@@ -60,6 +65,26 @@ class Reached(msgspec.Struct, array_like=True):
         """Whether an entry brings nothing more."""
         incarnation = entry.incarnation
         return self.upto.get(incarnation, 0) >= entry.upto and self.marks.get(incarnation, 0) >= entry.mark
+
+
+class Portion:
+    """How many packets of a partition to read at a time: few of large ones, many where they are little but marks. With
+    a fixed number, many machines that each send a few small ones would be read more slowly than they write."""
+
+    LEAST, MOST = 16, 4_096
+    BYTES = 16 << 20
+    """What is read at a time is to be less than this."""
+
+    def __init__(self) -> None:
+        self.packets = self.LEAST
+
+    def took(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Numbers and bytes of packets, of each partition, that the last read brought."""
+        took = list(sizes)
+        if sum(size for _, size in took) > self.BYTES:
+            self.packets = max(self.LEAST, self.packets // 2)
+        elif any(number >= self.packets for number, _ in took):
+            self.packets = min(self.MOST, self.packets * 2)
 
 
 Applicable = tuple[str, int, int, bytes]
