@@ -1,11 +1,15 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
-# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types.
+# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types;
+# chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE: see tests/chaos/chaos.py).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+MINUTES ?= 10
+SEED ?=
+DATABASE ?= postgresql
 
-.PHONY: setup run test bench check need clean
+.PHONY: setup run test bench check chaos need clean
 
 setup: need $(VENV)/.installed
 
@@ -32,6 +36,9 @@ test: setup
 
 bench: setup
 	$(BIN)/python bench/run.py $(ARGS)
+
+chaos: setup
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
 
 check: setup
 	cargo fmt --check

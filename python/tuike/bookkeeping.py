@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -125,17 +126,19 @@ class Books:
 
     def step(self, tick: float) -> bool:
         """Reads and books once. Whether there was anything to do; `tick` is a monotonic clock's seconds."""
-        self._read(tick)
+        began = time.monotonic()
+        most = self._read(tick)
         busy = self._book(tick)
+        self._portion.took(most, time.monotonic() - began)
         if tick - self._said >= SAY_S:
             self._say(tick)
         return busy
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def _read(self, tick: float) -> None:
+    def _read(self, tick: float) -> int:
+        """How many packets came."""
         packets = self._log.read({ORDERS: self._cursor}, self._portion.packets).get(ORDERS, [])
-        self._portion.took([(len(packets), sum(packet.size for _, packet in packets))])
         for id, packet in packets:
             self._cursor = id
             self._take(id, packet, tick)
@@ -153,6 +156,7 @@ class Books:
             _log.info("orders lack something of %s", ", ".join(sorted(gaps)))
             self._log.commit({ORDERS: (self._reading.reached(), START)})
             self._log.ask(ORDERS, gaps)
+        return len(packets)
 
     def _take(self, id: bytes, packet: Packet, tick: float) -> None:
         self._reading.take(packet)

@@ -104,8 +104,11 @@ class Folder:
             if tick >= self._next_leases:
                 self._share(tick)
                 self._next_leases = tick + RENEW_S
-            self._read(tick)
-            return self._commit(tick)
+            began = time.monotonic()
+            most = self._read(tick)
+            busy = self._commit(tick)
+            self._portion.took(most, time.monotonic() - began)
+            return busy
         except PositionMoved as moved:
             _log.info("%s", moved)
             self._lose()
@@ -176,11 +179,11 @@ class Folder:
 
     # --- reading and committing --------------------------------------------------------------------
 
-    def _read(self, tick: float) -> None:
+    def _read(self, tick: float) -> int:
+        """The most packets that came of one partition."""
         if not self._held:
-            return
+            return 0
         found = self._log.read({p: held.cursor for p, held in self._held.items()}, self._portion.packets)
-        self._portion.took((len(packets), sum(packet.size for _, packet in packets)) for packets in found.values())
         for partition, packets in found.items():
             held = self._held[partition]
             held.heard = tick
@@ -195,6 +198,7 @@ class Folder:
             held.heard = tick
             if order_of(last) < order_of(held.cursor):
                 held.cursor = START
+        return max(map(len, found.values()), default=0)
 
     def _ask(self, partition: int, held: _Held, tick: float) -> None:
         """Has a gap sent again from the position in the database, which Redis may have forgotten."""

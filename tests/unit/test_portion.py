@@ -3,19 +3,17 @@
 from tuike.books.backlog import Backlog
 from tuike.transport.entries import ENDED, Portion
 
-MIB = 1 << 20
 
-
-def test_small_packets_are_read_in_greater_numbers_and_large_ones_in_smaller() -> None:
+def test_more_is_read_while_there_is_more_and_less_when_it_takes_long() -> None:
     portion = Portion()
     least = portion.packets
     for _ in range(20):
-        portion.took([(portion.packets, 100 * portion.packets), (1, 100)])
+        portion.took(portion.packets, 0.1)
     assert portion.packets == Portion.MOST
-    portion.took([(portion.packets - 1, 100)])
+    portion.took(portion.packets - 1, 0.1)
     assert portion.packets == Portion.MOST, "not all of it was there"
     for _ in range(20):
-        portion.took([(portion.packets, 9 * MIB), (3, 9 * MIB)])
+        portion.took(portion.packets, 2 * Portion.LONG_S)
     assert portion.packets == least
 
 

@@ -68,22 +68,21 @@ class Reached(msgspec.Struct, array_like=True):
 
 
 class Portion:
-    """How many packets of a partition to read at a time: few of large ones, many where they are little but marks. With
-    a fixed number, many machines that each send a few small ones would be read more slowly than they write."""
+    """How many packets of a partition to read at a time: more, as long as there are more and what is read is applied
+    well within a lease. With a fixed number, many machines that each send a few small ones would be read more slowly
+    than they write."""
 
-    LEAST, MOST = 16, 4_096
-    BYTES = 16 << 20
-    """What is read at a time is to be less than this."""
+    LEAST, MOST = 16, 1_024
+    LONG_S = 1.0
 
     def __init__(self) -> None:
         self.packets = self.LEAST
 
-    def took(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Numbers and bytes of packets, of each partition, that the last read brought."""
-        took = list(sizes)
-        if sum(size for _, size in took) > self.BYTES:
+    def took(self, most: int, seconds: float) -> None:
+        """Of one partition so many packets came at most, and they and the others took so long."""
+        if seconds > self.LONG_S:
             self.packets = max(self.LEAST, self.packets // 2)
-        elif any(number >= self.packets for number, _ in took):
+        elif most >= self.packets:
             self.packets = min(self.MOST, self.packets * 2)
 
 
