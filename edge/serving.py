@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from tuike import config, control, demo
+from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
@@ -87,7 +88,7 @@ async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | Non
     listeners = _listen(settings)
     port = listeners[0].getsockname()[1]
     supervised = Supervisor([supervisor.worker_parts(listeners, _worker(data, settings))], listeners)
-    async with _observed(settings.host, metrics_port, Workers(data / "metrics")):
+    async with _observed(settings.host, metrics_port, Workers(data / "metrics", Clock(Path(os.devnull)))):
         return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
@@ -98,7 +99,7 @@ async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | N
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
     workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
     supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
-    async with _observed(settings.host, metrics_port, Workers(data.metrics)):
+    async with _observed(settings.host, metrics_port, Workers(data.metrics, Clock(data.clock))):
         return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 

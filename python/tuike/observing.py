@@ -11,7 +11,7 @@ from typing import Protocol
 from aiohttp import web
 
 from tuike import _core
-from tuike.clock import wall
+from tuike.clock import Clock
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EDGE_PREFIX = "edge-"
@@ -77,15 +77,20 @@ class Watched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The edge workers whose counters are in a directory."""
+    """The edge workers whose counters are in a directory, and the clock by which they say that they live."""
 
     directory: Path
+    clock: Clock
 
     def unready(self) -> str:
-        return unready(str(self.directory), wall())
+        return unready(str(self.directory), self._now())
 
     def metrics(self) -> str:
-        return edge_metrics(str(self.directory), wall())
+        return edge_metrics(str(self.directory), self._now())
+
+    def _now(self) -> int:
+        self.clock.look()
+        return self.clock()
 
 
 @asynccontextmanager

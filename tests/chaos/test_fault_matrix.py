@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS
-from scaled_load import goes_on, p99, prove, prove_books, recovers, under_load
+from scaled_load import SLOWEST_S, STARTING_S, goes_on, p99, prove, prove_books, recovers, under_load
 
 from cluster import Cluster, cluster
 from load import stock
@@ -37,7 +37,7 @@ def test_under_load_each_event_is_applied_once(
         goes_on(clients)
         record_property("seconds until the lag is normal", recovers(machines))
     record_property("p99 in seconds", p99(clients))
-    prove(machines, clients)
+    prove(machines, clients, STARTING_S if fault.part == "edge" else SLOWEST_S)
 
 
 def test_after_all_of_it_the_books_are_those_of_an_undisturbed_run(machines: Cluster, tmp_path: Path) -> None:
