@@ -38,6 +38,8 @@ class EdgeSettings:
     cross_site_cookies: bool
     readable_cookie: bool
     segment_mib: int
+    rate_limit_hits: int
+    rate_limit_orders: int
 
 
 def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

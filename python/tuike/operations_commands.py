@@ -1,4 +1,4 @@
-"""`tuike backup`, `restore`, `migrate` and `doctor`: thin, as those of `cli`."""
+"""`tuike backup`, `restore` and `doctor`: thin, as those of `cli`."""
 
 import sys
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from tuike import config
 from tuike.config import option
 from tuike.data import Data
 from tuike.options import with_data, with_database
-from tuike.terminal import FAULT, progress, stop
+from tuike.terminal import FAULT
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 # of the environment, beside the options'
@@ -67,28 +66,6 @@ def doctor(data: Path, database: Any, public_url: str, shop: tuple[str, ...]) ->
     sys.exit(FAULT if any(check.fault for check in checks) else 0)
 
 
-@click.command()
-@with_data
-@option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
-@option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
-def migrate(data: Path, to: Any, machines: bool) -> None:
-    """Move the books from DATA to a server.
-
-    The instance must be stopped. All tables are compared when they are there, row by row; nothing in DATA is changed.
-    Killed, it is run again and goes on. Afterwards start with --database URL. With --machines the
-    instance goes on as one on several: DATA is the first edge's.
-    """
-    from tuike.faults import Found
-    from tuike.migrating import migrate as move
-
-    try:
-        with progress("moving") as told:
-            moved = move(Data.open(data), to, told, several=machines)
-    except Found as found:
-        stop(str(found), FAULT)
-    click.echo(f"{moved.rows} rows in {moved.tables} tables are equal{', as they were before' if moved.before else ''}")
-
-
 def _variables() -> Iterator[str]:
     """Every variable that an option, or we, read."""
     yield from VARIABLES
@@ -102,4 +79,4 @@ def _variables() -> Iterator[str]:
                 yield parameter.envvar
 
 
-COMMANDS = (backup, restore, migrate, doctor)
+COMMANDS = (backup, restore, doctor)

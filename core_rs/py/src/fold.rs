@@ -352,13 +352,18 @@ impl TouchStore {
 
 #[pyfunction]
 pub fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<PyBackedBytes>) -> PyResult<Bound<'py, PyBytes>> {
-    let merged = sketch::merge(sketches.iter().map(|bytes| &**bytes)).map_err(sketch_error)?;
+    let merged = sketch::merge(sketches.iter().map(|bytes| &**bytes)).map_err(no_sketch)?;
     Ok(PyBytes::new(py, &merged))
 }
 
 #[pyfunction]
 pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
-    sketch::estimate(sketch).map_err(sketch_error)
+    sketch::estimate(sketch).map_err(no_sketch)
+}
+
+#[pyfunction]
+pub fn sketch_error(sketch: &[u8]) -> PyResult<f64> {
+    sketch::relative_error(sketch).map_err(no_sketch)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
@@ -376,7 +381,7 @@ fn fold_error(e: fold::Error) -> PyErr {
     }
 }
 
-fn sketch_error(e: sketch::Error) -> PyErr {
+fn no_sketch(e: sketch::Error) -> PyErr {
     PyValueError::new_err(e.to_string())
 }
 

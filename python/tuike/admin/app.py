@@ -17,14 +17,17 @@ from sqlalchemy import Engine
 
 from tuike import _core, config, control, logs
 from tuike.admin import (
+    applications,
     audit,
     auth,
     conversions,
+    dashboard,
     exports,
     fraud,
     inputs,
     ledger,
     links,
+    live,
     merchants,
     observe,
     openapi,
@@ -37,8 +40,10 @@ from tuike.admin import (
     queries,
     reporting,
     retention,
+    session,
     settlements,
     statements,
+    tiers,
     tokens,
     traces,
     treasury,
@@ -73,13 +78,14 @@ SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SERVICE = web.AppKey("service", Service)
 # what an empty body says
 NO_MEMBERS = b"{}"
-FIRST_ACTOR = Actor("admin", "admin")
 ANYONE = Actor("anyone", "none")
 
 RESOURCES: tuple[Route, ...] = (
     *merchants.ROUTES,
     *products.ROUTES,
     *promoters.ROUTES,
+    *tiers.ROUTES,
+    *applications.ROUTES,
     *links.ROUTES,
     *conversions.ROUTES,
     *why.ROUTES,
@@ -100,7 +106,15 @@ RESOURCES: tuple[Route, ...] = (
     *exports.ROUTES,
     *webhooks.ROUTES,
 )
-ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
+# what a browser asks for, beside
+PAGE: tuple[Route, ...] = (*session.ROUTES, *applications.OPEN, *live.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *observe.ROUTES,
+    *dashboard.ROUTES,
+    *PAGE,
+    *RESOURCES,
+    *openapi.routes_of((*PAGE, *RESOURCES)),
+)
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +163,7 @@ def make_app(settings: Settings) -> web.Application:
             )
             service.sender.start()
         app[SERVICE] = service
+        app[live.LIVE] = live.Live(service)
         following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
         if following is not None:
@@ -162,6 +177,7 @@ def make_app(settings: Settings) -> web.Application:
         service.replica.dispose()
 
     app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(live.close)
     for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, _endpoint(route))
@@ -244,7 +260,7 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
         service = request.app[SERVICE]
         actor = ANYONE
         if route.roles:
-            actor = await _authenticate(service, request)
+            actor = await session.authenticate(service, request)
             auth.check_role(actor, route.roles)
         raw = await request.read()
         body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
@@ -255,13 +271,6 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
         return answer.response() if isinstance(answer, Answer) else Answer(200, answer).response()
 
     return endpoint
-
-
-async def _authenticate(service: Service, request: web.Request) -> Actor:
-    token = auth.bearer(request.headers.get("Authorization", ""))
-    if auth.is_first_token(token, service.first_token_hash):
-        return FIRST_ACTOR
-    return await service.read(auth.find_actor, token, service.clock())
 
 
 @web.middleware

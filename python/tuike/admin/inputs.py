@@ -26,6 +26,7 @@ MAX_COOKIE_DAYS = 30
 MIN_HALF_LIFE_DAYS = 1 / 24
 
 MAX_RULE_DEPTH = 8
+MAX_OVERLAP_HOURS = 168
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -37,11 +38,15 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
 Label = Annotated[str, Meta(max_length=512)]
 Channel = Annotated[str, Meta(max_length=64)]
+# A name in letters, digits and hyphens (RFC 1123, 2.1): an internationalised one is given in punycode.
+LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST = rf"{LABEL}(\.{LABEL})*"
+PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5]?[0-9]{1,4})"
 # No user information, backslash or control character: nothing that a browser could read differently.
-HTTP_URL = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
+HTTP_URL = rf"https?://{HOST}(:{PORT})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
 Url = Annotated[str, Meta(pattern=rf"^{HTTP_URL}(?!\n)$", max_length=MAX_URL)]
 MaybeUrl = Annotated[str, Meta(pattern=rf"^({HTTP_URL})?(?!\n)$", max_length=MAX_URL, description="empty: none")]
-Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}(?!\n)$")]
+Host = Annotated[str, Meta(pattern=rf"^{HOST}(?!\n)$", max_length=253)]
 Currency = Annotated[
     str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217", extra_json_schema={"format": "currency"})
 ]
@@ -106,6 +111,12 @@ class MerchantPatch(Input):
     def __post_init__(self) -> None:
         if self.timezone is not UNSET:
             check_timezone(self.timezone)
+
+
+class SecretBody(Input):
+    """How long the key before the new one is valid too; 0: not at all, for one that has leaked."""
+
+    overlap_hours: Annotated[int, Meta(ge=0, le=MAX_OVERLAP_HOURS)] = 24
 
 
 WindowDays = Annotated[int, Meta(ge=1, le=365)]

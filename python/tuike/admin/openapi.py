@@ -95,7 +95,7 @@ def _operation(route: Route) -> Body:
     operation: Body = {
         "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z]+', '_', route.path.removeprefix('/v1/')).strip('_')}",
         "summary": route.summary,
-        "description": f"Roles: {', '.join(_roles(route))}.",
+        "description": f"Roles: {', '.join(_roles(route))}." if route.roles else "Anyone, without a token.",
         "responses": {
             str(route.status): _content("Done", route.answer, route.media),
             "default": _content("Refused", answers.Problem, problems.CONTENT_TYPE),
@@ -103,6 +103,8 @@ def _operation(route: Route) -> Body:
     }
     if route.also:
         operation["responses"][str(route.status)]["content"][route.also] = {"schema": {"type": "string"}}
+    if not route.roles:
+        operation["security"] = []
     if route.method in WRITES:
         parameters.append(KEY_PARAMETER)
         operation["responses"]["202"] = _content("The books did not answer in 5 seconds", answers.Accepted)

@@ -16,10 +16,6 @@ T = TypeVar("T")
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 
-Groups = Literal[
-    "", "promoter", "product", "merchant", "channel", "day", "hour", "sub1", "sub2", "sub3", "sub4", "sub5"
-]
-
 
 class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
@@ -40,6 +36,7 @@ class Products(Page):
 
 class Promoters(Page):
     parent: str = ""
+    roots: Annotated[bool, Meta(description="only those without a parent")] = False
     kind: Literal["", "member", "kol"] = ""
 
 
@@ -117,23 +114,6 @@ class Audit(Page):
     actor: str = ""
     action: str = ""
     target: str = ""
-
-
-FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
-DAY_OR_INSTANT = {"format": "day-or-instant"}
-TIME_ZONE = {"format": "time-zone"}
-LAST = "an instant (exclusive), or a day (inclusive); now by default"
-
-
-class Summary(Query, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST, extra_json_schema=DAY_OR_INSTANT)] = ""
-    until: Annotated[str, Meta(description=LAST, extra_json_schema=DAY_OR_INSTANT)] = ""
-    tz: Annotated[str, Meta(description="IANA time zone of days and hours", extra_json_schema=TIME_ZONE)] = "UTC"
-    promoter: str = ""
-    product: str = ""
-    merchant: str = ""
-    channel: str = ""
-    group_by: Groups = ""
 
 
 def read(given: MultiMapping[str], kind: type[T]) -> T:

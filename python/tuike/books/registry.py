@@ -8,15 +8,15 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from tuike import _core, views
-from tuike.books import defaults, entries, erasures, webhooks
+from tuike.books import defaults, entries
 from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
@@ -48,10 +48,17 @@ class Context:
     message: Message
 
 
-def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
+def apply(
+    operations: Mapping[str, Callable[[Context, Body], Change]],
+    connection: Connection,
+    registry: Registry,
+    message: Message,
+    request: Request,
+    number: int,
+) -> Change:
     """Applies one registry write under the books' `number`."""
     context = Context(connection, registry, message.id, number, message.at, message)
-    operation = OPERATIONS.get(request.op) or webhooks.OPERATIONS.get(request.op)
+    operation = operations.get(request.op)
     if operation is None:
         return Change(Outcome.refused("unknown_op", f"there is no registry operation {request.op!r}"))
     try:
@@ -70,7 +77,7 @@ def merchant_create(context: Context, data: Body) -> Change:
         return again(standing, body, views.merchant)
     whole = defaults.merchant(data)
     row = {name: whole[name] for name in ("id", "name", "currency", *SETTLED, "secret")}
-    row |= {"status": "active", "created": context.at, "body": body}
+    row |= {"status": "active", "created": context.at, "body": body, "old_secret": None, "old_secret_until": 0}
     context.connection.execute(insert(schema.merchants).values(row))
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
@@ -82,6 +89,15 @@ def merchant_update(context: Context, data: Body) -> Change:
     store(context, schema.merchants, row)
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+def merchant_secret(context: Context, data: Body) -> Change:
+    """Replaces the key of signed postbacks. The one before stays valid for `overlap` ms, and no other does."""
+    row = existing(context, schema.merchants, data["id"], "merchant")
+    old, until = (row["secret"], context.at + data["overlap"]) if data["overlap"] else (None, 0)
+    row |= {"secret": data["secret"], "old_secret": old, "old_secret_until": until}
+    store(context, schema.merchants, row)
+    return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
 # --- products --------------------------------------------------------------------------------------
@@ -356,37 +372,10 @@ def token_revoke(context: Context, data: Body) -> Change:
     return changed(f"token:{row['id']}", views.token(row), [])
 
 
-# --- networks --------------------------------------------------------------------------------------
-
-
-def fraud_networks(context: Context, data: Body) -> Change:
-    """A list of networks, in place of what stood under its id."""
-    if CODE.fullmatch(data["id"]) is None:
-        raise Refusal("bad_id", "an id is 1 to 64 of A-Za-z0-9._-")
-    lines: list[str] = data["networks"]
-    kinds = _core.Networks.kinds(lines)
-    if "bad" in kinds:
-        raise Refusal("bad_network", f"{lines[kinds.index('bad')]!r} is no network such as 192.0.2.0/24")
-    networks = [line for line, kind in zip(lines, kinds, strict=True) if kind == "network"]
-    row = {"id": data["id"], "networks": json.dumps(networks), "updated": context.at}
-    row["narrow"] = len(lines) - len(networks)
-    table = schema.fraud_networks
-    context.connection.execute(delete(table).where(table.c.id == row["id"]))
-    context.connection.execute(insert(table).values(row))
-    context.registry.note_networks(row["id"], networks)
-    return changed(f"networks:{row['id']}", views.networks(row), [])
-
-
-# --- people ----------------------------------------------------------------------------------------
-
-
-def person_erase(context: Context, data: Body) -> Change:
-    return Change(*erasures.erase(context.connection, context.message, context.number))
-
-
 OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
+    "merchant.secret": merchant_secret,
     "product.create": product_create,
     "product.update": product_update,
     "promoter.create": promoter_create,
@@ -397,8 +386,6 @@ OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "link.update": link_update,
     "token.create": token_create,
     "token.revoke": token_revoke,
-    "fraud.networks": fraud_networks,
-    "person.erase": person_erase,
 }
 
 

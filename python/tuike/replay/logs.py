@@ -4,7 +4,7 @@ On several a registry write's record has its message, so that the table alone ma
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -71,7 +71,7 @@ class JournalLog:
             # an incarnation's records have its sequence numbers, one after the other
             known = {incarnation: max(0, number + 1 - first)}
             batch = self._follower.read(known, SOME, wall(), {incarnation: ALL})
-            records = [msgspec.json.decode(fields["body"], type=kind) for _, _, _, fields in batch.events()]
+            records = [msgspec.json.decode(self._body(fields), type=kind) for _, _, _, fields in batch.events()]
             if records and records[0].number != number + 1:
                 raise Found(f"number {number + 1} of the books", "the journal does not have it")
             found = [record for record in records if record.number <= min(last, upto)]
@@ -93,13 +93,14 @@ class JournalLog:
                 fields = _core.decode_event(payload)
                 if fields["kind"] != "booked":
                     continue
-                body: bytes | str = fields["body"]
-                if self._forgotten is not None:
-                    body = self._forgotten.rewrite_booked(fields["body"].decode()) or body
-                record = msgspec.json.decode(body, type=kind)
+                record = msgspec.json.decode(self._body(fields), type=kind)
                 if record.number > min(last, upto):
                     break
                 yield record
+
+    def _body(self, fields: dict[str, Any]) -> bytes | str:
+        body: bytes = fields["body"]
+        return (self._forgotten and self._forgotten.rewrite_booked(body.decode())) or body
 
 
 class TableLog:

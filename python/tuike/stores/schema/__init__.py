@@ -4,6 +4,7 @@ Times are milliseconds since the Unix epoch, amounts are minor units, ids are he
 Only the processor writes; everyone else reads.
 """
 
+from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
 from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
@@ -42,12 +43,13 @@ from tuike.stores.schema.registry import (
     rules,
     tokens,
 )
-from tuike.stores.schema.reports import order_rollups, rollups
+from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
 from tuike.stores.schema.webhooks import webhooks
 
 __all__ = [
     "COUNTING",
     "accounts",
+    "applications",
     "audit",
     "bad_touches",
     "booked",
@@ -66,13 +68,18 @@ __all__ = [
     "fraud_networks",
     "funding",
     "hit_counts",
+    "hit_cuts",
+    "hit_days",
     "idempotency",
+    "invites",
     "leases",
     "links",
     "lost",
     "merchants",
     "meta",
     "metadata",
+    "order_cuts",
+    "order_days",
     "order_rollups",
     "outcomes",
     "path_ends",

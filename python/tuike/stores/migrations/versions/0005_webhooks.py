@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.mysql import VARCHAR
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 CODE = sa.String(64).with_variant(VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
 
