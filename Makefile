@@ -1,12 +1,14 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
-# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types.
+# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types;
+# attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PAGE := python/tuike/admin/static/index.html
 ARGS ?=
+MINUTES ?= 10
 
-.PHONY: setup run test bench check need clean
+.PHONY: setup run test bench check attack fuzz audit need clean
 
 setup: need $(PAGE) $(VENV)/.installed
 
@@ -40,6 +42,15 @@ test: setup
 
 bench: setup
 	$(BIN)/python bench/run.py $(ARGS)
+
+attack: setup
+	PYTHONPATH=tests $(BIN)/python tests/attack/attack.py $(ARGS)
+
+fuzz:
+	core_rs/fuzz/run $(MINUTES)
+
+audit: setup
+	.ci/audit $(BIN)
 
 check: setup
 	cargo fmt --check

@@ -15,6 +15,8 @@ from tuike.submission import Submission
 PRODUCER = "demo"
 MERCHANT = "demo-shop"
 
+# whoever tries it out orders a moment after the click, which is no fraud here
+DEMO = {"hold_days": 7, "fraud": {"min_seconds_to_order": 0}}
 PRODUCTS = (
     {
         "id": "tea",
@@ -82,7 +84,7 @@ def _events(data: Data) -> list[dict[str, Any]]:
     writes: list[tuple[str, dict[str, Any]]] = [
         ("merchant.create", {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "secret": secret}),
         *(
-            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], "hold_days": 7, **product})
+            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], **DEMO, **product})
             for product in PRODUCTS
         ),
         *(
