@@ -1,4 +1,4 @@
-//! The embedded touch store: clicks and views by visitor, customer, device and fingerprint.
+//! The embedded touch store: clicks and views by visitor, customer, device, fingerprint and address.
 //!
 //! An LSM tree (fjall) in *slices*, one per UTC day of `at`, so that expiry is dropping whole slices.
 //! In its slice a touch is one record under its event id, and one entry without a value for each key
@@ -10,6 +10,7 @@
 //! 2  length merchant  length customer     at  id          → nothing
 //! 3  length merchant  length device       at  id          → nothing
 //! 4  length merchant  length fingerprint  at  id          → nothing
+//! 5  length merchant  length address      at  id          → nothing (counted clicks alone)
 //! ```
 //!
 //! Numbers are big-endian (lengths 2 bytes, `at` 8), so a path is one range, ordered by time then id.
@@ -31,8 +32,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+mod facts;
 mod rows;
 
+pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally, day_of};
 pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
@@ -71,6 +74,8 @@ pub enum Key<'a> {
     Customer(&'a str),
     Device(&'a str),
     Fingerprint(Id),
+    /// The keyed hash of an address, under the day's key.
+    Address(Id),
 }
 
 #[derive(Debug)]
@@ -203,10 +208,14 @@ impl TouchStore {
     /// The touches of a key and merchant in [since, until], by time then event id; the newest
     /// [`MAX_PATH`] of them.
     pub fn path(&self, key: Key<'_>, merchant: &str, since: u64, until: u64) -> Result<Vec<Touch>, Error> {
+        self.newest(key, merchant, since, until, MAX_PATH)
+    }
+
+    fn newest(&self, key: Key<'_>, merchant: &str, since: u64, until: u64, most: usize) -> Result<Vec<Touch>, Error> {
         let Some(range) = rows::range(key, merchant, since, until) else { return Ok(Vec::new()) };
         let mut path = Vec::new();
         for (day, slice) in self.slices.range(since / DAY_MS..=until / DAY_MS).rev() {
-            for entry in slice.range(range.clone()).rev().take(MAX_PATH - path.len()) {
+            for entry in slice.range(range.clone()).rev().take(most - path.len()) {
                 let entry = entry.key()?;
                 let id = entry.last_chunk().expect("the range's keys end in an id");
                 let record = slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))?;

@@ -9,6 +9,7 @@ DATA/statement.key        the private key that signs statements: 32 random bytes
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
 DATA/import.lock          held by the one import
+DATA/webhooks.sqlite      how far each webhook is, and what failed
 DATA/books.sqlite         registry tables, money, reports, unless a server has them
 DATA/touches/             the touch store
 DATA/journal/             what happened: <producer>/<incarnation>/

@@ -84,6 +84,7 @@ pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8
         (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust)),
         (!hit.did.is_empty()).then_some(Key::Device(hit.did)),
         hit.fingerprint.map(Key::Fingerprint),
+        hit.address.filter(|_| is_counted_click(hit)).map(Key::Address),
     ];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
         put(bound(&prefix, hit.at, id), &[]);
@@ -92,7 +93,7 @@ pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8
 
 /// What a click that binds its customer has beside that.
 pub(super) fn of_binding(hit: &Event<'_>, id: &Id, put: impl FnMut(Vec<u8>, &[u8])) {
-    if hit.binds && hit.counted && !hit.embedded && hit.kind == Kind::Click {
+    if hit.binds && is_counted_click(hit) && !hit.embedded {
         of_bound(hit, id, put);
     }
 }
@@ -106,14 +107,18 @@ pub(super) fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[
     }
 }
 
+fn is_counted_click(hit: &Event<'_>) -> bool {
+    hit.counted && hit.kind == Kind::Click
+}
+
 fn record(hit: &Event<'_>) -> Vec<u8> {
     let mut record = Vec::with_capacity(256);
     touch(hit).encode(&mut record);
     record
 }
 
-/// What of a hit is kept: what attribution and its explanation need. Not the address, the agent, the
-/// fingerprint nor the referrer.
+/// What of a hit is kept: what attribution and its explanation need, and what fraud rules compare: the agent, and of a
+/// click that counts the pseudonyms of address and fingerprint, the prefix, and the site that it came from.
 fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
     Event {
         kind: hit.kind,
@@ -141,8 +146,26 @@ fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
         reason: hit.reason,
         private: hit.private,
         embedded: hit.embedded,
+        agent: hit.agent,
+        ..if is_counted_click(hit) { traces(hit) } else { Event::default() }
+    }
+}
+
+fn traces<'a>(hit: &Event<'a>) -> Event<'a> {
+    Event {
+        address: hit.address,
+        prefix: hit.prefix,
+        fingerprint: hit.fingerprint,
+        referrer: origin(hit.referrer),
         ..Event::default()
     }
+}
+
+/// Scheme and host of a referrer.
+fn origin(referrer: &str) -> &str {
+    let host = referrer.find("://").map_or(0, |end| end + 3);
+    let end = referrer[host..].find('/').map_or(referrer.len(), |length| host + length);
+    &referrer[..end]
 }
 
 impl Key<'_> {
@@ -152,6 +175,7 @@ impl Key<'_> {
             Key::Customer(text) => (2, text.as_bytes()),
             Key::Device(text) => (3, text.as_bytes()),
             Key::Fingerprint(id) => (4, id),
+            Key::Address(id) => (5, id),
         }
     }
 

@@ -18,6 +18,7 @@ from tuike import promises
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
+from tuike.sending.sender import Sender
 from tuike.statements import Signer
 from tuike.stores import engine
 
@@ -42,6 +43,7 @@ class Service:
     books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
+    sender: Sender | None  # of webhooks; none on several machines
     first_token_hash: str
     public_url: str  # of the edge, without a slash at its end
     max_levels: int
@@ -155,7 +157,7 @@ class Answer:
         )
 
 
-Handler = Callable[[Call], Awaitable[Answer | Body | web.Response]]
+Handler = Callable[[Call], Awaitable[Answer | Body | web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Route:
     query: Any = None
     status: int = 200
     media: str = "application/json"
+    also: str = ""  # another media type it answers in, where it is asked to
 
 
 def answer_of(event_id: str, outcome: Outcome | None) -> Answer:

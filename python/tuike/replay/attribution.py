@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from tuike import _core, retention
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
+from tuike.books.fraud import Recorded
 from tuike.books.orders import Orders, Target
 from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
 from tuike.books.standings import orders_of
@@ -94,8 +95,9 @@ class Retrial:
         self._keeper = keeper
         self._kept_since = kept_since
         self._past = past
-        self._by_all = keeper.judgement(whole)
-        self._by_then = keeper.judgement(past.touches)
+        self._recorded = Recorded()
+        self._by_all = keeper.judgement(whole, self._recorded)
+        self._by_then = keeper.judgement(past.touches, self._recorded)
         self.decided = 0
         self.same = 0
         self.forgotten = 0
@@ -115,6 +117,7 @@ class Retrial:
 
         def judge(record: Booked) -> None:
             self._past.note(record)
+            self._recorded.note(record)
             question = asked[record.number]
             if question is not None:
                 self._judge(connection, record, question, standings)

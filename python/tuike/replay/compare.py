@@ -24,9 +24,12 @@ PASSED_OVER = {
     "damage": ("found",),
     "erasures": tuple(column.name for column in erasures.columns if column.name not in ASKED_FOR),
 }
-FORGOTTEN = {"rollups": ("visitors",)}
+SKETCHED = ("rollups", "hit_days", "hit_cuts")
+FORGOTTEN = dict.fromkeys(SKETCHED, ("visitors",))
 """Passed over too, once somebody was forgotten: whoever had one id has had two."""
-READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {"rollups": {"visitors": _core.estimate_sketch}}
+READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    table: {"visitors": _core.estimate_sketch} for table in SKETCHED
+}
 SHOWN = 60
 
 

@@ -84,7 +84,7 @@ def open_writer(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return _server(url, WRITERS, "READ COMMITTED", writes=True)
     connect_args = {"check_same_thread": False, "cached_statements": 512}
-    engine = create_engine(url, poolclass=StaticPool, connect_args=connect_args)
+    engine = create_engine(url, poolclass=StaticPool, connect_args=connect_args, hide_parameters=True)
     return _prepare(engine, (*SHARED_PRAGMAS, *WRITER_PRAGMAS), "BEGIN IMMEDIATE")
 
 
@@ -97,6 +97,7 @@ def open_reader(url: URL) -> Engine:
         poolclass=QueuePool,
         pool_size=READERS,
         connect_args={"check_same_thread": False},
+        hide_parameters=True,
     )
     return _prepare(engine, (*SHARED_PRAGMAS, *READER_PRAGMAS), "BEGIN")
 
@@ -202,6 +203,8 @@ def _server(url: URL, connections: int, isolation: str, *, writes: bool) -> Engi
         connect_args=_of_postgresql(writes) if postgresql else _of_mysql(),
         # Bulk and Lookup give tuples
         paramstyle="format",
+        # an error's text goes to the log, and values may be of persons
+        hide_parameters=True,
     )
     if postgresql:
         event.listen(engine, "connect", _speak_postgresql)

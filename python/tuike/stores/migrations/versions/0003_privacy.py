@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.mysql import VARCHAR
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 CODE = sa.String(64).with_variant(VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
 HEX_ID = sa.String(32).with_variant(VARCHAR(32, charset="ascii", collation="ascii_bin"), "mysql")
