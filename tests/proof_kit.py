@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from instance import NO_FRAUD
 from tuike import _core
 from tuike.data import Data
+from tuike.erasing import LOOK_MS
 from tuike.process import Processor
 from tuike.stores import engine, schema
 from tuike.verify import verify
@@ -118,6 +119,14 @@ class World:
         for id, parent in (("carol", None), ("bob", "carol"), ("alice", "bob"), ("dave", None)):
             self.ask("promoter.create", id=id, name=id, **({"parent": parent} if parent else {}))
         self.drain()
+
+    def forget(self, visitor: int) -> None:
+        """A visitor is to be erased, and tables are."""
+        body = json.dumps({"op": "person.erase", "data": {}, "actor": "test"}).encode()
+        self.admin.append(self.now, {"kind": "registry", "visitor": f"{visitor:032x}", "body": body})
+        for _ in range(3):
+            self.drain()
+            self.now += LOOK_MS
 
     def settle(self) -> None:
         self.decide("settlement.run")
@@ -317,6 +326,7 @@ def full(path: Path) -> World:
     world.order("o3", 30_000, 5)
     world.order("o4", 1_000, 5, status="pending")
     world.order("w1", None, 5, status="refunded")
+    world.forget(visitor=6)
     world.stop()
     return world
 

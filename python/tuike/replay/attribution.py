@@ -25,7 +25,7 @@ from tuike.process import touches_kept
 from tuike.replay.history import Hits, Past, Step, history, parts
 from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
-from tuike.stores import engine, meta, position
+from tuike.stores import engine, erasures, meta, position
 
 Question = tuple[Message, Request | None]
 Verdict = tuple[Outcome, Effect | None]
@@ -69,7 +69,8 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
                 kept_since = retention.noted(live).get("before", 0)
-                retrial = Retrial(keeper, whole, Past(root, past), kept_since)
+                somebody = bool(erasures.counts(live))
+                retrial = Retrial(keeper, whole, Past(root, past), kept_since, somebody=somebody)
                 for part in parts(history(log_of(live, root), root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
@@ -90,10 +91,13 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
 class Retrial:
     """Holds each record against what would be decided now, and posts it as it is."""
 
-    def __init__(self, keeper: Bookkeeper, whole: Touches, past: Past, kept_since: int = 0) -> None:
-        """`kept_since`: hits received earlier are nobody's any more, ms."""
+    def __init__(
+        self, keeper: Bookkeeper, whole: Touches, past: Past, kept_since: int = 0, *, somebody: bool = False
+    ) -> None:
+        """`kept_since`: hits received earlier are nobody's any more, ms; `somebody` was erased."""
         self._keeper = keeper
         self._kept_since = kept_since
+        self._somebody = somebody
         self._past = past
         self._recorded = Recorded()
         self._by_all = keeper.judgement(whole, self._recorded)
@@ -144,6 +148,8 @@ class Retrial:
     def _is_forgotten(self, record: Booked, message: Message) -> bool:
         """Whether somebody was forgotten who asked for it or was credited by it, or hits that it may have been credited
         by are kept no longer: what they were found by is gone."""
+        if self._somebody and record.effect is not None and record.effect.flags:
+            return True  # fraud rules looked at others' clicks too
         standing = _standing(record.effect)
         told: Mapping[str, Any] = {} if standing is None else standing.conversion.evidence.get("identifiers", {})
         hits = [self._past.touches.click(id) or {} for id in _touches(standing)]
