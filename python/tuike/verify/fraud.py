@@ -76,7 +76,8 @@ def check_hours(connection: Connection) -> str:
     hour = rollups.c.bucket - rollups.c.bucket % literal_column(str(HOUR_S), BigInteger())
     by = (rollups.c.promoter, rollups.c.merchant, hour)
     clicks = func.sum(rollups.c.clicks)
-    sums = select(*by, clicks).where(rollups.c.label_number == 0).group_by(*by).having(clicks > literal_column("0")).order_by(*by)
+    of_all = select(*by, clicks).where(rollups.c.label_number == 0).group_by(*by).order_by(*by)
+    sums = of_all.having(clicks > literal_column("0"))
     mine = promoter_hours.c
     keys = (mine.promoter, mine.merchant, mine.hour)
     kept = select(*keys, func.sum(mine.clicks)).group_by(*keys).order_by(*keys)
