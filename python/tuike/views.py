@@ -39,7 +39,9 @@ def days_of_month(month: str) -> tuple[int, int]:
 
 def merchant(row: Row) -> Body:
     names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
-    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+    until = row["old_secret_until"]
+    shown = {"created": instant(row["created"]), "old_secret_until": instant(until) if until else None}
+    return {name: row[name] for name in names} | shown
 
 
 def product(row: Row, rule_version: int, rule: str) -> Body:
@@ -110,6 +112,28 @@ def token(row: Row) -> Body:
         "revoked": bool(row["revoked"]),
         "created": instant(row["created"]),
     }
+
+
+def webhook(row: Row) -> Body:
+    names = ("id", "url", "status")
+    shown = {name: row[name] for name in names} | {"events": json.loads(row["events"])}
+    return shown | {"created": instant(row["created"])}
+
+
+def invite(row: Row) -> Body:
+    """`uses` is how many may still apply with it."""
+    return {
+        "code": row["code"],
+        "parent": row["parent"],
+        "uses": row["uses"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "created": instant(row["created"]),
+    }
+
+
+def application(row: Row) -> Body:
+    names = ("id", "invite", "promoter", "name", "note", "status", "reason")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
 
 
 def settlement(row: Row) -> Body:

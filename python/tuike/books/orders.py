@@ -26,6 +26,7 @@ from tuike.books.records import (
 from tuike.books.state import Product
 from tuike.books.totals import day_of
 from tuike.books.touches import Touches
+from tuike.books.verdicts import RATE_LIMITED
 from tuike.books.waiting import WaitingRefunds
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
@@ -34,6 +35,8 @@ MAX_CLAIMS = 16
 MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
+CLAIMED_BY = ("pixel", "tag")
+"""Sources of what browsers say."""
 IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_before", "coupon", "aff")
 
 Verdict = Outcome | Effect
@@ -184,8 +187,16 @@ class Orders:
         return booking.rebook(self._desk, standing, place, status="pending" if held else status, **changes)
 
     def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
+        """An order that came above its merchant's rate limit, or that nothing but hits above one lead to, is held."""
         product = self._registry.products[conversion.product]
-        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends)
+        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends, forgiving=forced)
+        limited = message.reason == RATE_LIMITED or (
+            found.top is None and any(candidate.why == RATE_LIMITED for candidate in found.candidates)
+        )
+        if limited and not forced:
+            held = conversion.evidence | {"held": True}
+            waits = msgspec.structs.replace(conversion, status="pending", reason=RATE_LIMITED, evidence=held)
+            return Effect(Standing(waits, ()))
         effect = booking.accrue(self._desk, conversion, found, place, forced=forced)
         standing = None if isinstance(effect, Outcome) else effect.standing
         if isinstance(effect, Outcome) or standing is None or not standing.shares:
@@ -295,7 +306,7 @@ class Orders:
         if "candidates" in evidence:
             return booking.accrue(self._desk, approved, booking.attribution_of(conversion), place, forced=True)
         # a claim never names a promoter, whoever approves it: `aff` counts in the merchant's own word alone
-        kind = "claim" if conversion.reason == "pixel" else "order"
+        kind = "claim" if conversion.source in CLAIMED_BY or conversion.reason == "pixel" else "order"
         asked = Message(
             conversion.event_id, kind, conversion.at, pid=conversion.product, **conversion.evidence["identifiers"]
         )

@@ -39,6 +39,7 @@ class Message(msgspec.Struct, frozen=True):
     stamp: int = 0
     refund_id: str = ""
     source: str = ""
+    reason: str = ""
     body: bytes = b""
 
 
