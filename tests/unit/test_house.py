@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "edge": {"edge", "demo", "joining"},
     "admin": {
         *("admin", "stores", "reports", "statements", "views", "books.defaults", "books.totals"),
-        *("promises", "retention", "sending"),
+        *("promises", "retention", "risk", "sending"),
     },
     "books": {"books", "stores", "views"},
     "stores": {"stores"},

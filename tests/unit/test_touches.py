@@ -255,6 +255,21 @@ class SqlTouchesContract(TouchStoreContract):
         return InSql(engine.of_file(self.root / "touches.sqlite"))
 
 
+def test_every_store_says_the_same_to_fraud_rules(store: Store, tmp_path: Path) -> None:
+    traces = {"counted": True, "address": "ad" * 16, "fingerprint": "fe" * 16, "prefix": "192.0.2.0/24", "agent": 7}
+    hits = [hit(n, DAY + n, visitor=f"{n % 3:032x}", did="d", cust="c", **traces) for n in range(9)]
+    store.put(Journal(tmp_path / "journal").batch(hits))
+    assert store.seen("m", f"{8:032x}", "", "c", "tv", 0, DAY + 7, 5) == {
+        "prefix": "192.0.2.0/24",
+        "referrer": "",
+        "address_clicks": 5,
+        "fingerprint_visitors": 3,
+        "devices": 2,
+        "clicks_before": 8,
+        "agents": 1,
+    }
+
+
 TouchStoreContract.TestCase.settings = settings(max_examples=40, stateful_step_count=15)
 SqlTouchesContract.TestCase.settings = settings(max_examples=20, stateful_step_count=15)
 TestContract = TouchStoreContract.TestCase

@@ -157,8 +157,8 @@ TAMPERED = [
     ("DELETE FROM path_ends", "booked", "path end of number"),
     ("INSERT INTO path_ends VALUES ('shop', 'ff', 1, 1)", "booked", "table path_ends"),
     ("DELETE FROM waiting", "waiting", "waiting refund"),
-    ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product silk CNY"),
-    ("DELETE FROM order_rollups", "order reports", "merchant shop product silk CNY"),
+    ("UPDATE order_rollups SET sales = sales + 1", "order reports", "merchant shop product gift CNY"),
+    ("DELETE FROM order_rollups", "order reports", "merchant shop product gift CNY"),
     # rules
     ("""UPDATE rules SET rule = replace(rule, '"5"', '"6"')""", "booked", "conversion"),
     ("DELETE FROM rules WHERE product = 'tea'", "booked", "conversion"),

@@ -118,11 +118,11 @@ class Bookkeeper:
         self._waiting.load(connection)
 
     def _begin(self, connection: Connection, now: int) -> None:
-        self._take_up(connection)
+        self.begin(connection)
         self._days.begin(now)
 
-    def _take_up(self, connection: Connection) -> None:
-        """Begins with what stands in the tables: nothing is fresh."""
+    def begin(self, connection: Connection) -> None:
+        """Decides by what stands in the tables in this transaction: nothing is fresh."""
         self._desk.begin(connection)
         self._flags.begin()
         self._fraud.begin()
@@ -138,7 +138,7 @@ class Bookkeeper:
             self._post(connection, self._unposted)
             self._unposted = []
             # what was fresh stands in the tables now
-            self._take_up(connection)
+            self.begin(connection)
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
@@ -159,7 +159,7 @@ class Bookkeeper:
     ) -> None:
         """Posts records of the journal as they stand there: they were decided before. `before` is called with each,
         when all before it counts and it does not yet."""
-        self._take_up(connection)
+        self.begin(connection)
         for record in records:
             before(record)
             self._take(record.effect)
@@ -171,7 +171,7 @@ class Bookkeeper:
 
     def repeat_write(self, connection: Connection, item: Item, number: int) -> None:
         """Applies a registry write again under the number that it has in the journal."""
-        self._take_up(connection)
+        self.begin(connection)
         self.number = number - 1
         self._apply_registry(connection, [item], set(), {})
         self._post(connection, self._unposted)

@@ -114,6 +114,7 @@ class Retrial:
             self._past.note(record)
             self._keeper.repeat_write(connection, item, record.number)
             return
+        self._keeper.begin(connection)
         asked = {record.number: _asked(record, item) for record, item in part}
         targets = [self._by_all.target(*question) for question in asked.values() if question is not None]
         ids = {target.conversion for target in targets if isinstance(target, Target)}

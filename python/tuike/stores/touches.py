@@ -189,7 +189,7 @@ class SqlTouches:
         mark = self._mark
         some = f"SELECT entry FROM {table} WHERE entry BETWEEN {mark} AND {mark} LIMIT {most}"  # noqa: S608
         assert self._connection is not None
-        rows = self._connection.exec_driver_sql(f"SELECT count(*) FROM ({some}) AS some", tuple(keys))  # noqa: S608
+        rows = self._connection.exec_driver_sql(f"SELECT count(*) FROM ({some}) AS counted", tuple(keys))  # noqa: S608
         return int(rows.scalar_one())
 
     def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, func, literal_column, select
 
 from tuike.books.flags import OPEN, of_row
 from tuike.books.records import Flag, Purchase
@@ -72,10 +72,12 @@ def check(connection: Connection, left: Flagged, flagged: set[int]) -> str:
 
 def check_hours(connection: Connection) -> str:
     """A promoter's clicks by hour are those of the reports."""
-    hour = rollups.c.bucket - rollups.c.bucket % HOUR_S
+    # as text: PostgreSQL takes two parameters of one value for two different ones
+    hour = rollups.c.bucket - rollups.c.bucket % literal_column(str(HOUR_S), BigInteger())
     by = (rollups.c.promoter, rollups.c.merchant, hour)
     clicks = func.sum(rollups.c.clicks)
-    sums = select(*by, clicks).where(rollups.c.label_number == 0).group_by(*by).having(clicks > 0).order_by(*by)
+    of_all = select(*by, clicks).where(rollups.c.label_number == 0).group_by(*by).order_by(*by)
+    sums = of_all.having(clicks > literal_column("0"))
     mine = promoter_hours.c
     keys = (mine.promoter, mine.merchant, mine.hour)
     kept = select(*keys, func.sum(mine.clicks)).group_by(*keys).order_by(*keys)
