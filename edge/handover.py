@@ -94,7 +94,7 @@ class Handover:
             else:
                 since, limit = began, LONGEST if pressed else inf
             if now - since >= limit:
-                cast(asyncio.Transport, transport).abort()
+                transport.abort()
         self._silent = silent
 
     def take(self, descriptor: int, unread: bytes, answered: bool) -> None:

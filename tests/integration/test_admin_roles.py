@@ -69,6 +69,12 @@ POST   /v1/ledger/prize                  admin finance
 POST   /v1/ledger/adjust                 admin finance
 POST   /v1/ledger/write_off              admin finance
 POST   /v1/ledger/remit                  admin finance
+GET    /v1/fraud/flags                   admin finance viewer merchant
+GET    /v1/fraud/flags/{id}              admin finance viewer merchant
+POST   /v1/fraud/flags/{id}/clear        admin finance
+POST   /v1/fraud/flags/{id}/confirm      admin finance
+PUT    /v1/fraud/networks/{id}           admin
+GET    /v1/fraud/networks                admin finance viewer
 POST   /v1/tokens                        admin
 GET    /v1/tokens                        admin
 DELETE /v1/tokens/{id}                   admin
