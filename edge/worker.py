@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 import uvloop
 
-from tuike import control
+from tuike import control, logs
 from tuike._core import Edge
 from tuike.clock import Clock, follow, wall
 from tuike.data import Data
@@ -55,7 +55,7 @@ class Config:
 
 def main() -> None:
     """Serves until SIGTERM or until the supervisor is gone, then drains."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     uvloop.run(_run(config, raise_descriptor_limit() - SPARE_DESCRIPTORS))
 

@@ -284,6 +284,7 @@ def full(path: Path) -> World:
     world.promoters()
     world.ask("link.create", code="L", promoter="alice", product="tea", coupon="TEN")
     world.ask("token.create", hash="0" * 64, role="viewer")
+    world.ask("webhook.create", id="hook", url="https://shop.example/", events=["payout.paid"], secret="sealed")
     for visitor, promoter in ((1, "alice"), (1, "dave"), (2, "alice"), (3, "alice"), (4, "bob")):
         world.click(promoter, visitor, sub1="red")
     world.click("alice", bot=True, counted=False, reason="bot")

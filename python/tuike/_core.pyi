@@ -11,6 +11,7 @@ from tuike.books.fraud import Facts
 __all__ = [
     "Batch",
     "Edge",
+    "Erasure",
     "Follower",
     "Forest",
     "FraudRules",
@@ -24,6 +25,7 @@ __all__ = [
     "TouchStore",
     "Writer",
     "allocate",
+    "anonymize_segment",
     "bound",
     "chain_hashes",
     "check_journal",
@@ -39,6 +41,8 @@ __all__ = [
     "flood_score",
     "format_amount",
     "incarnations",
+    "is_erased_person",
+    "journal_segments",
     "ledger_leaves",
     "live_marks",
     "look_agent",
@@ -50,6 +54,7 @@ __all__ = [
     "pseudonym",
     "render_metrics",
     "seal",
+    "sketch_error",
     "tally_touches",
     "tax_cn_labour",
     "tax_cn_platform",
@@ -214,6 +219,9 @@ def merge_sketches(sketches: Sequence[bytes]) -> bytes:
 def estimate_sketch(sketch: bytes) -> int:
     """How many different visitors: the same however they came and were merged."""
 
+def sketch_error(sketch: bytes) -> float:
+    """The relative standard error of that: 0.016 of more than some 400, next to nothing of fewer, 0 of nobody."""
+
 # --- touches -----------------------------------------------------------------------------------
 
 def touch_key(id: str) -> bytes:
@@ -270,6 +278,9 @@ class TouchStore:
         (the click's, where the order has none) or the customer, whichever are more: `devices` and `clicks_before`, in
         the 10 minutes before the order. `agents` are the visitor's within 10 minutes of the click. Of a fingerprint, a
         visitor or a customer the newest 200 hits are looked at. ValueError: no id."""
+    def erase(self, erasure: Erasure, merchants: Sequence[str]) -> int:
+        """Writes the touches of those who are to be forgotten again, durably, under their fresh ids; how many there
+        were. Doing it again changes nothing."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""
     def close(self) -> None:
@@ -302,6 +313,42 @@ class Networks:
 def flood_score(clicks: int, hours: Sequence[int]) -> int:
     """How many robust standard deviations (median, and median absolute deviation) an hour's clicks lie above a
     promoter's other hours, floored; 0 below 200 clicks or with fewer than 24 hours."""
+
+# --- erasure -----------------------------------------------------------------------------------
+
+@final
+class Erasure:
+    """People who are to be forgotten, and what is written in their place: one fresh id for visitor, customer and
+    device, and no address, agent, fingerprint, referrer or unknown parameter. Whatever is rewritten keeps its length,
+    and is rewritten once: a second time changes nothing."""
+
+    def __new__(cls, people: Sequence[tuple[Literal["visitor", "customer"], str, str, int, int, str]]) -> Self:
+        """Each as kind, merchant (empty for a visitor), who, until when it was received (ms) or up to which number of
+        the books it was booked, and a random id. ValueError for what is no visitor's id."""
+    @property
+    def fresh(self) -> list[str]:
+        """What takes each one's place: the random id with an ending that marks it as made by an erasure."""
+    def rewrite_segment(self, path: str, index: int) -> int | None:
+        """Rewrites a segment of an incarnation's directory, durably and at once; how many of its records. None: it may
+        still be written to. OSError."""
+    def rewrite_booked(self, record: str) -> str | None:
+        """A booked record (JSON); None where there is nothing to rewrite."""
+    def rewrite_text(self, merchant: str, json: str) -> str | None:
+        """What is kept of one order of the merchant's, likewise, whatever its number."""
+    def rewrite_touch(self, record: bytes, binds: bool) -> tuple[list[bytes], list[tuple[bytes, bytes]]] | None:
+        """Of a touch's record (`binds`: among the clicks that bind) the keys that go and the rows that come."""
+    def find(self, path: str, index: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The events of a segment that name them, whenever they were received: sequence number and fields."""
+
+def anonymize_segment(path: str, index: int, before: int) -> int | None:
+    """Takes visitor, customer, device, fingerprint, address, agent, referrer and unknown parameters out of the hits of
+    a segment that were received before an instant; else as `Erasure.rewrite_segment`."""
+
+def journal_segments(path: str) -> list[int]:
+    """The indexes of an incarnation's segments that have begun."""
+
+def is_erased_person(*, visitor: str = "", cust: str = "", did: str = "") -> bool:
+    """Whether an erasure made one of these."""
 
 # --- identity ----------------------------------------------------------------------------------
 

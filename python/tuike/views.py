@@ -114,6 +114,28 @@ def token(row: Row) -> Body:
     }
 
 
+def webhook(row: Row) -> Body:
+    names = ("id", "url", "status")
+    shown = {name: row[name] for name in names} | {"events": json.loads(row["events"])}
+    return shown | {"created": instant(row["created"])}
+
+
+def invite(row: Row) -> Body:
+    """`uses` is how many may still apply with it."""
+    return {
+        "code": row["code"],
+        "parent": row["parent"],
+        "uses": row["uses"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "created": instant(row["created"]),
+    }
+
+
+def application(row: Row) -> Body:
+    names = ("id", "invite", "promoter", "name", "note", "status", "reason")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+
+
 def settlement(row: Row) -> Body:
     """`released` are orders, `amounts` what promoters got of them."""
     amounts = row["amounts"] if isinstance(row["amounts"], dict) else json.loads(row["amounts"])

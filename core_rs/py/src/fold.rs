@@ -12,6 +12,7 @@ use tuike_core::event::{Event, Id, unhex};
 use tuike_core::touches::{self, Ask, Key, Touch};
 use tuike_core::{fold, sketch};
 
+use crate::erasure::Erasure;
 use crate::journal::{self, ENOSPC, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
@@ -332,6 +333,11 @@ impl TouchStore {
         Ok(fields)
     }
 
+    fn erase(&self, py: Python<'_>, erasure: &Bound<'_, Erasure>, merchants: Vec<String>) -> PyResult<u64> {
+        let erasures = &erasure.get().0;
+        self.with(py, |store| store.erase(erasures, &merchants))
+    }
+
     fn drop_before(&self, py: Python<'_>, instant: u64) -> PyResult<usize> {
         self.with(py, |store| store.drop_before(instant))
     }
@@ -346,13 +352,18 @@ impl TouchStore {
 
 #[pyfunction]
 pub fn merge_sketches<'py>(py: Python<'py>, sketches: Vec<PyBackedBytes>) -> PyResult<Bound<'py, PyBytes>> {
-    let merged = sketch::merge(sketches.iter().map(|bytes| &**bytes)).map_err(sketch_error)?;
+    let merged = sketch::merge(sketches.iter().map(|bytes| &**bytes)).map_err(no_sketch)?;
     Ok(PyBytes::new(py, &merged))
 }
 
 #[pyfunction]
 pub fn estimate_sketch(sketch: &[u8]) -> PyResult<u64> {
-    sketch::estimate(sketch).map_err(sketch_error)
+    sketch::estimate(sketch).map_err(no_sketch)
+}
+
+#[pyfunction]
+pub fn sketch_error(sketch: &[u8]) -> PyResult<f64> {
+    sketch::relative_error(sketch).map_err(no_sketch)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<MutexGuard<'_, T>> {
@@ -370,7 +381,7 @@ fn fold_error(e: fold::Error) -> PyErr {
     }
 }
 
-fn sketch_error(e: sketch::Error) -> PyErr {
+fn no_sketch(e: sketch::Error) -> PyErr {
     PyValueError::new_err(e.to_string())
 }
 

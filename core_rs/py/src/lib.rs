@@ -1,5 +1,6 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
+mod erasure;
 mod fold;
 mod fraud;
 mod identity;
@@ -18,8 +19,11 @@ mod _core {
     #[pymodule_export]
     use super::edge::Edge;
     #[pymodule_export]
+    use super::erasure::{Erasure, anonymize_segment, is_erased_person, journal_segments};
+    #[pymodule_export]
     use super::fold::{
-        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, touch_key, touch_range,
+        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
+        touch_range,
     };
     #[pymodule_export]
     use super::fraud::{FraudRules, Networks, flood_score, tally_touches};

@@ -210,6 +210,7 @@ fn event_of<'a>(turn: &Turn, registry: &Registry, visit: &Visit<'_>, prefix: &'a
         bot: visit.agent.bot,
         prefetch: visit.prefetch,
         private: visit.private,
+        refused: visit.refused,
         ..Event::default()
     }
 }
@@ -232,8 +233,8 @@ fn labels<'a>(event: &mut Event<'a>, params: &'a Params<'_>) {
     if !event.private {
         event.cust = params.get(Name::Cust);
         event.did = params.get(Name::Did);
+        event.extra = &params.extra; // advertisers' click ids among them
     }
-    event.extra = &params.extra;
 }
 
 /// Whether a hit for this product, by a promoter of this status, counts, and why not. A product that somebody knows

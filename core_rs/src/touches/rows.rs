@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{DAY_MS, ID, Key};
-use crate::event::{Event, Id, Kind};
+use crate::erasure::{Erasure, Subject, Texts, erased};
+use crate::event::{DecodeError, Event, Id, Kind};
 
 /// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
 const MAX_KEY: usize = 1024;
@@ -39,6 +40,31 @@ pub fn range(key: Key<'_>, merchant: &str, since: u64, until: u64) -> Option<Ran
     Some(bound(&prefix, since, &[0; ID])..=bound(&prefix, until, &[0xff; ID]))
 }
 
+/// What the touches of somebody who is to be forgotten are found by at a merchant.
+pub(super) fn key_of<'a>(subject: &'a Subject, merchant: &str) -> Option<Key<'a>> {
+    match subject {
+        Subject::Visitor(id) => Some(Key::Visitor(*id)),
+        Subject::Customer { merchant: whose, cust } => (whose == merchant).then_some(Key::Customer(cust)),
+    }
+}
+
+/// What rows of a database become where the persons in them are forgotten: keys that go, rows that come.
+pub fn erased_rows(
+    erasure: &Erasure,
+    record: &[u8],
+    binds: bool,
+) -> Result<Option<(Vec<Vec<u8>>, Vec<Row>)>, DecodeError> {
+    let hit = Event::decode(record)?;
+    let Some(id) = hit.id.filter(|_| hit.received <= erasure.until && erasure.names(&hit)) else { return Ok(None) };
+    let (mut gone, mut come, mut texts) = (Vec::new(), Vec::new(), Texts::default());
+    let rows_of = |hit: &Event<'_>, put: &mut dyn FnMut(Vec<u8>, &[u8])| {
+        if binds { of_bound(hit, &id, put) } else { of_day(hit, &id, put) }
+    };
+    rows_of(&hit, &mut |key, _| gone.push(key));
+    rows_of(&erased(&hit, erasure, &mut texts), &mut |key, record| come.push((key, record.to_vec())));
+    Ok(Some((gone, come)))
+}
+
 /// Under what a touch's record stands.
 pub fn record_key(id: &Id) -> [u8; 1 + ID] {
     let mut key = [RECORD; 1 + ID];
@@ -66,10 +92,14 @@ pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8
 }
 
 /// What a click that binds its customer has beside that.
-pub(super) fn of_binding(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
-    if !(hit.binds && is_counted_click(hit) && !hit.embedded) {
-        return;
+pub(super) fn of_binding(hit: &Event<'_>, id: &Id, put: impl FnMut(Vec<u8>, &[u8])) {
+    if hit.binds && is_counted_click(hit) && !hit.embedded {
+        of_bound(hit, id, put);
     }
+}
+
+/// The same of a click that is known to bind.
+pub(super) fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
     let record = record(hit);
     let keys = [hit.visitor.map(Key::Visitor), (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust))];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {

@@ -2,6 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::erasure::Subject;
 
 fn id(number: u64) -> Id {
     u128::from(number).to_be_bytes()
@@ -298,4 +299,32 @@ fn a_flood_of_one_visitor_costs_no_more_than_the_newest_hits() {
     let dids: Vec<String> = (0..300).map(|n| format!("d{n}")).collect();
     store.put((0..300u64).map(|n| Event { counted: true, did: &dids[n as usize], ..click(n, n, 1) })).unwrap();
     assert_eq!(store.seen(&ask(1, 1_000)).unwrap().devices, MAX_LOOKED_AT as u64);
+}
+
+#[test]
+fn who_is_forgotten_is_found_no_more_and_the_touches_stay_under_one_fresh_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let bound = |number, at, received| {
+        let cust = "k";
+        Event { cust, did: "d", binds: true, counted: true, received, aff: "ann", ..click(number, at, 1) }
+    };
+    store.put([bound(1, 5, 5), bound(2, DAY_MS, DAY_MS), bound(3, 2 * DAY_MS, 2 * DAY_MS), click(4, 7, 2)]).unwrap();
+    let subjects = [Subject::Visitor(id(1)), Subject::Customer { merchant: "m".into(), cust: "k".into() }];
+    for (n, subject) in subjects.into_iter().enumerate() {
+        let erasures = Erasures(vec![Erasure::new(subject, DAY_MS, 0, [9; 16])]);
+        let fresh = *erasures.0[0].fresh();
+        let touches = store.erase(&erasures, &["m".into(), "other".into()]).unwrap();
+        assert_eq!(touches, [2, 0][n], "the visitor's touches were the customer's");
+        let path = |key| ids(&store.path(key, "m", 0, 9 * DAY_MS).unwrap());
+        assert_eq!(path(Key::Visitor(id(1))), [(2 * DAY_MS, id(3))], "received later");
+        assert_eq!(path(Key::Customer("k")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(path(Key::Device("d")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(path(Key::Visitor(id(2))), [(7, id(4))]);
+        assert_eq!(path(Key::Visitor(fresh)), [(5, id(1)), (DAY_MS, id(2))]);
+        let bindings = |key| ids(&store.bindings(key, "m", 9 * DAY_MS).unwrap());
+        assert_eq!(bindings(Key::Visitor(fresh)), [(5, id(1)), (DAY_MS, id(2))]);
+        assert_eq!(bindings(Key::Customer("k")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap().visitor, Some(fresh));
+    }
 }

@@ -266,65 +266,6 @@ class Accounts(Answer):
     next: Next
 
 
-class Money(Answer):
-    """Sums of one currency: `aov` is sales ÷ conversions, `roi` (sales - commission) ÷ commission,
-    `ltv` sales ÷ unique visitors. A zero divisor gives null."""
-
-    currency: str
-    conversions: int
-    sales: str
-    commission: str
-    aov: str | None
-    roi: float | None
-    ltv: str | None
-
-
-class Figures(Answer):
-    """`sales` is net of refunds. With several currencies the single figures of money are null: see `money`.
-    Bots and prefetches are in none of the other counts. `ctr` is clicks ÷ impressions, `cvr` conversions ÷ clicks."""
-
-    impressions: int
-    clicks: int
-    unique_visitors: int
-    bots: int
-    prefetches: int
-    conversions: int
-    ctr: float | None
-    cvr: float | None
-    currency: str | None
-    sales: str | None
-    commission: str | None
-    aov: str | None
-    roi: float | None
-    ltv: str | None
-    money: list[Money]
-
-
-class Item(Figures):
-    """One group: the figures, and its name under the name of `group_by`."""
-
-    promoter: str | UnsetType = UNSET
-    product: str | UnsetType = UNSET
-    merchant: str | UnsetType = UNSET
-    channel: str | UnsetType = UNSET
-    day: str | UnsetType = UNSET
-    hour: str | UnsetType = UNSET
-    sub1: str | UnsetType = UNSET
-    sub2: str | UnsetType = UNSET
-    sub3: str | UnsetType = UNSET
-    sub4: str | UnsetType = UNSET
-    sub5: str | UnsetType = UNSET
-
-
-class Summary(Figures, rename={"since": "from", "until": "to"}, kw_only=True):
-    """`from` and `to` are the quarter-hours that were counted; null is without end."""
-
-    since: str | None
-    until: str | None
-    tz: str
-    items: list[Item] | UnsetType = UNSET
-
-
 class Token(Answer):
     id: str
     role: str

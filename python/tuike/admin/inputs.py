@@ -3,8 +3,10 @@
 Only shape is judged here; whether it can be done is the bookkeeper's to say.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from itertools import product
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -45,12 +47,21 @@ HTTP_URL = rf"https?://{HOST}(:{PORT})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
 Url = Annotated[str, Meta(pattern=rf"^{HTTP_URL}(?!\n)$", max_length=MAX_URL)]
 MaybeUrl = Annotated[str, Meta(pattern=rf"^({HTTP_URL})?(?!\n)$", max_length=MAX_URL, description="empty: none")]
 Host = Annotated[str, Meta(pattern=rf"^{HOST}(?!\n)$", max_length=253)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217")]
+Currency = Annotated[
+    str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217", extra_json_schema={"format": "currency"})
+]
+CURRENCIES = [code for code in map("".join, product(ascii_uppercase, repeat=3)) if _core.exponent(code) is not None]
+Timezone = Annotated[str, Meta(description="of the IANA database", extra_json_schema={"format": "time-zone"})]
 Settlement = Annotated[str, Meta(pattern=r"^(T\+[0-9]{1,3}|weekly|monthly)(?!\n)$")]
 ReleaseWhen = Literal["approved", "funded"]
 Days = Annotated[int, Meta(ge=0, le=MAX_DAYS)]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?(?!\n)$", description="decimal, in major units")]
-Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
+# Of 1971 to 9989: in the range that can be stored, whatever the zone
+YEARS = "^(197[1-9]|19[89][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9])-"
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339", extra_json_schema={"pattern": YEARS})]
+Percent = Annotated[
+    str, Meta(pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)(?!\n)$", description="decimal, at most 100")
+]
 Model = Literal["first", "last", "linear", "time_decay", "position"]
 Binding = Literal["none", "first", "last", "mixed"]
 Pixel = Literal["accept", "hold", "reject"]
@@ -58,6 +69,9 @@ Kind = Literal["member", "kol"]
 Rule = Annotated[dict[str, Any], Meta(description="commission rule: `type`, `value`, `levels`, ...")]
 
 T = TypeVar("T")
+
+# A number that JSON takes for whole and Python's reader does not
+WHOLE_NUMBER = re.compile(rb"[0-9](?:\.0|[eE])")
 
 
 def milliseconds(instant: datetime) -> int:
@@ -75,8 +89,8 @@ class Input(Struct, forbid_unknown_fields=True):
 class MerchantBody(Input):
     id: Code
     name: Name
-    currency: Currency
-    timezone: str = "UTC"
+    currency: Annotated[Currency, Meta(extra_json_schema={"enum": CURRENCIES})]
+    timezone: Timezone = "UTC"
     settlement: Settlement = "T+1"
     refund_days: Days = 0
     release_when: ReleaseWhen = "approved"
@@ -88,7 +102,7 @@ class MerchantBody(Input):
 
 class MerchantPatch(Input):
     name: Name | UnsetType = UNSET
-    timezone: str | UnsetType = UNSET
+    timezone: Timezone | UnsetType = UNSET
     settlement: Settlement | UnsetType = UNSET
     refund_days: Days | UnsetType = UNSET
     release_when: ReleaseWhen | UnsetType = UNSET
@@ -227,7 +241,7 @@ class Tax(Input):
     """`person` joins several accounts of one; `gap` says what a month without income is to `cn_platform`."""
 
     scheme: Literal["none", "flat", "cn_labour", "cn_platform"] = "none"
-    percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?(?!\n)$")] | UnsetType = UNSET
+    percent: Percent | UnsetType = UNSET
     person: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
     gap: Literal["restart", "continue"] | UnsetType = UNSET
 
@@ -236,8 +250,6 @@ class Tax(Input):
             raise ValueError("`gap` is given with the scheme `cn_platform`, and only there")
         if (self.scheme == "flat") != (self.percent is not UNSET):
             raise ValueError("`percent` is given with the scheme `flat`, and only there")
-        if self.percent is not UNSET and Decimal(self.percent) > 100:
-            raise ValueError("`percent` is at most 100")
 
 
 class Customer(Input):
@@ -327,6 +339,8 @@ class TokenBody(Input):
 def read(raw: bytes, kind: type[T]) -> T:
     """The body of a request. Problem `bad_json` or `bad_body`, with the member that is wrong."""
     try:
+        if WHOLE_NUMBER.search(raw):
+            return msgspec.convert(_whole(msgspec.json.decode(raw)), kind)
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise Problem("bad_body", str(error)) from error
@@ -334,6 +348,15 @@ def read(raw: bytes, kind: type[T]) -> T:
         raise Problem("bad_json", str(error)) from error
     except RecursionError as error:
         raise Problem("bad_json", "it is nested too deeply") from error
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 7.0 is as whole as 7."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def data(body: Input) -> dict[str, Any]:

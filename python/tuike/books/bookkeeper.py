@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
+from tuike.books import applications, erasures, networks, webhooks
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
@@ -28,6 +29,7 @@ from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
 from tuike.stores import meta, schema
 
+WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS | erasures.OPERATIONS
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
 
@@ -111,6 +113,10 @@ class Bookkeeper:
         """Decides as this bookkeeper does, by other touches; fraud's flags are those that were recorded."""
         return Orders(self._desk, touches, self._waiting, self._flags, recorded)
 
+    def reload(self, connection: Connection) -> None:
+        """After somebody was forgotten in the tables: takes up what of it is kept in memory."""
+        self._waiting.load(connection)
+
     def _begin(self, connection: Connection, now: int) -> None:
         self._take_up(connection)
         self._days.begin(now)
@@ -192,7 +198,7 @@ class Bookkeeper:
             outcome = self._answered_before(connection, request, answered)
             target = ""
             if outcome is None:
-                change = writes.apply(connection, self.registry, message, request, self.number + 1)
+                change = writes.apply(WRITES, connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
             _remember(answered, request, message.id, outcome)

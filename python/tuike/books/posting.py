@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from tuike.books.ledger import Ledger
 from tuike.books.records import Booked, Delta, Effect, Flag, Look, Request, Standing
-from tuike.stores import bulk, schema
+from tuike.stores import bulk, rollups, schema
 
 LOOKS_PER_SELECT = 10_000
 # What stands in an audit row of a body: never these.
@@ -46,7 +46,6 @@ TIERS = bulk.missing(schema.tiers)
 PATH_ENDS = bulk.missing(schema.path_ends)
 BUDGETS = bulk.adding(schema.budgets, "amount")
 FUNDING = bulk.adding(schema.funding, "funded", "released")
-ROLLUPS = bulk.adding(schema.order_rollups, "conversions", "sales", "commission")
 OUTCOMES = bulk.inserting(schema.outcomes)
 OUTCOMES_AGAIN = bulk.replacing(schema.outcomes, keep=("kind",))
 AUDIT = bulk.inserting(schema.audit)
@@ -151,7 +150,7 @@ def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
     BUDGETS.run(connection, [msgspec.structs.astuple(spent) for effect in effects for spent in effect.spent])
     PATH_ENDS.run(connection, [msgspec.structs.astuple(end) for effect in effects for end in effect.path_ends])
     FUNDING.run(connection, [msgspec.structs.astuple(change) for effect in effects for change in effect.funding])
-    ROLLUPS.run(connection, _summed(delta for effect in effects for delta in effect.deltas))
+    rollups.add_orders(connection, _summed(delta for effect in effects for delta in effect.deltas))
 
 
 def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, Table, inspect
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core
@@ -85,6 +86,41 @@ class SqlTouches:
                 _table(_name(day)).drop(connection)
         self.forget()
         return len(gone)
+
+    def erase(self, connection: Connection, row: SqlRow[Any], erasure: _core.Erasure, merchants: Sequence[str]) -> int:
+        """Writes the touches of a row of `erasures` again under its fresh id; how many there were. They stay where they
+        were found by fingerprint until their day is dropped: its day's key is destroyed long before."""
+        self.begin(connection)
+        kind: Kind = "visitor" if row.kind == "visitor" else "cust"
+        touches = 0
+        for merchant in [row.merchant] if row.merchant else merchants:
+            keys = _core.touch_range(kind, merchant, row.subject, 0, row.at)
+            if keys is None:
+                continue
+            for day in self._days:
+                entries = [key for key, _ in self._ask_range(_name(day), keys)]
+                records = self._records([(day, [b"\0" + key[-ID_BYTES:] for key in entries])]) if entries else []
+                touches += self._replace(connection, _name(day), erasure, records, binds=False)
+            if inspect(connection).has_table(BINDINGS):
+                self._replace(connection, BINDINGS, erasure, self._ask_range(BINDINGS, keys), binds=True)
+        return touches
+
+    def _ask_range(self, table: str, keys: tuple[bytes, bytes]) -> list[Row]:
+        return self._ask(f"SELECT entry, record FROM {table} WHERE entry BETWEEN {self._mark} AND {self._mark}", keys)  # noqa: S608
+
+    def _replace(
+        self, connection: Connection, name: str, erasure: _core.Erasure, records: Sequence[Row], *, binds: bool
+    ) -> int:
+        table = _table(name)
+        touches = 0
+        for _, record in records:
+            rewritten = erasure.rewrite_touch(record, binds)
+            if rewritten is not None:
+                gone, come = rewritten
+                touches += 1
+                connection.execute(table.delete().where(table.c.entry.in_({*gone, *(key for key, _ in come)})))
+                connection.execute(table.insert(), [{"entry": key, "record": record} for key, record in come])
+        return touches
 
     # --- what is looked up -------------------------------------------------------------------------
 

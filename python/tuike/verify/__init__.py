@@ -6,7 +6,7 @@ for each check:
 ledger     transfers, entries, the hash chain, balances     days       the roots of the ledger's days
 booked     the books' journal: splits, refunds, what moved  orders     rows and lines, sales
 sums       budgets, funding, what is due, reports           payments   payouts, settlements, months handed over
-fraud      flags, and the orders they hold
+fraud      flags, and the orders they hold              people     who was to be forgotten
 hits       hits and messages
 """
 
@@ -19,7 +19,7 @@ from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.logs import log_of
 from tuike.stores import engine, meta, position
-from tuike.verify import fraud, hits, machines, payments, sums
+from tuike.verify import fraud, hits, machines, payments, people, sums
 from tuike.verify.booked import Records
 from tuike.verify.days import Trees
 from tuike.verify.ledger import Ledger
@@ -88,6 +88,7 @@ class Checks:
         yield self._now("promoters' hours"), fraud.check_hours(connection)
         yield self._now("damage"), hits.check_damage(connection)
         yield self._now("lost"), hits.lost(connection)
+        yield self._now("erasures"), people.check(connection)
 
     def _now(self, name: str) -> str:
         self.name = name

@@ -48,7 +48,7 @@ rules = Table(
     Column("product", CODE, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("effective_from", BigInteger, nullable=False),
-    Column("rule", Text, nullable=False),  # JSON
+    Column("rule", Text, nullable=False),  # JSON; migration 0003 keeps its levels and rates within the limits
 )
 
 promoters = Table(
