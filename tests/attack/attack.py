@@ -55,7 +55,8 @@ class Finding:
 def set_up(instance: Instance) -> None:
     """The shop, honest promoters, attackers; a ring whose members bought as customers that are known to be theirs."""
     instance.merchant(settlement="T+0")
-    instance.product(hold_days=0)
+    # the rules as they are by default: those of other tests order a moment after their clicks
+    instance.product(hold_days=0, fraud={})
     for code in (*HONEST, "mallory", "forger", "refunder", *(f"ring{n}" for n in range(RING))):
         parent = f"ring{int(code[-1]) - 1}" if code.startswith("ring") and code != "ring0" else None
         instance.promoter(code, parent)
