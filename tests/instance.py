@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ports import free_port
+from tuike.books import defaults
 from waiting import PATIENCE, until
 
 COMMAND_LIMIT = 600.0
@@ -26,6 +27,9 @@ SAID = 4_000
 """Characters of a log's end that a failure shows."""
 
 Json = dict[str, Any]
+
+NO_FRAUD: Json = dict.fromkeys(defaults.FRAUD, 0) | dict.fromkeys(("self_referral", "datacentres", "mismatch"), False)
+"""A test orders a moment after its click, and all its clicks are of one address."""
 
 
 def signed(secret: str, **pairs: str) -> str:
@@ -41,6 +45,20 @@ def tuike(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPro
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT)
     assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def family(group: int) -> dict[int, tuple[int, list[str]]]:
+    """The processes of a group that have not ended: their parents and commands."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, of = status.read_text().rpartition(")")[2].split()[:3]
+            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(of) == group and state not in "ZX":
+            found[int(status.parent.name)] = (int(parent), command)
+    return found
 
 
 class Instance:
@@ -100,18 +118,8 @@ class Instance:
         return sorted(pid for pid, (above, command) in self._family().items() if above == parent and wanted in command)
 
     def _family(self) -> dict[int, tuple[int, list[str]]]:
-        """The processes of the instance's group that have not ended: their parents and commands."""
         assert self._process is not None
-        found = {}
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, parent, group = status.read_text().rpartition(")")[2].split()[:3]
-                command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            except OSError:  # it has ended meanwhile
-                continue
-            if int(group) == self._process.pid and state not in "ZX":
-                found[int(status.parent.name)] = (int(parent), command)
-        return found
+        return family(self._process.pid)
 
     # --- talking to it ---------------------------------------------------------------------------
 
@@ -161,6 +169,7 @@ class Instance:
         body |= {"allowed_hosts": ["shop.example"], "cookie_days": 30, "hold_days": 7, "pixel_conversions": "hold"}
         body["attribution"] = {"model": "last", "window_days": 30}
         body["commission"] = {"type": "percentage", "value": "10.0"}
+        body["fraud"] = NO_FRAUD
         self.post("products", id=id, **(body | more))
 
     def promoter(self, id: str, parent: str | None = None) -> None:

@@ -11,17 +11,19 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, erasing, logs
 from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -38,7 +40,7 @@ from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
@@ -51,7 +53,6 @@ SAY_S = 0.25
 """Between two words to the shippers of how far it has come."""
 LOOK_S = 0.05
 """Between looks at the promises of the partitions while orders wait."""
-PACKETS_PER_READ = 64
 UNCOMMITTED_BYTES = 16 << 20
 """With more than this read and not booked (an import before its closing mark), shippers go on after what was read;
 whoever takes over has it sent again from its position."""
@@ -83,6 +84,7 @@ class Books:
         self._touches = SqlTouches(books)
         self._backlog = Backlog()
         self._news = EdgeNews(settings.secret, random)
+        self._forgetting = erasing.Tables(random)
         self._damage: list[Damage] = []
         with books.begin() as connection:
             self.now = members.now(connection)
@@ -101,6 +103,7 @@ class Books:
             )
             self._promises = Promises(connection, tick)
         self._reading = Reading.at(self._seen.upto, self._seen.marks, self._promises.closed)
+        self._portion = Portion()
         self._cursor = START
         self._trimmed = START
         self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
@@ -125,16 +128,19 @@ class Books:
 
     def step(self, tick: float) -> bool:
         """Reads and books once. Whether there was anything to do; `tick` is a monotonic clock's seconds."""
-        self._read(tick)
+        began = time.monotonic()
+        most = self._read(tick)
         busy = self._book(tick)
+        self._portion.took(most, time.monotonic() - began)
         if tick - self._said >= SAY_S:
             self._say(tick)
         return busy
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def _read(self, tick: float) -> None:
-        packets = self._log.read({ORDERS: self._cursor}, PACKETS_PER_READ).get(ORDERS, [])
+    def _read(self, tick: float) -> int:
+        """How many packets came."""
+        packets = self._log.read({ORDERS: self._cursor}, self._portion.packets).get(ORDERS, [])
         for id, packet in packets:
             self._cursor = id
             self._take(id, packet, tick)
@@ -152,15 +158,17 @@ class Books:
             _log.info("orders lack something of %s", ", ".join(sorted(gaps)))
             self._log.commit({ORDERS: (self._reading.reached(), START)})
             self._log.ask(ORDERS, gaps)
+        return len(packets)
 
     def _take(self, id: bytes, packet: Packet, tick: float) -> None:
         self._reading.take(packet)
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
         self._promises.hear(packet.machine, packet.live, names, self.now, tick)
-        size = sum(len(entry.data) for entry in packet.entries)
-        self._unbooked.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
-        self._size += size
+        self._unbooked.append(
+            (id, packet.size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries))
+        )
+        self._size += packet.size
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -184,6 +192,8 @@ class Books:
                 return False
             news = self._promises.changed
             self._keep(connection, registry, orders, steps)
+            if look and len(orders) < BOOK_LIMIT and self._forgetting.is_due(self.now):
+                self._forget(connection)
         self._promises.written()
         self._said_closed = self._said_closed and not news
         self._damage = []
@@ -223,9 +233,19 @@ class Books:
         rollups.add_damage(connection, self._damage, now)
         self._promises.write(connection)
         upto = self._backlog.upto(self._reading.upto)
-        # a promise is about what was read: what is to be read again has none
-        marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
+        marks = self._backlog.marks(self._reading.marks)
         self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
+
+    def _forget(self, connection: Connection) -> None:
+        """What erasures ask of the books' tables and the touches; each machine's mirror sees to its journal."""
+        number, merchants = self._keeper.number, list(self._keeper.registry.merchants)
+
+        def touches(held: Connection, row: Row[Any], erasure: _core.Erasure) -> int:
+            self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
+            return self._touches.erase(held, row, erasure, merchants)
+
+        if self._forgetting.step(connection, self._promises.watermark, number, self.now, touches):
+            self._keeper.reload(connection)
 
     def drop_touches(self) -> int:
         """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
@@ -336,7 +356,7 @@ class Config:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     data = Data.open(Path(config.data))

@@ -7,6 +7,7 @@ what is on its disk, and the mirror tries again: nothing that fails here ends th
 
 import logging
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import redis
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from tuike import _core, clock, control
+from tuike import _core, clock, control, erasing, logs
 from tuike.books import entries
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.daily_keys import Random
@@ -82,6 +83,7 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
+        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
@@ -102,6 +104,7 @@ class Mirror:
             self._anew = True
             raise
         self._report(now)
+        self._journals.step(self._clock(), lambda connection: None, _who_has_journals)
 
     @property
     def pause(self) -> float:
@@ -111,6 +114,7 @@ class Mirror:
 
     def close(self) -> None:
         """Says that the machine stops, where that can be said."""
+        self._journals.close()
         if self._log is not None:
             self._log.close(self._clock())
         try:
@@ -177,6 +181,11 @@ class Mirror:
         self._reported, self._beat = said, now
 
 
+def _who_has_journals(connection: Connection) -> list[str]:
+    """A machine that is stopped has to come back, or be retired."""
+    return [machine.name for machine in members.machines(connection) if machine.state != "retired"]
+
+
 class Caller:
     """Sets `called` when Redis says that there is something new, and each time that it can be heard again."""
 
@@ -218,7 +227,7 @@ def _hosts(url: str) -> list[str]:
 
 
 def run(config: Config) -> None:
-    """Until it is told to stop."""
+    """Until it is told to stop. Raises Retired: what the machine takes from now on would be lost."""
     stop, called = threading.Event(), threading.Event()
     control.watch(stop)
     threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
@@ -234,7 +243,7 @@ def run(config: Config) -> None:
             mirror.step(called=was_called)
             retry, said = RETRY_FIRST_S, ""
             pause: float = mirror.pause
-        except (SQLAlchemyError, OSError, OtherSecret, Retired) as error:
+        except (SQLAlchemyError, OSError, OtherSecret) as error:
             if (text := _brief(error)) != said:
                 said = text
                 log.warning("%s", said)
@@ -253,15 +262,18 @@ def _brief(error: Exception) -> str:
     match error:
         case OtherSecret():
             return str(error)
-        case Retired():
-            return "this machine was retired: start its edge with a new data directory"
         case _:
             return f"tried again: {' '.join(str(getattr(error, 'orig', None) or error).split())}"
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run(msgspec.json.decode(os.environ[VARIABLE], type=Config))
+    logs.configure()
+    config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
+    try:
+        run(config)
+    except Retired:
+        print(f"tuike: {config.data}: this machine was retired; choose a new --data", file=sys.stderr)
+        sys.exit(control.OVER)
 
 
 if __name__ == "__main__":
