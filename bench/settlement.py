@@ -81,7 +81,9 @@ def orders(size: int) -> Iterator[dict[str, Any]]:
     chance = random.Random(SEED)
     for number in range(size):
         now = time.time_ns() // 1_000_000
-        order = {"kind": "order", "id": secrets.token_hex(16), "at": now, "merchant": MERCHANT, "oid": f"o{number}"}
+        # as an edge makes ids: they begin with the time, and so do the keys of their outcomes
+        id = (now.to_bytes(6) + secrets.token_bytes(10)).hex()
+        order = {"kind": "order", "id": id, "at": now, "merchant": MERCHANT, "oid": f"o{number}"}
         order |= {"pid": chance.choice(PRODUCTS), "aff": chance.choice(PROMOTERS), "source": "postback"}
         yield order | {"amount": chance.randrange(1_000, 100_000), "currency": CURRENCY, "counted": True}
 

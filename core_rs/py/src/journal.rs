@@ -66,6 +66,8 @@ pub fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, Py
     let fields = PyDict::new(py);
     let mut set = fields.set_item("kind", event.kind.name());
     event.fields(|_, name, value| {
+        // the same few names again and again: one object each
+        let name = PyString::intern(py, name);
         let item = match value {
             Value::Uint(v) => fields.set_item(name, v),
             Value::Bool(v) => fields.set_item(name, v),

@@ -1,6 +1,7 @@
 //! Commission rules.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyDict};
@@ -95,19 +96,19 @@ fn part_dict<'py>(py: Python<'py>, part: &Part, levels: usize) -> PyResult<Bound
     });
     let rates: Vec<[u64; 2]> = part.rates.iter().map(|(amount, rate)| [*amount, *rate]).collect();
     let dict = PyDict::new(py);
-    dict.set_item("override", by)?;
-    dict.set_item("rates", rates)?;
-    dict.set_item("base", part.base)?;
-    dict.set_item("bonuses", &part.bonuses)?;
-    dict.set_item("multiplier", part.multiplier)?;
-    dict.set_item("main", part.main)?;
-    dict.set_item("tier_bonus", part.tier_bonus)?;
-    dict.set_item("max_per_order", part.max_per_order)?;
-    dict.set_item("ceiling", part.ceiling)?;
-    dict.set_item("pool", part.pool)?;
-    dict.set_item("part", part.part)?;
-    dict.set_item("bonus", part.bonus)?;
-    dict.set_item("levels", &part.levels[..levels])?;
-    dict.set_item("platform", part.platform)?;
+    dict.set_item(intern!(py, "override"), by)?;
+    dict.set_item(intern!(py, "rates"), rates)?;
+    dict.set_item(intern!(py, "base"), part.base)?;
+    dict.set_item(intern!(py, "bonuses"), &part.bonuses)?;
+    dict.set_item(intern!(py, "multiplier"), part.multiplier)?;
+    dict.set_item(intern!(py, "main"), part.main)?;
+    dict.set_item(intern!(py, "tier_bonus"), part.tier_bonus)?;
+    dict.set_item(intern!(py, "max_per_order"), part.max_per_order)?;
+    dict.set_item(intern!(py, "ceiling"), part.ceiling)?;
+    dict.set_item(intern!(py, "pool"), part.pool)?;
+    dict.set_item(intern!(py, "part"), part.part)?;
+    dict.set_item(intern!(py, "bonus"), part.bonus)?;
+    dict.set_item(intern!(py, "levels"), &part.levels[..levels])?;
+    dict.set_item(intern!(py, "platform"), part.platform)?;
     Ok(dict)
 }

@@ -30,7 +30,9 @@ class Item(NamedTuple):
 
 def item_of(incarnation: int, seq: int, producer: str, fields: Mapping[str, Any]) -> Item:
     """A message as `_core.Batch.events` gives it."""
-    message = msgspec.convert({**fields, "id": event_id(incarnation, seq, fields)}, Message)
+    if not fields.get("id"):
+        fields = {**fields, "id": event_id(incarnation, seq, fields)}
+    message = msgspec.convert(fields, Message)
     return Item(message.received, producer, seq, incarnation, message)
 
 
@@ -86,9 +88,11 @@ class Backlog:
             if not self._waiting or self._waiting[0].received >= watermark:
                 break
             item = heapq.heappop(self._waiting)
-            if item.message.kind == "close":
-                rows = self._imports.pop(item.producer, [])
-                self._due.extend(sorted(rows, key=lambda row: (row.message.at, row.message.id)))
+            if item.message.kind != "close":
+                taken.append(item)
+                continue
+            rows = self._imports.pop(item.producer, [])
+            self._due.extend(sorted(rows, key=lambda row: (row.message.at, row.message.id)))
             self._due.append(item)
         return taken
 

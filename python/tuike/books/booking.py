@@ -55,8 +55,7 @@ class Desk:
         self.path_ends.begin(connection)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where in the books a decision stands: its number, and when what it follows was received."""
 
     number: int
@@ -75,7 +74,7 @@ def accrue(
 
     An order that would pass the daily budget is held whole, unless it is `forced`."""
     generation = conversion.evidence.get("generation", 0) + 1
-    evidence = conversion.evidence | {"generation": generation, "booked": place.number}
+    evidence = {**conversion.evidence, "generation": generation, "booked": place.number}
     evidence |= msgspec.to_builtins(attribution)
     weights = attribution.credits()
     if not weights:
@@ -91,7 +90,7 @@ def accrue(
     if parts is None:
         return Outcome.refused("amount_missing", "the commission rule needs an amount and the order has none")
     budget = rule.daily_budget
-    evidence |= {"pool": parts.pool, "split": parts.steps}
+    evidence["pool"], evidence["split"] = parts.pool, parts.steps
     if budget is not None:
         evidence["budget"] = budget
         spent = desk.totals.budget(conversion.product, conversion.currency, conversion.day)
@@ -104,9 +103,10 @@ def accrue(
         conversion,
         reason="below_min_amount" if rule.below_min_amount(conversion.amount) else flagged,
         rule_version=version.version,
+        due=_due(desk, conversion, place) if conversion.status == "approved" else conversion.due,
         evidence=evidence,
     )
-    return _accrued(desk, booked, parts, attribution, tiers, place)
+    return _accrued(booked, parts, attribution, tiers)
 
 
 def _credits(
@@ -130,9 +130,7 @@ def _credits(
     return credits, tuple(fixed)
 
 
-def _accrued(
-    desk: Desk, booked: Conversion, parts: Split, attribution: Attribution, tiers: tuple[Tier, ...], place: Place
-) -> Effect:
+def _accrued(booked: Conversion, parts: Split, attribution: Attribution, tiers: tuple[Tier, ...]) -> Effect:
     lines = [(_purse(share, "pending"), share.amount) for share in parts.shares]
     spent: tuple[Spent, ...] = ()
     if "budget" in booked.evidence and parts.pool:
@@ -140,7 +138,7 @@ def _accrued(
     path_ends: tuple[PathEnd, ...] = ()
     if attribution.visitor:
         path_ends = (PathEnd(booked.merchant, attribution.visitor, booked.at, booked.number),)
-    effect = Effect(
+    return Effect(
         Standing(booked, parts.shares),
         transfers=_transfer(booked, "accrue", f"accrue:{booked.evidence['generation']}", lines),
         deltas=deltas(booked, attribution, 1, booked.amount or 0, commission(parts.shares)),
@@ -148,29 +146,26 @@ def _accrued(
         tiers=tiers,
         spent=spent,
         path_ends=path_ends,
+        due=((booked.due, booked.number),) if booked.status == "approved" else (),
     )
-    return due(desk, effect, place) if booked.status == "approved" else effect
 
 
-def due(desk: Desk, effect: Effect, approved: Place) -> Effect:
-    """Says when an order that is approved now may be released, where it is credited: what is the platform's alone
-    counts against the merchant's payments in as well."""
-    standing = effect.standing
-    assert standing is not None
-    conversion = standing.conversion
-    if not standing.shares:
-        return effect
+def _due(desk: Desk, conversion: Conversion, approved: Place) -> int:
+    """When an order that is approved now may be released."""
     merchant = desk.registry.merchants[conversion.merchant]
     days = max(desk.registry.products[conversion.product].hold_days, merchant.refund_days)
     hold_ends = max(conversion.at, approved.received) + days * DAY_MS
-    instant = release_instant(hold_ends, merchant.settlement, merchant.timezone)
-    after = Standing(msgspec.structs.replace(conversion, due=instant), standing.shares)
-    return msgspec.structs.replace(effect, standing=after, due=((instant, conversion.number),))
+    return release_instant(hold_ends, merchant.settlement, merchant.timezone)
 
 
 def approve(desk: Desk, standing: Standing, place: Place, **changes: Any) -> Effect:
-    """A pending order that has accrued is approved: no money moves, and its hold begins."""
-    return due(desk, keep(standing, status="approved", **changes), place)
+    """A pending order that has accrued is approved: no money moves, and its hold begins, where it is credited: what is
+    the platform's alone counts against the merchant's payments in as well."""
+    if not standing.shares:
+        return keep(standing, status="approved", **changes)
+    instant = _due(desk, standing.conversion, place)
+    effect = keep(standing, status="approved", due=instant, **changes)
+    return msgspec.structs.replace(effect, due=((instant, standing.conversion.number),))
 
 
 def reverse(desk: Desk, standing: Standing, refunded: int, step: str, status: str, **changes: Any) -> Effect:
@@ -310,7 +305,7 @@ def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: 
         return ()
     bucket = conversion.at // QUARTER_HOUR_MS * QUARTER_HOUR_MS // 1000
     lines = [(0, ""), *((number, label) for number, label in enumerate(labels, start=1) if label)]
-    return tuple(
+    rows = [
         Delta(
             bucket,
             conversion.merchant,
@@ -325,7 +320,8 @@ def deltas(conversion: Conversion, attribution: Attribution, count: int, sales: 
             paid,
         )
         for number, label in lines
-    )
+    ]
+    return tuple(rows)
 
 
 def _sales(conversion: Conversion, stood: int, stands: int) -> tuple[Sale, ...]:

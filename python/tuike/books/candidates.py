@@ -11,7 +11,7 @@ from tuike.books.records import Message
 from tuike.books.settings import DAY_MS, Settings
 from tuike.books.split import WEIGHT_UNIT
 from tuike.books.state import Product, Registry
-from tuike.books.touches import Attribution, Candidate, Found, Hit, Key, Touches
+from tuike.books.touches import Attribution, Candidate, Found, Hit, Key, Touches, top_of
 from tuike.books.verdicts import NEVER, Judge
 
 FINGERPRINT_MS = DAY_MS
@@ -48,7 +48,7 @@ def attribute(
     else:
         found_by, hits = "binding", [binding]
         candidates = _bound(seen, binding)
-    top = Attribution(found_by, tuple(candidates)).top
+    top = top_of(candidates)
     main: Hit = {} if top is None else next(hit for hit in hits if hit["id"] == top.id)
     return Attribution(
         found_by,
@@ -188,6 +188,8 @@ def _bound(seen: Sequence[Candidate], binding: Hit) -> list[Candidate]:
 
 def _limited(candidates: list[Candidate]) -> list[Candidate]:
     """Of more than `MAX_TOUCHES` that count, the first and the newest still do."""
+    if len(candidates) <= MAX_TOUCHES:
+        return candidates
     counted = [place for place, candidate in enumerate(candidates) if not candidate.why]
     for place in counted[1 : 1 - MAX_TOUCHES]:
         candidates[place] = msgspec.structs.replace(candidates[place], why="too_many_touches")
@@ -205,6 +207,8 @@ def _weighted(candidates: Sequence[Candidate], settings: Settings) -> list[Candi
 
 def _kept(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """What is kept as evidence: all that count, and the newest of the others."""
+    if len(candidates) <= MAX_OTHERS:
+        return tuple(candidates)
     others = [place for place, candidate in enumerate(candidates) if candidate.why]
     left_out = set(others[:-MAX_OTHERS])
     return tuple([candidate for place, candidate in enumerate(candidates) if place not in left_out])

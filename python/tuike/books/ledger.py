@@ -24,13 +24,15 @@ SET_BALANCES = Bulk(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Account:
     """An account as all that was moved leaves it. `id` 0: it has no row yet; None: its row was not looked up, and
     `balance` is only what was moved since."""
 
-    id: int | None
-    balance: int
+    name: str
+    currency: str
+    id: int | None = None
+    balance: int = 0
 
 
 PURSES = ("pending", "available", "reserved", "paid", "owed", "tax")
@@ -62,6 +64,7 @@ class Ledger:
         self.number: int = last.number if last else 0
         self._hash: bytes = last.hash if last else GENESIS
         self._accounts: dict[tuple[str, str], Account] = {}
+        self._moved: list[Account] = []  # of each entry that is moved and not written
         self._last_account: int = connection.execute(select(func.coalesce(func.max(accounts.c.id), 0))).scalar_one()
 
     def begin(self, connection: Connection) -> None:
@@ -72,75 +75,84 @@ class Ledger:
 
     def prepare(self, keys: Iterable[tuple[str, str]]) -> None:
         """Looks up together the accounts (name, currency) whose balances are about to be asked for."""
-        fresh = [key for key in dict.fromkeys(keys) if self._accounts.setdefault(key, Account(None, 0)).id is None]
-        self._look_up(fresh)
+        named = [self._account(*key) for key in dict.fromkeys(keys)]
+        self._look_up([account for account in named if account.id is None])
 
     def balance(self, name: str, currency: str) -> int:
         """What the account stands at after all that was moved."""
-        key = name, currency
-        account = self._accounts.setdefault(key, Account(None, 0))
+        account = self._account(name, currency)
         if account.id is None:
-            self._look_up([key])
+            self._look_up([account])
         return account.balance
 
     def move(self, moved: Iterable[Transfer]) -> None:
         """Takes transfers into the balances. Each must sum to zero: a bug otherwise."""
         for transfer in moved:
-            if sum([amount for _, amount in transfer.entries]):
-                raise AssertionError(f"transfer {transfer.conversion}:{transfer.step} does not sum to zero")
+            total, currency = 0, transfer.currency
             for name, amount in transfer.entries:
-                account = self._accounts.get((name, transfer.currency))
-                if account is None:
-                    account = self._accounts[name, transfer.currency] = Account(None, 0)
+                account = self._accounts.get((name, currency)) or self._account(name, currency)
                 account.balance += amount
+                total += amount
+                self._moved.append(account)
+            if total:
+                raise AssertionError(f"transfer {transfer.conversion}:{transfer.step} does not sum to zero")
 
     def write(self, connection: Connection, written: Sequence[Transfer]) -> None:
-        """Appends transfers that were moved, in this order."""
+        """Appends all transfers that were moved, in the order in which they were."""
+        moved, self._moved = self._moved, []
         if not written:
             return
-        touched = self._open(connection, written)
+        touched = self._open(connection, list(dict.fromkeys(moved)))
         hashes = _core.chain_hashes(
             self._hash, self.number + 1, [(transfer.currency, transfer.entries) for transfer in written]
         )
         rows, lines = [], []
-        number = self.number
+        number, touching = self.number, iter(moved)
         for transfer, hash in zip(written, hashes, strict=True):
             number += 1
             currency = transfer.currency
             rows.append((number, transfer.conversion, transfer.step, transfer.kind, currency, transfer.at, hash))
             for position, (name, amount) in enumerate(transfer.entries):
-                lines.append((number, position, self._accounts[name, currency].id, amount))
+                account = next(touching)
+                if account.name != name:
+                    raise AssertionError(f"transfer {transfer.conversion}:{transfer.step} was not moved in its turn")
+                lines.append((number, position, account.id, amount))
+        if next(touching, None) is not None:
+            raise AssertionError("more was moved than is written")
         INSERT_TRANSFERS.run(connection, rows)
         INSERT_ENTRIES.run(connection, lines)
         SET_BALANCES.run(connection, [(account.balance, account.id) for account in touched])
         self.number, self._hash = number, hashes[-1]
 
-    def _open(self, connection: Connection, written: Sequence[Transfer]) -> list[Account]:
+    def _account(self, name: str, currency: str) -> Account:
+        account = self._accounts.get((name, currency))
+        if account is None:
+            account = self._accounts[name, currency] = Account(name, currency)
+        return account
+
+    def _open(self, connection: Connection, named: Sequence[Account]) -> list[Account]:
         """Gives every account named a row, in the order they are named; answers with those that had one."""
-        named = dict.fromkeys([(name, transfer.currency) for transfer in written for name, _ in transfer.entries])
-        self._look_up([key for key in named if self._accounts[key].id is None])
+        self._look_up([account for account in named if account.id is None])
         touched, opened = [], []
-        for key in named:
-            account = self._accounts[key]
+        for account in named:
             if account.id:
                 touched.append(account)
                 continue
             self._last_account += 1
             account.id = self._last_account
-            opened.append((account.id, *key, account.balance))
+            opened.append((account.id, account.name, account.currency, account.balance))
         INSERT_ACCOUNTS.run(connection, opened)
         return touched
 
-    def _look_up(self, keys: Sequence[tuple[str, str]]) -> None:
+    def _look_up(self, named: Sequence[Account]) -> None:
         """Adds to what was moved what stands in the rows."""
-        for start in range(0, len(keys), NAMES_PER_SELECT):
-            chunk = keys[start : start + NAMES_PER_SELECT]
-            names = {name for name, _ in chunk}
+        for start in range(0, len(named), NAMES_PER_SELECT):
+            chunk = named[start : start + NAMES_PER_SELECT]
+            names = {account.name for account in chunk}
             for row in self._connection.execute(select(accounts).where(accounts.c.name.in_(names))):
-                account = self._accounts.get((row.name, row.currency))
-                if account is not None and account.id is None:
-                    account.id = row.id
-                    account.balance += row.balance
-            for key in chunk:
-                if self._accounts[key].id is None:
-                    self._accounts[key].id = 0
+                known = self._accounts.get((row.name, row.currency))
+                if known is not None and known.id is None:
+                    known.id = row.id
+                    known.balance += row.balance
+            for account in chunk:
+                account.id = account.id or 0

@@ -1,6 +1,5 @@
 """Decides what an order, a claim or a decision means for the books (money.md, section 2). Posts nothing."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -45,8 +44,7 @@ NOTHING_LEFT = Outcome.refused("over_refund", "there is nothing left to refund")
 OLDER = Outcome.refused("older_status", "a later status of this order is applied already")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The order that a message is about."""
 
     conversion: str
@@ -358,7 +356,7 @@ class Orders:
     def _conversion(self, number: int, message: Message, target: Target, status: str) -> Conversion:
         product: Product = self._registry.products[target.product]
         merchant = self._registry.merchants[target.merchant]
-        identifiers = {name: getattr(message, name) for name in IDENTIFIERS if getattr(message, name)}
+        identifiers = {name: value for name in IDENTIFIERS if (value := getattr(message, name))}
         return Conversion(
             id=target.conversion,
             number=number,

@@ -137,8 +137,8 @@ def _post_looks(connection: Connection, looks: Sequence[Look]) -> None:
 
 
 def _conversion(standing: Standing) -> bulk.Row:
-    *columns, evidence, _released = msgspec.structs.astuple(standing.conversion)
-    return *columns, msgspec.json.encode(evidence).decode()
+    columns = msgspec.structs.astuple(standing.conversion)[:-2]
+    return *columns, msgspec.json.encode(standing.conversion.evidence).decode()
 
 
 def _post_sums(connection: Connection, effects: Sequence[Effect]) -> None:
@@ -192,11 +192,13 @@ def _flag(flag: Flag) -> bulk.Row:
 def _summed(deltas: Iterable[Delta]) -> list[bulk.Row]:
     sums: dict[tuple[Any, ...], list[int]] = {}
     for delta in deltas:
-        *key, conversions, sales, commission = msgspec.structs.astuple(delta)
-        line = sums.setdefault(tuple(key), [0, 0, 0])
-        line[0] += conversions
-        line[1] += sales
-        line[2] += commission
+        key = msgspec.structs.astuple(delta)[:-3]
+        line = sums.get(key)
+        if line is None:
+            line = sums[key] = [0, 0, 0]
+        line[0] += delta.conversions
+        line[1] += delta.sales
+        line[2] += delta.commission
     return [(*key, *line) for key, line in sums.items()]
 
 

@@ -1,8 +1,9 @@
 """Splits an order's pool over the credited promoters and their chains (money.md, section 3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tuike import _core
 from tuike.books.records import Share
@@ -14,8 +15,7 @@ MAX_LISTED = 3_000
 LISTS = ("rates", "bonuses")
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(msgspec.Struct, frozen=True):
     """A promoter who is credited: the weight of 1e-9, and what the rule asks of him at the order's instant.
 
     `total` are the month's sales before the order, `present` says of each level of the chain whether it is paid, and
@@ -31,8 +31,7 @@ class Credit:
     unpaid: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(msgspec.Struct, frozen=True):
     """Shares in order, the platform's last, and the arithmetic that led to them."""
 
     pool: int
@@ -79,8 +78,8 @@ def split(rule: _core.Rule, amount: int | None, at: int, credits: Sequence[Credi
                 "tier": credit.tier,
                 "chain": credit.chain,
                 "present": credit.present,
+                **part,
             }
-            | part
         )
     shares.append(Share("", 0, "", 0, platform, platform))
     return Split(pool, tuple(shares), steps)

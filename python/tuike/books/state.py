@@ -134,7 +134,10 @@ class Product:
 
     def rule_at(self, instant: int) -> RuleVersion:
         """The version in force then; an order older than the first is paid by the first."""
-        return next((rule for rule in reversed(self.rules) if rule.effective_from <= instant), self.rules[0])
+        for rule in reversed(self.rules):
+            if rule.effective_from <= instant:
+                return rule
+        return self.rules[0]
 
 
 class Registry:

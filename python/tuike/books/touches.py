@@ -1,6 +1,6 @@
 """What the touch store is asked, and touches as an order's evidence keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -70,6 +70,15 @@ class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: int = 0
 
 
+def top_of(candidates: Sequence[Candidate]) -> Candidate | None:
+    """See `Attribution.top`."""
+    top: Candidate | None = None
+    for candidate in candidates:
+        if not candidate.why and (top is None or candidate.weight >= top.weight):
+            top = candidate
+    return top
+
+
 class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
     """By what an order's touches were found, and all of them in the order of (time, event id).
 
@@ -88,8 +97,7 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def top(self) -> Candidate | None:
         """The touch with the largest weight, the later of equals: the one that reports count the order on."""
-        counted = [candidate for candidate in self.candidates if not candidate.why]
-        return max(reversed(counted), key=lambda candidate: candidate.weight, default=None)
+        return top_of(self.candidates)
 
     def credits(self) -> list[tuple[str, int]]:
         """Promoters with what their touches weigh together, in the order of their first touch."""

@@ -1,7 +1,8 @@
 """Which hits count for an order, and why the others do not (money.md, section 4)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tuike.books.settings import Settings
 from tuike.books.state import Registry
@@ -13,8 +14,7 @@ RATE_LIMITED = "rate_limited"
 """The edge's mark on what came above a rate limit: it counts once a person has looked at the order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(msgspec.Struct, frozen=True):
     """Judges hits for an order at `instant`. `own` are the promoters who are the buyer; touches up to `spent` were
     paid for by an earlier order. A `forgiving` one lets hits above a rate limit count."""
 

@@ -39,7 +39,9 @@ class WaitingRefunds:
     def pop(self, conversion: str, received: int) -> list[Waiting]:
         """Those that waited for this order, which was received then. Those whose week was over by then stay, to
         expire: whether that was noticed before the order came is not for the clock of the processor to decide."""
-        waiting = self._by_order.pop(conversion, [])
+        waiting = self._by_order.pop(conversion, None)
+        if waiting is None:
+            return []
         late = [waits for waits in waiting if _ends(waits) < received]
         if late:
             self._by_order[conversion] = late
