@@ -17,7 +17,6 @@ from part import Bench, Figure, Json, Result
 from servers import ServerFailed
 from stencil import journal
 from tuike import _core
-from tuike.books import posting
 from tuike.data import Data
 from tuike.stores import engine, rollups
 from workload import CURRENCY, MERCHANT, PRODUCTS, PROMOTERS
@@ -88,7 +87,7 @@ def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
         rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, sketches)]
         with books.begin() as connection:
             rollups.add_rollups(connection, rows)
-            posting.ROLLUPS.run(connection, [_ordered(row) for row in rows[::ORDERED]])
+            rollups.add_orders(connection, [_ordered(row) for row in rows[::ORDERED]])
     books.dispose()
     return days * DAY // QUARTER * PAIRS * HITS
 

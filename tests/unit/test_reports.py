@@ -9,12 +9,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import URL, Connection, insert
+from sqlalchemy import URL, Connection, insert, select
 
 from tuike import _core
-from tuike.reports import QUARTER_HOUR, Filters, Period, ReportError, _key, summary
+from tuike.reports import Filters, Period, ReportError, summary
+from tuike.reports.periods import group_name
 from tuike.stores import engine
-from tuike.stores.schema import metadata, order_rollups, rollups
+from tuike.stores.cuts import QUARTER_HOUR
+from tuike.stores.rollups import add_orders, add_rollups
+from tuike.stores.schema import merchants, metadata, products
 
 Json = dict[str, Any]
 
@@ -41,13 +44,23 @@ def dimensions(at: str, **more: Any) -> Json:
 
 
 def hits(connection: Connection, at: str, **more: Any) -> None:
-    counters = {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b"", "partition": 0}
-    connection.execute(insert(rollups).values(counters | dimensions(at) | more))
+    row = dimensions(at) | {"impressions": 0, "clicks": 0, "bots": 0, "prefetches": 0, "visitors": b""} | more
+    known(connection, row["merchant"], row["product"])
+    add_rollups(connection, [tuple(row.values())])
 
 
 def orders(connection: Connection, at: str, **more: Any) -> None:
-    counters = {"currency": "CNY", "conversions": 1, "sales": 0, "commission": 0}
-    connection.execute(insert(order_rollups).values(counters | dimensions(at) | more))
+    row = dimensions(at) | {"currency": "CNY", "conversions": 1, "sales": 0, "commission": 0} | more
+    known(connection, row["merchant"], row["product"])
+    add_orders(connection, [tuple(row.values())])
+
+
+def known(connection: Connection, merchant: str, product: str) -> None:
+    """The registry has them."""
+    for table, fields in ((merchants, {"id": merchant}), (products, {"id": product, "merchant": merchant})):
+        if connection.scalar(select(table.c.id).where(table.c.id == fields["id"])) is None:
+            empty = {c.name: 0 if c.type.python_type is int else "" for c in table.columns}
+            connection.execute(insert(table).values(empty | fields))
 
 
 def sketch(directory: Path, visitors: range) -> bytes:
@@ -145,7 +158,7 @@ def test_labels_group_what_carries_them_and_the_whole_has_all(connection: Connec
 
 
 def test_too_many_groups_are_refused(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuike.reports.MAX_GROUPS", 1)
+    monkeypatch.setattr("tuike.reports.reading.MAX_GROUPS", 1)
     hits(connection, "2026-03-01T10:00Z", clicks=1)
     hits(connection, "2026-03-02T10:00Z", clicks=1)
     with pytest.raises(ReportError) as refused:
@@ -188,7 +201,7 @@ def test_a_day_is_the_zones_own(connection: Connection, zone: str, day: str, beg
 )
 def test_a_quarter_hour_is_within_the_day_that_it_is_grouped_by(zone: str, bucket: int) -> None:
     where = ZoneInfo(zone)
-    day = _key(where, "day")(bucket * 900)
+    day = group_name(bucket * 900, where, "day")
     asked = Period.parse(day, day, where)
     assert asked.since is not None
     assert asked.until is not None

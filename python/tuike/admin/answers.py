@@ -42,10 +42,12 @@ class Merchant(Answer):
     release_when: inputs.ReleaseWhen
     status: Status
     created: str
+    old_secret_until: str | None
+    """Until when the postback key before the present one is valid too."""
 
 
 class NewMerchant(Merchant):
-    """`secret`, the key of signed postbacks, is shown to whoever made the merchant, this once."""
+    """`secret`, the key of signed postbacks, is shown to whoever made the merchant or the key, this once."""
 
     secret: str | UnsetType = UNSET
 
@@ -262,65 +264,6 @@ class Account(Answer):
 class Accounts(Answer):
     items: list[AccountItem]
     next: Next
-
-
-class Money(Answer):
-    """Sums of one currency: `aov` is sales ÷ conversions, `roi` (sales - commission) ÷ commission,
-    `ltv` sales ÷ unique visitors. A zero divisor gives null."""
-
-    currency: str
-    conversions: int
-    sales: str
-    commission: str
-    aov: str | None
-    roi: float | None
-    ltv: str | None
-
-
-class Figures(Answer):
-    """`sales` is net of refunds. With several currencies the single figures of money are null: see `money`.
-    Bots and prefetches are in none of the other counts. `ctr` is clicks ÷ impressions, `cvr` conversions ÷ clicks."""
-
-    impressions: int
-    clicks: int
-    unique_visitors: int
-    bots: int
-    prefetches: int
-    conversions: int
-    ctr: float | None
-    cvr: float | None
-    currency: str | None
-    sales: str | None
-    commission: str | None
-    aov: str | None
-    roi: float | None
-    ltv: str | None
-    money: list[Money]
-
-
-class Item(Figures):
-    """One group: the figures, and its name under the name of `group_by`."""
-
-    promoter: str | UnsetType = UNSET
-    product: str | UnsetType = UNSET
-    merchant: str | UnsetType = UNSET
-    channel: str | UnsetType = UNSET
-    day: str | UnsetType = UNSET
-    hour: str | UnsetType = UNSET
-    sub1: str | UnsetType = UNSET
-    sub2: str | UnsetType = UNSET
-    sub3: str | UnsetType = UNSET
-    sub4: str | UnsetType = UNSET
-    sub5: str | UnsetType = UNSET
-
-
-class Summary(Figures, rename={"since": "from", "until": "to"}, kw_only=True):
-    """`from` and `to` are the quarter-hours that were counted; null is without end."""
-
-    since: str | None
-    until: str | None
-    tz: str
-    items: list[Item] | UnsetType = UNSET
 
 
 class Token(Answer):

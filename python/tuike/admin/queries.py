@@ -16,17 +16,13 @@ T = TypeVar("T")
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 
-Groups = Literal[
-    "", "promoter", "product", "merchant", "channel", "day", "hour", "sub1", "sub2", "sub3", "sub4", "sub5"
-]
-
 
 class Query(Struct, forbid_unknown_fields=True):
     """Empty is missing."""
 
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
-Cursor = Annotated[str, Meta(description="`next` of the page before")]
+Cursor = Annotated[str, Meta(description="`next` of the page before", extra_json_schema={"format": "cursor"})]
 
 
 class Page(Query):
@@ -40,6 +36,7 @@ class Products(Page):
 
 class Promoters(Page):
     parent: str = ""
+    roots: Annotated[bool, Meta(description="only those without a parent")] = False
     kind: Literal["", "member", "kol"] = ""
 
 
@@ -86,8 +83,29 @@ class Withheld(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class Export(Query):
+    format: Literal["csv", "ndjson"] = "csv"
+
+
+class ExportOrders(Export, rename={"since": "from", "until": "to"}):
+    """Of orders received `from` a day `to` another, inclusive, in UTC."""
+
+    merchant: str = ""
+    product: str = ""
+    promoter: Annotated[str, Meta(description="who has a share in it")] = ""
+    status: Literal["", "pending", "approved", "rejected", "refunded"] = ""
+    since: Annotated[Day, Meta(description="YYYY-MM-DD; the beginning by default")] | None = None
+    until: Annotated[Day, Meta(description="YYYY-MM-DD; today by default")] | None = None
+
+
 class Statements(Page):
     month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
+
+
+class Person(Query):
+    """A visitor by the id that events show, or a customer by the merchant's."""
+
+    merchant: Annotated[str, Meta(description="the id is this merchant's of a customer")] = ""
 
 
 class Audit(Page):
@@ -96,21 +114,6 @@ class Audit(Page):
     actor: str = ""
     action: str = ""
     target: str = ""
-
-
-FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
-LAST = "an instant (exclusive), or a day (inclusive); now by default"
-
-
-class Summary(Query, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST)] = ""
-    until: Annotated[str, Meta(description=LAST)] = ""
-    tz: Annotated[str, Meta(description="IANA time zone of days and hours")] = "UTC"
-    promoter: str = ""
-    product: str = ""
-    merchant: str = ""
-    channel: str = ""
-    group_by: Groups = ""
 
 
 def read(given: MultiMapping[str], kind: type[T]) -> T:

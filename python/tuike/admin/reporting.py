@@ -1,43 +1,172 @@
-"""/v1/reports/summary."""
+"""/v1/reports/…"""
 
-from sqlalchemy import Connection
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
 
 from tuike import reports
-from tuike.admin import answers, auth, inputs, queries
-from tuike.admin.problems import Problem
-from tuike.admin.routes import Body, Call, Route
+from tuike.admin import auth, inputs, pages, report_answers, report_queries
+from tuike.admin.problems import Problem, not_found
+from tuike.admin.routes import Body, Call, Handler, Route
+from tuike.reports import Filters, Period, ReportError, teams
+from tuike.stores.schema import promoters
+
+Report = Callable[[Connection, Period, Filters, Any, int], Body]
+"""Given the period, the filters, the query and the time (ms)."""
 
 
-async def summary(call: Call) -> Body:
-    query: queries.Summary = call.query
-    filters = reports.Filters(
-        promoter=auth.narrow(call.actor.promoter_only(), query.promoter, "promoter"),
+def _reports(report: Report) -> Handler:
+    async def handler(call: Call) -> Body:
+        return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
+
+    return handler
+
+
+def _filters(call: Call) -> Filters:
+    """What was asked for, within what the actor sees."""
+    query = call.query
+    return Filters(
+        promoter=auth.narrow(call.actor.promoter_only(), getattr(query, "promoter", ""), "promoter"),
         product=query.product,
         merchant=auth.narrow(call.actor.merchant_only(), query.merchant, "merchant"),
         channel=query.channel,
     )
-    return await call.read_copy(_summary, query, filters)
 
 
-def _summary(connection: Connection, query: queries.Summary, filters: reports.Filters) -> Body:
+def _read(connection: Connection, report: Report, query: Any, filters: Filters, now: int) -> Body:
     try:
         zone = inputs.check_timezone(query.tz)
-        period = reports.Period.parse(query.since, query.until, zone)
-        return reports.summary(connection, period, filters, query.group_by)
-    except reports.ReportError as error:
-        raise Problem(error.code, str(error)) from error
     except ValueError as error:
         raise Problem("bad_parameter", f"`tz`: {error}") from error
+    try:
+        return report(connection, Period.parse(query.since, query.until, zone), filters, query, now)
+    except ReportError as error:
+        raise Problem(error.code, str(error)) from error
 
+
+def _summary(connection: Connection, period: Period, filters: Filters, query: report_queries.Summary, _: int) -> Body:
+    return reports.summary(connection, period, filters, query.group_by)
+
+
+def _trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
+    return reports.trend(connection, period, filters, query.interval, query.group_by)
+
+
+def _levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
+    if query.currency not in reports.CURRENCIES:
+        raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
+    return reports.levels(connection, period, filters, period.last_day(now), query.currency)
+
+
+def _leaderboard(
+    connection: Connection, period: Period, filters: Filters, query: report_queries.Leaderboard, now: int
+) -> Body:
+    periods = _periods(period, query, now)
+    return reports.leaderboard(connection, periods, filters, query.metric, query.limit, query.currency)
+
+
+def _periods(period: Period, query: report_queries.Leaderboard, now: int) -> tuple[Period, Period]:
+    if query.period and not (query.since or query.until):
+        return Period.calendar(query.period, query.at or _today(now, period.zone), period.zone)
+    if query.period or query.at is not None:
+        raise Problem("bad_parameter", "`period` with `at`, or `from` with `to`")
+    return period, period.before()
+
+
+def _today(now: int, zone: ZoneInfo) -> Any:
+    return datetime.fromtimestamp(now / 1000, zone).date()
+
+
+def _anomalies(
+    connection: Connection, period: Period, filters: Filters, query: report_queries.Anomalies, _: int
+) -> Body:
+    return reports.anomalies(connection, period, filters, query.interval, query.currency)
+
+
+async def team(call: Call) -> Body:
+    id, query = call.path("id"), call.query
+    auth.check_subject(call.actor.promoter_only(), id, "promoter")
+    filters = Filters(product=query.product, merchant=query.merchant, channel=query.channel)
+    alone = bool(call.actor.promoter_only())
+
+    def report(connection: Connection, period: Period, filters: Filters, query: report_queries.Team, _: int) -> Body:
+        if connection.scalar(select(promoters.c.id).where(promoters.c.id == id)) is None:
+            raise not_found(f"promoter {id}")
+        body = teams.totals(connection, id, period, filters)
+        return body if alone else body | _members(connection, id, period, filters, query)
+
+    return await call.read_copy(_read, report, query, filters, call.service.clock())
+
+
+def _members(connection: Connection, id: str, period: Period, filters: Filters, query: report_queries.Team) -> Body:
+    after = None
+    if query.cursor:
+        level, _, member = str(pages.decode_cursor(query.cursor, str)).partition(" ")
+        if not level.isdecimal() or len(level) > len(str(teams.MAX_DEPTH)):
+            raise Problem("bad_cursor", "`cursor` is not a `next` of this list")
+        after = int(level), member
+    items, last = teams.members(connection, id, period, filters, depth=query.depth, limit=query.limit, after=after)
+    return {"items": items, "next": None if last is None else pages.encode_cursor(f"{last[0]} {last[1]}")}
+
+
+EVERYONE = auth.READERS | auth.SCOPED
 
 ROUTES = (
     Route(
         "GET",
         "/v1/reports/summary",
-        summary,
+        _reports(_summary),
         "Hits, visitors, conversions and money of a period, whole or in groups",
-        auth.READERS | auth.SCOPED,
-        query=queries.Summary,
-        answer=answers.Summary,
+        EVERYONE,
+        query=report_queries.Summary,
+        answer=report_answers.Summary,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/trend",
+        _reports(_trend),
+        "The same figures for each hour or day",
+        EVERYONE,
+        query=report_queries.Trend,
+        answer=report_answers.Trend,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/levels",
+        _reports(_levels),
+        "Promoters, their orders and teams by promoter tier",
+        auth.READERS,
+        query=report_queries.Levels,
+        answer=report_answers.Levels,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/team/{id}",
+        team,
+        "A promoter's team: its totals, and its members level by level",
+        auth.READERS | auth.PROMOTER,
+        query=report_queries.Team,
+        answer=report_answers.TeamReport,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/leaderboard",
+        _reports(_leaderboard),
+        "Promoters in the order of a figure, beside the period before",
+        EVERYONE,
+        query=report_queries.Leaderboard,
+        answer=report_answers.Leaderboard,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/anomalies",
+        _reports(_anomalies),
+        "Points outside of the band that the weeks before make likely",
+        EVERYONE,
+        query=report_queries.Anomalies,
+        answer=report_answers.Anomalies,
     ),
 )

@@ -9,12 +9,12 @@ from sqlalchemy import URL, Boolean, Connection, Engine, Table, delete, func, se
 
 from tuike.stores import engine, migrations
 from tuike.stores.bulk import Row, inserting, stream
-from tuike.stores.schema import booked, hit_counts, meta, metadata, rollups
+from tuike.stores.schema import booked, hit_counts, hit_cuts, hit_days, meta, metadata, rollups
 
 ROWS = 5_000
 """Of one transaction's part, and of one step of the progress."""
 # what the books' decisions ask nothing of
-HITS = (rollups, hit_counts, booked)
+HITS = (rollups, hit_days, hit_cuts, hit_counts, booked)
 
 Told = Callable[[int, int], None]
 """Is told how many rows are done, and of how many."""

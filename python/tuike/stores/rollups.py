@@ -1,52 +1,130 @@
-"""Writes what a batch of hits adds up to: rollups, hit counts, damaged stretches."""
+"""Writes what batches of hits and orders add up to: rollups, days, cuts, hit counts, damaged stretches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, func, literal_column, select, tuple_
+from sqlalchemy import Connection, Table, case, func, literal_column, select, tuple_
 
 from tuike import _core
+from tuike.stores import cuts
 from tuike.stores.bulk import Row, adding, changing, missing
-from tuike.stores.schema import damage, hit_counts, rollups
+from tuike.stores.schema import (
+    damage,
+    hit_counts,
+    hit_cuts,
+    hit_days,
+    order_cuts,
+    order_days,
+    order_rollups,
+    promoter_hours,
+    rollups,
+)
 
 # SQLite takes 32,766 parameters in a statement; a key has eight.
 KEYS_PER_SELECT = 1_000
+HOUR_S = 3_600
 
-KEY_COLUMNS = tuple(rollups.primary_key.columns)
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
+ORDER_COUNTERS = ("conversions", "sales", "commission")
+# Of a row of `_core.Batch.rollups`, and of one of `order_rollups`: its dimensions before the labels, then the number.
+LABEL_NUMBER = 5
 
 
-def _changes(new: Any) -> dict[str, Any]:
-    sums = {name: rollups.c[name] + new[name] for name in COUNTERS}
-    kept = case((func.length(new.visitors) == literal_column("0"), rollups.c.visitors), else_=new.visitors)
-    return sums | {"visitors": kept}
+class Sketched:
+    """A table of hits' counters with a sketch of their visitors, which is its last column."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._keys = tuple(table.primary_key.columns)
+        self._rows = changing(table, self._changes, self._together)
+
+    def add(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Adds rows of different keys to what stands there; sketches are merged."""
+        width, visitors = len(self._keys), self._table.c.visitors
+        keys = [row[:width] for row in rows if row[-1]]
+        standing: dict[Row, bytes] = {}
+        for start in range(0, len(keys), KEYS_PER_SELECT):
+            chunk = keys[start : start + KEYS_PER_SELECT]
+            found = connection.execute(select(*self._keys, visitors).where(tuple_(*self._keys).in_(chunk)))
+            standing.update((tuple(row[:width]), row[width]) for row in found if row[width])
+        self._rows.run(connection, [(*row[:-1], _merged(standing.get(row[:width]), row[-1])) for row in rows])
+
+    def _changes(self, new: Any) -> dict[str, Any]:
+        columns = self._table.c
+        sums = {name: columns[name] + new[name] for name in COUNTERS}
+        kept = case((func.length(new.visitors) == literal_column("0"), columns.visitors), else_=new.visitors)
+        return sums | {"visitors": kept}
+
+    def _together(self, before: Row, after: Row) -> Row:
+        """Two rows of a batch, whose sketches are merged with what stands in the table already."""
+        width = len(self._keys)
+        sums = [a + b for a, b in zip(before[width:-1], after[width:-1], strict=True)]
+        return (*before[:width], *sums, _merged(before[-1], after[-1]))
 
 
-def _together(before: Row, after: Row) -> Row:
-    """Two rows of a batch, whose sketches are merged with what stands in the table already."""
-    width = len(KEY_COLUMNS)
-    sums = [a + b for a, b in zip(before[width:-1], after[width:-1], strict=True)]
-    return (*before[:width], *sums, _merged(before[-1], after[-1]))
-
-
-ROLLUPS = changing(rollups, _changes, _together)
+ROLLUPS, HIT_DAYS, HIT_CUTS = Sketched(rollups), Sketched(hit_days), Sketched(hit_cuts)
+ORDERS, ORDER_DAYS, ORDER_CUTS = (adding(table, *ORDER_COUNTERS) for table in (order_rollups, order_days, order_cuts))
+HOURS = adding(promoter_hours, "clicks")
 COUNTS = adding(hit_counts, "hits")
 DAMAGE = missing(damage)
 
 
 def add_rollups(connection: Connection, sums: Iterable[tuple[Any, ...]], partition: int = 0) -> None:
-    """Adds sums as `_core.Batch.rollups` gives them; sketches of visitors are merged with what stands there."""
-    width = len(KEY_COLUMNS)
-    rows = [(*row[: width - 1], partition, *row[width - 1 :]) for row in sums]
+    """Adds sums as `_core.Batch.rollups` gives them, to the days and cuts as well; sketches of visitors are merged with
+    what stands there."""
+    width = len(rollups.primary_key.columns) - 1
+    rows = [(*row[:width], partition, *row[width:]) for row in sums]
     if not rows:
         return
-    keys = [row[:width] for row in rows if row[-1]]
-    standing: dict[tuple[Any, ...], bytes] = {}
-    for start in range(0, len(keys), KEYS_PER_SELECT):
-        chunk = keys[start : start + KEYS_PER_SELECT]
-        found = connection.execute(select(*KEY_COLUMNS, rollups.c.visitors).where(tuple_(*KEY_COLUMNS).in_(chunk)))
-        standing.update((tuple(row[:width]), row[width]) for row in found if row[width])
-    ROLLUPS.run(connection, [(*row[:-1], _merged(standing.get(row[:width]), row[-1])) for row in rows])
+    ROLLUPS.add(connection, rows)
+    add_coarser_hits(connection, rows)
+    _add_hours(connection, rows)
+
+
+def add_coarser_hits(connection: Connection, rows: Iterable[Row]) -> None:
+    """Adds rows of `rollups` to the days and cuts."""
+    whole: cuts.Sums = {}
+    for row in rows:
+        if row[LABEL_NUMBER] == 0:
+            partition, *counters, sketch = row[LABEL_NUMBER + 2 :]
+            cuts.add(whole, (*row[:LABEL_NUMBER], partition), counters, [sketch] if sketch else [])
+    HIT_DAYS.add(connection, _flat(cuts.by_day(whole)))
+    HIT_CUTS.add(connection, _flat(cuts.by_cut(whole)))
+
+
+def _flat(sums: cuts.Sums) -> list[Row]:
+    return [(*key, *counters, _union(sketches)) for key, (counters, sketches) in sums.items()]
+
+
+def add_orders(connection: Connection, rows: Sequence[Row]) -> None:
+    """Adds rows of `order_rollups`, to the days and cuts as well."""
+    ORDERS.run(connection, rows)
+    add_coarser_orders(connection, rows)
+
+
+def add_coarser_orders(connection: Connection, rows: Iterable[Row]) -> None:
+    """Adds rows of `order_rollups` to the days and cuts."""
+    whole: cuts.Sums = {}
+    for row in rows:
+        if row[LABEL_NUMBER] == 0:
+            currency, *counters = row[LABEL_NUMBER + 2 :]
+            cuts.add(whole, (*row[:LABEL_NUMBER], currency), counters)
+    for table, sums in ((ORDER_DAYS, cuts.by_day(whole)), (ORDER_CUTS, cuts.by_cut(whole))):
+        table.run(connection, [(*key, *counters) for key, (counters, _) in sums.items()])
+
+
+def _union(sketches: list[bytes]) -> bytes:
+    return _core.merge_sketches(sketches) if len(sketches) > 1 else sketches[0] if sketches else b""
+
+
+def _add_hours(connection: Connection, rows: Iterable[Row]) -> None:
+    """Adds a promoter's clicks by hour, which fraud rules ask for: of the rows, those of all hits."""
+    hours: dict[Row, int] = {}
+    for bucket, merchant, _, promoter, _, label, _, partition, _, clicks, *_ in rows:
+        if clicks and not label:
+            key = promoter, merchant, bucket // HOUR_S * HOUR_S, partition
+            hours[key] = hours.get(key, 0) + clicks
+    HOURS.run(connection, [(*key, clicks) for key, clicks in hours.items()])
 
 
 def _merged(standing: bytes | None, sketch: bytes) -> bytes:

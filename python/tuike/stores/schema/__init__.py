@@ -4,8 +4,10 @@ Times are milliseconds since the Unix epoch, amounts are minor units, ids are he
 Only the processor writes; everyone else reads.
 """
 
+from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
 from tuike.stores.schema.ledger import (
     COUNTING,
     accounts,
@@ -30,6 +32,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
     links,
@@ -40,12 +43,15 @@ from tuike.stores.schema.registry import (
     rules,
     tokens,
 )
-from tuike.stores.schema.reports import order_rollups, rollups
+from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
+from tuike.stores.schema.webhooks import webhooks
 
 __all__ = [
     "COUNTING",
     "accounts",
+    "applications",
     "audit",
+    "bad_touches",
     "booked",
     "budgets",
     "closings",
@@ -56,15 +62,24 @@ __all__ = [
     "dues",
     "edges",
     "entries",
+    "erasure_journals",
+    "erasures",
+    "fraud_flags",
+    "fraud_networks",
     "funding",
     "hit_counts",
+    "hit_cuts",
+    "hit_days",
     "idempotency",
+    "invites",
     "leases",
     "links",
     "lost",
     "merchants",
     "meta",
     "metadata",
+    "order_cuts",
+    "order_days",
     "order_rollups",
     "outcomes",
     "path_ends",
@@ -72,7 +87,9 @@ __all__ = [
     "positions",
     "producers",
     "products",
+    "promoter_hours",
     "promoter_parents",
+    "promoter_purchases",
     "promoters",
     "registry_changes",
     "releases",
@@ -86,4 +103,5 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhooks",
 ]
