@@ -77,7 +77,8 @@ def _fill_hours() -> None:
     sums = sa.table("rollups", *[sa.column(name, sa.BigInteger()) for name in names])
     columns = ("promoter", "merchant", "hour", "partition", "clicks")
     hours = sa.table("promoter_hours", *[sa.column(name, sa.BigInteger()) for name in columns])
-    hour = sums.c.bucket - sums.c.bucket % 3_600
+    # a literal: PostgreSQL takes two parameters of one value for two expressions
+    hour = sums.c.bucket - sums.c.bucket % sa.literal_column("3600")
     by = (sums.c.promoter, sums.c.merchant, hour, sums.c.partition)
     found = sa.select(*by, sa.func.sum(sums.c.clicks)).where(sums.c.label_number == 0, sums.c.clicks > 0).group_by(*by)
     op.execute(hours.insert().from_select(columns, found))
