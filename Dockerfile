@@ -30,7 +30,7 @@ ENV TUIKE_DATA=/data \
     TUIKE_HOST=0.0.0.0 \
     TUIKE_HEALTH=http://127.0.0.1:8081/healthz
 EXPOSE 8080 8081
-# an edge alone sets TUIKE_HEALTH to its own port; a processor has none and is watched by its lag
+# an edge or a processor alone sets TUIKE_HEALTH to its own port
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['TUIKE_HEALTH'], timeout=2)"]
 STOPSIGNAL SIGTERM

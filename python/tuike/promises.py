@@ -72,8 +72,8 @@ class Promises:
                 self._set(incarnation, replace(known, producer=name))
 
     def expect(self, machines: Iterable[str], tick: float) -> None:
-        """Machines that serve hits: one of which nothing was heard here, or nothing but what has ended, is waited for
-        too, `LATE_AFTER_S` at most. Its shipper may not have reached us yet."""
+        """Machines that serve hits: one of which nothing that lives was heard is waited for too, `LATE_AFTER_S` at most
+        from when it began to serve. Its shipper may not have reached us yet."""
         self._expected = {name: self._expected.get(name, tick) for name in machines}
 
     def gone(self, lost: Iterable[int]) -> None:
@@ -102,7 +102,8 @@ class Promises:
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
                 self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
-        speaking = {self._known[incarnation].machine for incarnation in least} & self._heard.keys()
+        live = [self._known[incarnation] for incarnation in least if self._known[incarnation].state == "live"]
+        speaking = {known.machine for known in live} & self._heard.keys()
         for name, since in self._expected.items():
             if name not in speaking and tick - since < LATE_AFTER_S:
                 return 0

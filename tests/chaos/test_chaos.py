@@ -7,7 +7,7 @@ from cluster import cluster
 from load import stock
 
 SEED = 20251206
-SECONDS = 30.0
+SECONDS = 20.0
 
 
 def test_whatever_goes_wrong_at_random_each_event_is_applied_once(tmp_path: Path) -> None:

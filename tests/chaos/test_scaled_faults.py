@@ -1,8 +1,10 @@
 """Whatever fails between an edge's journal and the books on other machines, each event is applied once."""
 
 import gc
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,32 @@ def all_go_on(scaled: Scaled) -> bool:
     before = scaled.failures
     scaled.steps(2)
     return scaled.failures == before
+
+
+# --- the database ----------------------------------------------------------------------------------
+
+
+def test_a_database_restored_to_an_earlier_time_is_caught_up_from_the_journals(
+    scaled: Scaled, server: RedisServer, tmp_path: Path
+) -> None:
+    """As docs/SCALING.md has it: all parts stopped, Redis emptied. Producers have ended since the backup."""
+    backup, live = tmp_path / "backup.sqlite", tmp_path / "books.sqlite"
+    scaled.steps(20)
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    scaled.story.go_on(2 * EVENTS)
+    scaled.steps(60)
+    scaled.close()
+    for path in tmp_path.glob("books.sqlite*"):
+        path.unlink()
+    backup.rename(live)
+    with server.client() as client:
+        client.flushall()
+    scaled.shippers = [scaled.shipper(machine) for machine in scaled.story.machines]
+    scaled.folders, scaled.candidates = [], []
+    scaled.rob()
+    scaled.folder(), scaled.candidate()
+    ends_well(scaled, tmp_path)
 
 
 # --- folders ---------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_folders_and_a_bookkeeper_run_and_give_back_what_they_hold(
     with log.open("wb") as out:
         running = subprocess.Popen([*COMMAND, *options], env=ENVIRONMENT, stdout=out, stderr=out)
     try:
-        until(lambda: running.poll() is not None or shared(database), "two folders share the partitions", 60)
+        until(lambda: running.poll() is not None or shared(database), "two folders share the partitions")
         assert "3 processes" in log.read_text()
         assert asked(port, "/healthz") == '{"status": "ok"}'
         assert asked(port, "/readyz") == '{"status": "ready"}'
