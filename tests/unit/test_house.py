@@ -15,7 +15,7 @@ LONGEST_FUNCTION = 60
 MAY_IMPORT = {
     "edge": {"edge", "demo", "joining"},
     "admin": {"admin", "stores", "reports", "statements", "views", "books.defaults", "promises"},
-    "books": {"books", "stores", "views"},
+    "books": {"books", "stores", "views", "reports"},
     "stores": {"stores"},
 }
 FREE = {"_core", "clock", "config", "control", "data", "journal_http", "observing", "__version__"}

@@ -18,6 +18,7 @@ from tuike import _core, control
 from tuike.admin import (
     audit,
     auth,
+    contests,
     conversions,
     inputs,
     ledger,
@@ -82,6 +83,7 @@ RESOURCES: tuple[Route, ...] = (
     *ledger.ROUTES,
     *statements.ROUTES,
     *treasury.ROUTES,
+    *contests.ROUTES,
     *tokens.ROUTES,
     *audit.ROUTES,
 )

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, Table, case, func, select
 
 from tuike import _core
-from tuike.books.booking import QUARTER_HOUR_MS
+from tuike.books.totals import QUARTER_HOUR_MS
 from tuike.books.touches import Attribution
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
