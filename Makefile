@@ -1,13 +1,16 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
-# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types.
+# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types;
+# attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PAGE := python/tuike/admin/static/index.html
 ARGS ?=
+MINUTES ?= 10
 
-.PHONY: setup run test bench check need clean
+.PHONY: setup run test bench check attack fuzz audit need clean
 
-setup: need $(VENV)/.installed
+setup: need $(PAGE) $(VENV)/.installed
 
 need:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: Python 3.11 or newer; apt-get install python3 python3-venv" >&2; exit 2; }
@@ -16,9 +19,16 @@ need:
 	@command -v cargo >/dev/null || { echo "missing: Rust 1.90 or newer; install it with rustup (https://rustup.rs)" >&2; exit 2; }
 	@command -v cc >/dev/null || { echo "missing: a C compiler to link with; apt-get install gcc" >&2; exit 2; }
 
-$(VENV)/.installed: pyproject.toml constraints.txt Cargo.toml Cargo.lock core_rs/Cargo.toml core_rs/py/Cargo.toml $(shell find core_rs -name '*.rs' -o -name '*.js' 2>/dev/null)
+$(VENV)/.tools: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip maturin
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dashboard
+	touch $@
+
+$(PAGE): $(VENV)/.tools dashboard/build.py dashboard/index.html $(wildcard dashboard/*.json dashboard/*.ts) $(shell find dashboard/src -type f 2>/dev/null)
+	$(BIN)/python dashboard/build.py
+
+$(VENV)/.installed: $(VENV)/.tools Cargo.toml Cargo.lock core_rs/Cargo.toml core_rs/py/Cargo.toml $(shell find core_rs -name '*.rs' -o -name '*.js' 2>/dev/null) | $(PAGE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group test --group bench
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
@@ -33,6 +43,15 @@ test: setup
 bench: setup
 	$(BIN)/python bench/run.py $(ARGS)
 
+attack: setup
+	PYTHONPATH=tests $(BIN)/python tests/attack/attack.py $(ARGS)
+
+fuzz:
+	core_rs/fuzz/run $(MINUTES)
+
+audit: setup
+	.ci/audit $(BIN)
+
 check: setup
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
@@ -41,6 +60,7 @@ check: setup
 	$(BIN)/mypy
 	MYPYPATH=bench $(BIN)/mypy bench/*.py bench/peers/*.py
 	$(BIN)/python -m mypy.stubtest tuike._core
+	$(BIN)/python dashboard/build.py check
 
 clean:
-	rm -rf $(VENV) target data
+	rm -rf $(VENV) target data dashboard/node_modules $(dir $(PAGE))

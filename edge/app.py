@@ -87,7 +87,7 @@ class Service:
         loop = asyncio.get_running_loop()
         await self._runner.setup()
         assert self._runner.server is not None
-        self._handover = Handover(self._runner.server)
+        self._handover = Handover(self._runner.server, self._routes.begun)
         loop.add_reader(self.edge.sync_fd, self._routes.syncs.wake)
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
@@ -173,11 +173,16 @@ class Service:
 
     def _sweep(self) -> None:
         assert self._handover is not None
-        if self.edge.sweep(self._handover.connections):
+        away = self._handover.connections
+        now = asyncio.get_running_loop().time()
+        self._handover.sweep(now, self._limits.head, self.connections >= self._limits.connections)
+        if self.edge.sweep(away):
             self._turn()
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         assert self._handover is not None
+        if request.transport is not None:  # of a route that is not the edge's own, too
+            self._routes.begun[request.transport] = asyncio.get_running_loop().time()
         await prepare(response, self._draining or request.transport in self._handover.last)
 
 

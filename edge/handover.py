@@ -3,10 +3,19 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Mapping
+from math import inf
 from typing import cast
 from weakref import WeakSet
 
 from aiohttp import web
+
+from tuike.edge.routes import BODY_TIMEOUT, SYNC_TIMEOUT
+
+PRESSED = 1.0
+"""Seconds without a first head after which a connection may have to make room."""
+LONGEST = BODY_TIMEOUT + SYNC_TIMEOUT
+"""Seconds within which every request has its answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +64,11 @@ class _Arrival(asyncio.Protocol):
 class Handover:
     """Takes the front's connections to the aiohttp server."""
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, begun: Mapping[asyncio.BaseTransport, float]) -> None:
+        """`begun`: when the last request of each connection began that had any."""
         self._server = server
+        self._begun = begun
+        self._silent: dict[web.RequestHandler, float] = {}
         self._arriving: set[asyncio.Task[None]] = set()
         # transports on which the front has answered: they are closed after aiohttp's answer, so that a proxy's
         # pooled connections come back to the front
@@ -65,6 +77,25 @@ class Handover:
     @property
     def connections(self) -> int:
         return len(self._server.connections) + len(self._arriving)
+
+    def sweep(self, now: float, head: float, pressed: bool) -> None:
+        """Once a second: cuts off who has sent no whole head in `head` seconds, for whom aiohttp waits without end.
+
+        `pressed`: connections are at their limit; then also who was silent for `PRESSED` seconds, or can have nothing
+        under way any more."""
+        silent = {}
+        for handler in self._server.connections:
+            transport = handler.transport
+            if transport is None:
+                continue
+            if (began := self._begun.get(transport)) is None:
+                silent[handler] = since = self._silent.get(handler, now)
+                limit = PRESSED if pressed else head
+            else:
+                since, limit = began, LONGEST if pressed else inf
+            if now - since >= limit:
+                transport.abort()
+        self._silent = silent
 
     def take(self, descriptor: int, unread: bytes, answered: bool) -> None:
         """Owns `descriptor` from here on."""

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
@@ -68,6 +69,8 @@ class Routes:
         self._edge = edge
         self._clock = clock
         self.syncs = Syncs(edge)
+        self.begun: WeakKeyDictionary[asyncio.BaseTransport, float] = WeakKeyDictionary()
+        """When the last request of a connection began, at the loop's time."""
 
     def application(self, own: Iterable[web.AbstractRouteDef] = ()) -> web.Application:
         """An application of the edge's routes, after those of the caller's `own`."""
@@ -77,6 +80,8 @@ class Routes:
         return app
 
     async def handle(self, request: web.Request) -> web.Response:
+        if request.transport is not None:
+            self.begun[request.transport] = asyncio.get_running_loop().time()
         target = _target(request)
         if _head_size(request) > MAX_HEAD:
             return self._fail("target_too_long" if len(target) > MAX_HEAD else "head_too_large")

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tuike import config, demo
+from tuike import config, demo, logs
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
@@ -40,6 +39,7 @@ class Books:
     payout_minimum: Mapping[str, int]
     server: "URL | None" = None
     replica: "URL | None" = None
+    retention_days: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,7 +63,8 @@ async def everything(
     levels = ["--max-levels", str(books.max_levels)]
     least = ["--payout-minimum", config.minimums_text(books.payout_minimum)]
     command = [sys.executable, "-m", "tuike"]
-    processor = Part("processor", [*command, "process", *where, *levels, *least], books.environment)
+    keeping = ["--retention-days", str(books.retention_days)]
+    processor = Part("processor", [*command, "process", *where, *levels, *least, *keeping], books.environment)
     address = ["--host", host, "--admin-port", str(admin_port)]
     links = ["--public-url", public_url or f"http://{host}:{port}"]
     admin = Part("admin", [*command, "admin", *where, *address, *links, *levels], books.environment)
@@ -161,12 +162,14 @@ def _worker(data: Path, settings: EdgeSettings, *, member: bool = False) -> work
         trusted_proxies=settings.trusted_proxies,
         cross_site_cookies=settings.cross_site_cookies,
         readable_cookie=settings.readable_cookie,
+        rate_limit_hits=settings.rate_limit_hits,
+        rate_limit_orders=settings.rate_limit_orders,
         member=member,
     )
 
 
 async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 import uvloop
 
-from tuike import control
+from tuike import control, logs
 from tuike._core import Edge
 from tuike.clock import Clock, follow, wall
 from tuike.data import Data
@@ -46,6 +46,8 @@ class Config:
     trusted_proxies: tuple[str, ...] = ()
     cross_site_cookies: bool = False
     readable_cookie: bool = False
+    rate_limit_hits: int = 0
+    rate_limit_orders: int = 0
     drain_grace: float = 1.0
     member: bool = False
     """One machine of several: it goes by the books' clock, and gives its journal to who knows the secret."""
@@ -53,7 +55,7 @@ class Config:
 
 def main() -> None:
     """Serves until SIGTERM or until the supervisor is gone, then drains."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     uvloop.run(_run(config, raise_descriptor_limit() - SPARE_DESCRIPTORS))
 
@@ -107,6 +109,8 @@ def open_edge(config: Config) -> Edge:
         trusted_proxies=config.trusted_proxies,
         cross_site_cookies=config.cross_site_cookies,
         readable_cookie=config.readable_cookie,
+        rate_limit_hits=config.rate_limit_hits,
+        rate_limit_orders=config.rate_limit_orders,
     )
 
 

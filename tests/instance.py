@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ports import free_port
+from tuike.books import defaults
 from waiting import PATIENCE, until
 
 COMMAND_LIMIT = 600.0
@@ -26,6 +27,9 @@ SAID = 4_000
 """Characters of a log's end that a failure shows."""
 
 Json = dict[str, Any]
+
+NO_FRAUD: Json = dict.fromkeys(defaults.FRAUD, 0) | dict.fromkeys(("self_referral", "datacentres", "mismatch"), False)
+"""A test orders a moment after its click, and all its clicks are of one address."""
 
 
 def signed(secret: str, **pairs: str) -> str:
@@ -161,6 +165,7 @@ class Instance:
         body |= {"allowed_hosts": ["shop.example"], "cookie_days": 30, "hold_days": 7, "pixel_conversions": "hold"}
         body["attribution"] = {"model": "last", "window_days": 30}
         body["commission"] = {"type": "percentage", "value": "10.0"}
+        body["fraud"] = NO_FRAUD
         self.post("products", id=id, **(body | more))
 
     def promoter(self, id: str, parent: str | None = None) -> None:

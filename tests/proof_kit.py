@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select, text
 
+from instance import NO_FRAUD
 from tuike import _core
 from tuike.data import Data
 from tuike.process import Processor
@@ -108,6 +109,7 @@ class World:
             secret = _core.seal(self.data.secret, "merchant", b"key", bytes(12))
             self.ask("merchant.create", id="shop", name="Shop", currency="CNY", secret=secret, settlement="T+0")
         about = {"id": id, "merchant": "shop", "name": id, "url": "https://s.example/", "hold_days": 0}
+        about["fraud"] = NO_FRAUD
         self.ask("product.create", **about | {"commission": rule} | product)
         self.drain()
 
@@ -155,6 +157,7 @@ TIERED = {
 }
 FIXED = {"type": "fixed", "value": "7.77", "levels": [{"level": 1, "value": "5"}, {"level": 2, "value": "2"}]}
 LINEAR = {"model": "linear", "window_days": 30, "path_reset": True}
+WATCHED = NO_FRAUD | {"min_seconds_to_order": 5, "max_clicks_per_ip_day": 3, "mismatch": True}
 
 
 class Story:
@@ -169,12 +172,13 @@ class Story:
         self.claimed: list[str] = []
         world.shop(attribution={"model": "linear", "window_days": 30})
         world.shop(TIERED, "silk", attribution=LINEAR)
-        world.shop(FIXED, "gift", attribution={"model": "last", "binding": "first", "window_days": 30})
+        binding = {"model": "last", "binding": "first", "window_days": 30}
+        world.shop(FIXED, "gift", attribution=binding, fraud=WATCHED)
         world.promoters()
 
     def run(self, steps: int) -> None:
         acts = [self.click, self.click, self.order, self.order, self.order, self.refund, self.again, self.claim]
-        acts += [self.decision, self.early, self.pass_time, self.money, self.restart, self.registry]
+        acts += [self.decision, self.early, self.pass_time, self.money, self.restart, self.registry, self.flag]
         for _ in range(steps):
             self.chance.choice(acts)()
             if self.chance.random() < 0.5:
@@ -183,7 +187,9 @@ class Story:
 
     def click(self) -> None:
         promoter, product = self.chance.choice(["alice", "bob", "dave"]), self.chance.choice(self.PRODUCTS)
-        self.world.click(promoter, self.chance.randrange(1, 4), pid=product, sub1=self.chance.choice(["", "red"]))
+        seen = {"address": f"{self.chance.randrange(3):032x}", "agent": self.chance.choice([7, 7, 7, 8])}
+        label = self.chance.choice(["", "red"])
+        self.world.click(promoter, self.chance.randrange(1, 4), pid=product, sub1=label, **seen)
 
     def order(self) -> None:
         oid = f"o{len(self.orders)}"
@@ -227,6 +233,12 @@ class Story:
             op = self.chance.choice(["approve", "reject", "refund"])
             id = self.chance.choice(found)["id"]
             self.world.decide(f"conversion.{op}", f"k{self.chance.randrange(30)}", id=id, reason="test")
+
+    def flag(self) -> None:
+        found = self.world.rows(select(schema.fraud_flags.c.id))
+        if found:
+            op = self.chance.choice(["clear", "clear", "confirm"])
+            self.world.decide(f"fraud.{op}", f"f{self.chance.randrange(30)}", id=self.chance.choice(found)["id"])
 
     def pass_time(self) -> None:
         self.world.now += self.chance.choice([MINUTE, HOUR, DAY, 8 * DAY])
@@ -272,6 +284,7 @@ def full(path: Path) -> World:
     world.promoters()
     world.ask("link.create", code="L", promoter="alice", product="tea", coupon="TEN")
     world.ask("token.create", hash="0" * 64, role="viewer")
+    world.ask("webhook.create", id="hook", url="https://shop.example/", events=["payout.paid"], secret="sealed")
     for visitor, promoter in ((1, "alice"), (1, "dave"), (2, "alice"), (3, "alice"), (4, "bob")):
         world.click(promoter, visitor, sub1="red")
     world.click("alice", bot=True, counted=False, reason="bot")
@@ -301,12 +314,28 @@ def full(path: Path) -> World:
     world.drain()
     found = world.rows(select(schema.conversions.c.id).where(schema.conversions.c.order_id == "o1"))
     world.decide("conversion.refund", "k1", id=found[0]["id"], amount="1.00")
+    flagged(world)
     world.click("alice", 5)
     world.order("o3", 30_000, 5)
     world.order("o4", 1_000, 5, status="pending")
     world.order("w1", None, 5, status="refunded")
     world.stop()
     return world
+
+
+def flagged(world: World) -> None:
+    """Two orders that are held for fraud, the second a promoter's own; the first is confirmed."""
+    world.shop(FIXED, "gift", fraud=WATCHED)
+    world.ask("fraud.networks", id="clouds", networks=["192.0.2.0/24"])
+    world.ask("promoter.create", id="erin", name="Erin", customers=[{"merchant": "shop", "cust": "e"}])
+    for visitor in (6, 7):
+        world.click("alice", visitor, pid="gift")
+    world.order("f1", 10_000, 6, pid="gift")
+    world.order("f2", 10_000, 7, pid="gift", cust="e")
+    world.drain()
+    first = world.rows(select(schema.fraud_flags.c.id).order_by(schema.fraud_flags.c.number))[0]
+    world.decide("fraud.confirm", id=first["id"])
+    world.drain()
 
 
 def clicked(folder: Path) -> World:

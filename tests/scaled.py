@@ -15,6 +15,7 @@ from sqlalchemy import URL, Engine, text, update
 from sqlalchemy.exc import DBAPIError
 
 from books import QUERIES
+from instance import NO_FRAUD
 from tuike import _core
 from tuike.bookkeeping import Candidate, Settings
 from tuike.data import Data
@@ -110,6 +111,7 @@ class Story:
     def registry(self) -> None:
         secret = _core.seal(SECRET, "merchant", b"postback key", bytes(12))
         product = {"id": "tea", "merchant": "shop", "name": "Tea", "url": "https://s.example/", "commission": RULE}
+        product |= {"fraud": NO_FRAUD}
         for op, data in (
             ("merchant.create", {"id": "shop", "name": "Shop", "currency": "CNY", "secret": secret}),
             ("product.create", product),

@@ -297,6 +297,8 @@ event! {
     42 fingerprint_before: Option<Id>,
     /// A click that may bind its customer to the promoter, whatever else the product does with clicks.
     43 binds: bool,
+    /// Where `private`: what said so first of `gpc`, `dnt`, `optout` (the cookie), `consent` (the parameter).
+    50 refused: &'a str,
 }
 
 impl<'a> Event<'a> {

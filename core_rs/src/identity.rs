@@ -192,6 +192,14 @@ pub fn prefix(address: IpAddr) -> String {
     }
 }
 
+/// The same network as a number.
+pub fn prefix_key(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => 1 << 48 | u64::from(v4.to_bits() >> 8),
+        IpAddr::V6(v6) => (v6.to_bits() >> 80) as u64,
+    }
+}
+
 /// A secret as it may stand in files: hex of nonce and ChaCha20-Poly1305 ciphertext (RFC 8439).
 pub fn seal(secret: &[u8; 32], purpose: &str, plain: &[u8], nonce: &[u8; NONCE]) -> String {
     let sealed = cipher(secret, purpose)

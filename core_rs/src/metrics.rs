@@ -68,6 +68,7 @@ outcomes! {
     StaleSignature = "stale_signature",
     ForgedCookie = "forged_cookie",
     ForgedClick = "forged_click",
+    RateLimited = "rate_limited",
 }
 
 impl Outcome {

@@ -53,7 +53,17 @@ pub struct Merchant {
     pub currency: Box<str>,
     /// Key of its signed postbacks.
     pub secret: Box<[u8]>,
+    /// The key before, and until when it is valid too (milliseconds).
+    pub replaced: Option<(Box<[u8]>, u64)>,
     pub status: Status,
+}
+
+impl Merchant {
+    /// The keys that sign its postbacks at an instant.
+    pub fn secrets(&self, now_ms: u64) -> impl Iterator<Item = &[u8]> {
+        let replaced = self.replaced.iter().filter(move |(_, until)| now_ms < *until);
+        std::iter::once(&*self.secret).chain(replaced.map(|(secret, _)| &**secret))
+    }
 }
 
 pub struct Product {
@@ -94,6 +104,10 @@ enum Entry<'a> {
         id: Box<str>,
         currency: Box<str>,
         secret: String,
+        #[serde(default)]
+        old_secret: Option<String>,
+        #[serde(default)]
+        old_secret_until: u64,
         status: Status,
     },
     Product {
@@ -164,9 +178,13 @@ impl Registry {
         let entry = serde_json::from_slice(json).map_err(|e| EntryError::Malformed(e.to_string()))?;
         let mut then = Then::GoOn;
         match entry {
-            Entry::Merchant { id, currency, secret: sealed, status } => {
-                let plain = identity::unseal(secret, "merchant", &sealed).ok_or(EntryError::OtherSecret)?;
-                self.merchants.insert(id, Merchant { currency, secret: plain.into(), status });
+            Entry::Merchant { id, currency, secret: sealed, old_secret, old_secret_until, status } => {
+                let open = |sealed: &str| {
+                    let plain = identity::unseal(secret, "merchant", sealed).ok_or(EntryError::OtherSecret)?;
+                    Ok::<Box<[u8]>, EntryError>(plain.into())
+                };
+                let replaced = old_secret.map(|old| open(&old)).transpose()?.map(|old| (old, old_secret_until));
+                self.merchants.insert(id, Merchant { currency, secret: open(&sealed)?, replaced, status });
             }
             Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
                 let [target, fallback] = [&url, &fallback_url].map(|url| target::visible(url).into());

@@ -1,4 +1,4 @@
-//! The embedded touch store: clicks and views by visitor, customer, device and fingerprint.
+//! The embedded touch store: clicks and views by visitor, customer, device, fingerprint and address.
 //!
 //! An LSM tree (fjall) in *slices*, one per UTC day of `at`, so that expiry is dropping whole slices.
 //! In its slice a touch is one record under its event id, and one entry without a value for each key
@@ -10,6 +10,7 @@
 //! 2  length merchant  length customer     at  id          → nothing
 //! 3  length merchant  length device       at  id          → nothing
 //! 4  length merchant  length fingerprint  at  id          → nothing
+//! 5  length merchant  length address      at  id          → nothing (counted clicks alone)
 //! ```
 //!
 //! Numbers are big-endian (lengths 2 bytes, `at` 8), so a path is one range, ordered by time then id.
@@ -26,16 +27,20 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+mod facts;
 mod rows;
 
-pub use rows::{Row, Rows, range, record_key, rows};
+pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally, day_of};
+pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
 
+use crate::erasure::{Erasure, Erasures, Texts, erased};
 use crate::event::{DecodeError, Event, Id, Kind};
 
 /// Blocks, filters and indexes kept in memory, bytes.
@@ -50,6 +55,8 @@ const JOURNALS: u64 = 256 << 20;
 const OPEN_FILES: usize = 256;
 /// Flushing and compaction. With more than one, fjall's first worker spins while another compacts.
 const WORKERS: usize = 1;
+/// A slice of up to so many bytes is written anew when something in it was erased.
+const COMPACT: u64 = 256 << 20;
 /// A path longer than this is cut to its newest touches.
 pub const MAX_PATH: usize = 2_000;
 /// Of more clicks that bind one customer, the first and the newest half are looked at.
@@ -67,6 +74,8 @@ pub enum Key<'a> {
     Customer(&'a str),
     Device(&'a str),
     Fingerprint(Id),
+    /// The keyed hash of an address, under the day's key.
+    Address(Id),
 }
 
 #[derive(Debug)]
@@ -199,10 +208,14 @@ impl TouchStore {
     /// The touches of a key and merchant in [since, until], by time then event id; the newest
     /// [`MAX_PATH`] of them.
     pub fn path(&self, key: Key<'_>, merchant: &str, since: u64, until: u64) -> Result<Vec<Touch>, Error> {
+        self.newest(key, merchant, since, until, MAX_PATH)
+    }
+
+    fn newest(&self, key: Key<'_>, merchant: &str, since: u64, until: u64, most: usize) -> Result<Vec<Touch>, Error> {
         let Some(range) = rows::range(key, merchant, since, until) else { return Ok(Vec::new()) };
         let mut path = Vec::new();
         for (day, slice) in self.slices.range(since / DAY_MS..=until / DAY_MS).rev() {
-            for entry in slice.range(range.clone()).rev().take(MAX_PATH - path.len()) {
+            for entry in slice.range(range.clone()).rev().take(most - path.len()) {
                 let entry = entry.key()?;
                 let id = entry.last_chunk().expect("the range's keys end in an id");
                 let record = slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))?;
@@ -244,6 +257,33 @@ impl TouchStore {
         Ok(dropped)
     }
 
+    /// Writes the touches of those who are to be forgotten again under their fresh ids; how many there were. Where they
+    /// were found by fingerprint that stays until their day is dropped: its day's key is destroyed long before.
+    ///
+    /// What the old ones said is gone from the files of slices of up to [`COMPACT`] bytes; from larger ones and from
+    /// the store's own journals (256 MiB at most) it goes as they are written anew.
+    pub fn erase(&mut self, erasures: &Erasures, merchants: &[String]) -> Result<u64, Error> {
+        let mut touches = 0;
+        for erasure in &erasures.0 {
+            for merchant in merchants {
+                let Some(key) = rows::key_of(&erasure.subject, merchant) else { continue };
+                let Some(range) = rows::range(key, merchant, 0, erasure.until) else { continue };
+                for (day, slice) in &self.slices {
+                    let record = |entry: &[u8]| {
+                        let id = entry.last_chunk().expect("the range's keys end in an id");
+                        slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))
+                    };
+                    touches +=
+                        erase_in(&self.db, slice, &range, record, |h, id, put| rows::of_day(h, id, put), erasure)?;
+                }
+                let bindings = &self.bindings;
+                let record = |entry: &[u8]| bindings.get(entry)?.ok_or_else(|| Error::Slice(BINDINGS.into()));
+                erase_in(&self.db, bindings, &range, record, |h, id, put| rows::of_bound(h, id, put), erasure)?;
+            }
+        }
+        Ok(touches)
+    }
+
     fn slice(&mut self, day: u64) -> Result<Keyspace, Error> {
         if let Some(slice) = self.slices.get(&day) {
             return Ok(slice.clone());
@@ -269,6 +309,52 @@ impl TouchStore {
         }
         Ok(())
     }
+}
+
+/// What a touch's event stands under, given to a function for each row.
+type RowsOf = fn(&Event<'_>, &Id, &mut dyn FnMut(Vec<u8>, &[u8]));
+
+/// Erases what stands in a range of one keyspace.
+fn erase_in(
+    db: &Database,
+    keyspace: &Keyspace,
+    range: &RangeInclusive<Vec<u8>>,
+    record: impl Fn(&[u8]) -> Result<Slice, Error>,
+    rows_of: RowsOf,
+    erasure: &Erasure,
+) -> Result<u64, Error> {
+    let entries: Vec<Slice> = keyspace.range(range.clone()).map(|entry| entry.key()).collect::<Result<_, _>>()?;
+    let (mut batch, mut touches) = (db.batch(), 0);
+    for entry in &entries {
+        let id = entry.last_chunk().expect("the range's keys end in an id");
+        let touch = Touch(record(entry)?);
+        let hit = touch.event()?;
+        if hit.received > erasure.until || !erasure.names(&hit) {
+            continue;
+        }
+        let mut texts = Texts::default();
+        let fresh = erased(&hit, erasure, &mut texts);
+        // a key once in a batch: a record stays under its id
+        let mut rows: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        rows_of(&hit, id, &mut |key, _| drop(rows.insert(key, None)));
+        rows_of(&fresh, id, &mut |key, record| drop(rows.insert(key, Some(record.to_vec()))));
+        for (key, record) in rows {
+            match record {
+                Some(record) => batch.insert(keyspace, key, record),
+                None => batch.remove(keyspace, key),
+            }
+        }
+        touches += 1;
+    }
+    if touches > 0 {
+        batch.commit()?;
+        db.persist(PersistMode::SyncData)?;
+        if keyspace.disk_space() <= COMPACT {
+            keyspace.rotate_memtable_and_wait()?;
+            keyspace.major_compact()?;
+        }
+    }
+    Ok(touches)
 }
 
 fn slice_options() -> KeyspaceCreateOptions {

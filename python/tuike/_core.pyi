@@ -6,20 +6,26 @@ Times are milliseconds since the Unix epoch; money is in minor units; ids are 32
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, final
 
+from tuike.books.fraud import Facts
+
 __all__ = [
     "Batch",
     "Edge",
+    "Erasure",
     "Follower",
     "Forest",
+    "FraudRules",
     "JournalFull",
     "JournalReader",
     "MerkleTree",
+    "Networks",
     "Rule",
     "Shipment",
     "SnapshotBuilder",
     "TouchStore",
     "Writer",
     "allocate",
+    "anonymize_segment",
     "bound",
     "chain_hashes",
     "check_journal",
@@ -32,8 +38,11 @@ __all__ = [
     "encode_event",
     "estimate_sketch",
     "exponent",
+    "flood_score",
     "format_amount",
     "incarnations",
+    "is_erased_person",
+    "journal_segments",
     "ledger_leaves",
     "live_marks",
     "look_agent",
@@ -46,6 +55,7 @@ __all__ = [
     "render_metrics",
     "seal",
     "sketch_error",
+    "tally_touches",
     "tax_cn_labour",
     "tax_cn_platform",
     "tax_flat",
@@ -218,7 +228,7 @@ def touch_key(id: str) -> bytes:
     """Under what a touch's record stands in its day: a byte, then the id's 16. ValueError: no id."""
 
 def touch_range(
-    kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
+    kind: Literal["visitor", "cust", "did", "fingerprint", "address"], merchant: str, key: str, since: int, until: int
 ) -> tuple[bytes, bytes] | None:
     """The first and the last key that a merchant's touches in [since, until] may have, in the order of time then
     event id; a key ends in the event id's 16 bytes. None: there can be none. ValueError: no such kind or key."""
@@ -226,9 +236,14 @@ def touch_range(
 def decode_touch(record: bytes) -> dict[str, Any]:
     """The fields that a store of touches keeps. OSError: it is damaged."""
 
+def tally_touches(records: Sequence[bytes], at: int, click_at: int, did: str) -> tuple[int, int, int, int]:
+    """What hits of one visitor, customer or fingerprint come to, for an order at `at` after a click at `click_at`:
+    counted clicks in the 10 minutes before the order, devices (`did`, the order's own, among them; a visitor where a
+    hit has none), visitors, agents within 10 minutes of the click. OSError: a record is damaged."""
+
 @final
 class TouchStore:
-    """Clicks and views by visitor, customer, device and fingerprint, in slices by UTC day of `at`.
+    """Clicks and views by visitor, customer, device, fingerprint and address, in slices by UTC day of `at`.
 
     Owned by one process; OSError where another has it open, or the disk fails: then open it again."""
 
@@ -241,17 +256,99 @@ class TouchStore:
     def click(self, id: str) -> dict[str, Any] | None:
         """The click of this id, as `path` has it."""
     def path(
-        self, kind: Literal["visitor", "cust", "did", "fingerprint"], merchant: str, key: str, since: int, until: int
+        self,
+        kind: Literal["visitor", "cust", "did", "fingerprint", "address"],
+        merchant: str,
+        key: str,
+        since: int,
+        until: int,
     ) -> list[dict[str, Any]]:
         """Touches of a merchant in [since, until], ordered by time then event id; of more than 2,000 the newest.
-        The event's fields without address, prefix, agent, fingerprint and referrer."""
+        The event's fields; address, prefix, fingerprint and the referrer's site of clicks that count alone. By address
+        only those are found."""
     def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
         """Clicks up to `until` that bind the customer (the event's `binds`; counted, not embedded), however old,
         as `path` has them; of more than 1,000 the first and the newest 500."""
+    def seen(
+        self, merchant: str, click: str, visitor: str, cust: str, did: str, since: int, at: int, most: int
+    ) -> dict[str, Any]:
+        """What fraud rules compare of an order at `at`, whose window begins at `since`, and of the click that it is
+        credited to; empty texts are none. `prefix` and `referrer` are the click's. Of its address and UTC day, up to
+        the order: `address_clicks` (counted up to `most`); of its fingerprint: `fingerprint_visitors`. Of the visitor
+        (the click's, where the order has none) or the customer, whichever are more: `devices` and `clicks_before`, in
+        the 10 minutes before the order. `agents` are the visitor's within 10 minutes of the click. Of a fingerprint, a
+        visitor or a customer the newest 200 hits are looked at. ValueError: no id."""
+    def erase(self, erasure: Erasure, merchants: Sequence[str]) -> int:
+        """Writes the touches of those who are to be forgotten again, durably, under their fresh ids; how many there
+        were. Doing it again changes nothing."""
     def drop_before(self, instant: int) -> int:
         """Drops the days that ended at or before `instant`; how many there were."""
     def close(self) -> None:
         """Syncs and closes; every other method raises ValueError then."""
+
+# --- fraud -------------------------------------------------------------------------------------
+
+@final
+class FraudRules:
+    """A product's fraud rules, from its JSON object; what it does not say is off. ValueError says what is wrong."""
+
+    def __new__(cls, rules: str) -> FraudRules: ...
+    @property
+    def off(self) -> bool:
+        """Whether none of them says anything."""
+    def judge(self, facts: Facts) -> list[tuple[str, int, int, int]]:
+        """What they find, in the order of the rules: rule, score (1 to 100: 50 just past its limit, 100 at twice that),
+        value, limit (0: the rule only says yes)."""
+
+@final
+class Networks:
+    """Networks (`192.0.2.0/24`, `2001:db8::/32`), asked about by the prefix that a hit keeps; lines that are narrower
+    than such a prefix (/24, IPv6 /48), or no network, are left out."""
+
+    def __new__(cls, lines: Sequence[str]) -> Networks: ...
+    @staticmethod
+    def kinds(lines: Sequence[str]) -> list[Literal["network", "narrow", "bad"]]: ...
+    def holds(self, prefix: str) -> bool: ...
+
+def flood_score(clicks: int, hours: Sequence[int]) -> int:
+    """How many robust standard deviations (median, and median absolute deviation) an hour's clicks lie above a
+    promoter's other hours, floored; 0 below 200 clicks or with fewer than 24 hours."""
+
+# --- erasure -----------------------------------------------------------------------------------
+
+@final
+class Erasure:
+    """People who are to be forgotten, and what is written in their place: one fresh id for visitor, customer and
+    device, and no address, agent, fingerprint, referrer or unknown parameter. Whatever is rewritten keeps its length,
+    and is rewritten once: a second time changes nothing."""
+
+    def __new__(cls, people: Sequence[tuple[Literal["visitor", "customer"], str, str, int, int, str]]) -> Self:
+        """Each as kind, merchant (empty for a visitor), who, until when it was received (ms) or up to which number of
+        the books it was booked, and a random id. ValueError for what is no visitor's id."""
+    @property
+    def fresh(self) -> list[str]:
+        """What takes each one's place: the random id with an ending that marks it as made by an erasure."""
+    def rewrite_segment(self, path: str, index: int) -> int | None:
+        """Rewrites a segment of an incarnation's directory, durably and at once; how many of its records. None: it may
+        still be written to. OSError."""
+    def rewrite_booked(self, record: str) -> str | None:
+        """A booked record (JSON); None where there is nothing to rewrite."""
+    def rewrite_text(self, merchant: str, json: str) -> str | None:
+        """What is kept of one order of the merchant's, likewise, whatever its number."""
+    def rewrite_touch(self, record: bytes, binds: bool) -> tuple[list[bytes], list[tuple[bytes, bytes]]] | None:
+        """Of a touch's record (`binds`: among the clicks that bind) the keys that go and the rows that come."""
+    def find(self, path: str, index: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The events of a segment that name them, whenever they were received: sequence number and fields."""
+
+def anonymize_segment(path: str, index: int, before: int) -> int | None:
+    """Takes visitor, customer, device, fingerprint, address, agent, referrer and unknown parameters out of the hits of
+    a segment that were received before an instant; else as `Erasure.rewrite_segment`."""
+
+def journal_segments(path: str) -> list[int]:
+    """The indexes of an incarnation's segments that have begun."""
+
+def is_erased_person(*, visitor: str = "", cust: str = "", did: str = "") -> bool:
+    """Whether an erasure made one of these."""
 
 # --- identity ----------------------------------------------------------------------------------
 
@@ -320,9 +417,12 @@ class Edge:
         trusted_proxies: Sequence[str] = ...,
         cross_site_cookies: bool = False,
         readable_cookie: bool = False,
+        rate_limit_hits: int = 0,
+        rate_limit_orders: int = 0,
     ) -> Edge:
         """`data` is the data directory, `secret` the instance's (64 hex digits), `seed` 32 bytes of which all
-        randomness in answers is made."""
+        randomness in answers is made. Limits are of a minute: hits of one address prefix, orders of one merchant; 0:
+        any number."""
     def listen(
         self,
         fd: int,

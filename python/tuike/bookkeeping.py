@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, erasing, logs
 from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -83,6 +84,7 @@ class Books:
         self._touches = SqlTouches(books)
         self._backlog = Backlog()
         self._news = EdgeNews(settings.secret, random)
+        self._forgetting = erasing.Tables(random)
         self._damage: list[Damage] = []
         with books.begin() as connection:
             self.now = members.now(connection)
@@ -184,6 +186,8 @@ class Books:
                 return False
             news = self._promises.changed
             self._keep(connection, registry, orders, steps)
+            if look and len(orders) < BOOK_LIMIT and self._forgetting.is_due(self.now):
+                self._forget(connection)
         self._promises.written()
         self._said_closed = self._said_closed and not news
         self._damage = []
@@ -226,6 +230,17 @@ class Books:
         # a promise is about what was read: what is to be read again has none
         marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
         self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
+
+    def _forget(self, connection: Connection) -> None:
+        """What erasures ask of the books' tables and the touches; each machine's mirror sees to its journal."""
+        number, merchants = self._keeper.number, list(self._keeper.registry.merchants)
+
+        def touches(held: Connection, row: Row[Any], erasure: _core.Erasure) -> int:
+            self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
+            return self._touches.erase(held, row, erasure, merchants)
+
+        if self._forgetting.step(connection, self._promises.watermark, number, self.now, touches):
+            self._keeper.reload(connection)
 
     def drop_touches(self) -> int:
         """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
@@ -336,7 +351,7 @@ class Config:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     data = Data.open(Path(config.data))

@@ -12,8 +12,10 @@ import click
 
 from tuike import __version__, config
 from tuike.config import option
+from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
 from tuike.journal_commands import journal
+from tuike.operations_commands import COMMANDS as OPERATIONS
 from tuike.options import (
     edge_settings,
     with_admin,
@@ -23,15 +25,15 @@ from tuike.options import (
     with_edge,
     with_host,
     with_levels,
+    with_logs,
     with_metrics,
     with_network,
     with_replica,
+    with_retention,
     with_transport,
 )
+from tuike.proof_commands import PROOFS
 from tuike.terminal import FAULT, USAGE, of_database, progress, stop
-
-READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
-MODELS = ("first", "last", "linear", "time_decay", "position")
 
 
 class Program(click.Group):
@@ -86,8 +88,10 @@ def main() -> None:
 @with_edge
 @with_admin
 @with_books
+@with_retention
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
 @option("--demo", is_flag=True, help="Fill an empty instance with the demo.")
+@with_logs
 def serve(
     data: Path,
     database: Any,
@@ -97,6 +101,7 @@ def serve(
     public_url: str | None,
     max_levels: int,
     payout_minimum: dict[str, int],
+    retention_days: int,
     **options: Any,
 ) -> None:
     """Run everything on one machine, supervised.
@@ -108,7 +113,7 @@ def serve(
     from tuike.edge import serving
 
     edge = edge_settings(options)
-    books = serving.Books(max_levels, payout_minimum, database, database_read)
+    books = serving.Books(max_levels, payout_minimum, database, database_read, retention_days)
     with Data.open(data, create=True).lock("lock"):
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
@@ -119,6 +124,7 @@ def serve(
 @with_edge
 @with_metrics
 @with_network
+@with_logs
 def edge(
     data: Path,
     database: str | None,
@@ -168,6 +174,7 @@ def retire(machine: str, database: str) -> None:
 @with_data
 @with_database
 @with_books
+@with_retention
 @option("--redis", metavar="URL", help="What carries events from the edges of other machines.")
 @option(
     "--folders",
@@ -175,8 +182,15 @@ def retire(machine: str, database: str) -> None:
     show_default="with --redis, one a core",
     help="Processes that fold hits, on one machine of several.",
 )
+@with_logs
 def process(
-    data: Path, database: Any, redis: str | None, folders: int | None, max_levels: int, payout_minimum: dict[str, int]
+    data: Path,
+    database: Any,
+    redis: str | None,
+    folders: int | None,
+    max_levels: int,
+    payout_minimum: dict[str, int],
+    retention_days: int,
 ) -> None:
     """Run the processor alone: it folds hits and keeps the books.
 
@@ -188,7 +202,7 @@ def process(
         from tuike.process import run_processor
 
         opened = Data.open(data, database, create=True)
-        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum)
+        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days)
         return
     if database is None:
         raise click.UsageError("--redis and --folders go with --database")
@@ -214,6 +228,7 @@ def process(
 @with_host
 @with_admin
 @with_levels
+@with_logs
 def admin(
     data: Path,
     database: Any,
@@ -328,99 +343,6 @@ def settle(data: Path, database: Any, as_of: int | None, **books: Any) -> None:
 
 @program.command()
 @with_data
-@with_database
-@with_levels
-@option("--attribution", is_flag=True, help="Decide every order again from the hits; list which came late.")
-@option("--reports", is_flag=True, help="Make the reports' sums again from the journal and the orders.")
-@option("--statement", type=READABLE, metavar="FILE", help="Check a signed statement; needs no data directory.")
-@option("--key", metavar="HEX", help="The public key that must have signed the statement.")
-def verify(
-    data: Path,
-    database: Any,
-    max_levels: int,
-    attribution: bool,
-    reports: bool,
-    statement: Path | None,
-    key: str | None,
-) -> None:
-    """Prove that the books are whole and add up.
-
-    Every accepted hit is accounted for, every transfer balances, the hash chain is unbroken, every split and refund
-    is what the rules make of it; otherwise the first fault is named, and the exit code is 1.
-    """
-    from tuike.process import collect_rarely
-    from tuike.replay.attribution import attribution as decide_again
-    from tuike.verify import verify
-    from tuike.verify.reports import verify_reports
-    from tuike.verify.statement import NotAStatement, verify_file
-
-    if key is not None and statement is None:
-        raise click.UsageError("--key goes with --statement")
-    collect_rarely()
-    if statement is not None:
-        try:
-            report = verify_file(statement, key)
-        except NotAStatement as error:
-            stop(str(error))
-    elif attribution:
-        with progress("deciding again") as told:
-            report = decide_again(Data.open(data, database), max_levels, told)
-    elif reports:
-        report = verify_reports(Data.open(data, database))
-    else:
-        report = verify(Data.open(data, database))
-    click.echo(report.text())
-    sys.exit(FAULT if report.fault else 0)
-
-
-@program.command()
-@with_data
-@with_database
-@with_books
-@option("--rule", type=READABLE, metavar="FILE", help="A commission rule (JSON): what would it have paid?")
-@option("--model", type=click.Choice(MODELS), help="An attribution model: what would it have paid?")
-@option("--product", metavar="ID", help="The rule or model in place of this product's alone; of all by default.")
-def replay(
-    data: Path,
-    database: Any,
-    rule: Path | None,
-    model: str | None,
-    product: str | None,
-    max_levels: int,
-    payout_minimum: Any,
-) -> None:
-    """Build everything anew from the journal, and compare.
-
-    All that the books hold is made again in a temporary database; the first difference is named, and the exit code is
-    1. With --rule or --model instead: what promoters would have been paid under it, beside what they were. Either
-    way nothing is changed, and the instance may be running.
-    """
-    from tuike.faults import Found
-    from tuike.process import collect_rarely
-    from tuike.replay import replay
-    from tuike.replay.what_if import CannotBe, Change, what_if
-
-    if product is not None and rule is None and model is None:
-        raise click.UsageError("--product goes with --rule or --model")
-    collect_rarely()
-    with progress("replaying") as told:
-        if rule is None and model is None:
-            report = replay(Data.open(data, database), max_levels, told)
-            text, fault = report.text(), report.fault is not None
-        else:
-            try:
-                change = Change.of_file(rule, model, product)
-                text, fault = what_if(Data.open(data, database), change, max_levels, payout_minimum, told).text(), False
-            except CannotBe as error:
-                stop(str(error))
-            except Found as found:
-                stop(str(found), FAULT)
-    click.echo(text)
-    sys.exit(FAULT if fault else 0)
-
-
-@program.command()
-@with_data
 @option("--to", metavar="URL", required=True, callback=config.database, help="postgresql://, mysql:// or mariadb://")
 @option("--machines", is_flag=True, help="For several machines: what they have in SQL is made of the journal, too.")
 def migrate(data: Path, to: Any, machines: bool) -> None:
@@ -442,3 +364,6 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 
 program.add_command(journal)
+program.add_command(config_group)
+for command in (*PROOFS, *OPERATIONS):
+    program.add_command(command)

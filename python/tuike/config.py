@@ -20,6 +20,8 @@ CONFIG_FILE = "tuike.toml"
 PAYOUT_MINIMUM: Mapping[str, int] = {"CNY": 10_000}
 """The least payout of each currency where nothing else is set, in minor units; in others nothing is paid out."""
 
+WEBHOOK_ALLOW_PRIVATE = "TUIKE_WEBHOOK_ALLOW_PRIVATE"
+
 Durability = Literal["process", "interval", "always"]
 
 
@@ -36,6 +38,8 @@ class EdgeSettings:
     cross_site_cookies: bool
     readable_cookie: bool
     segment_mib: int
+    rate_limit_hits: int
+    rate_limit_orders: int
 
 
 def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -43,6 +47,17 @@ def option(name: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[...
     plain = name.split("/")[0].removeprefix("--")
     how.setdefault("show_default", True)
     return click.option(name, envvar=f"TUIKE_{plain.upper().replace('-', '_')}", show_envvar=True, **how)
+
+
+def passed_on(_context: click.Context, named: click.Parameter, value: bool | str) -> None:
+    """For what the parts which are started read in their environment."""
+    if value:
+        assert isinstance(named.envvar, str)
+        os.environ[named.envvar] = "1" if value is True else str(value)
+
+
+def is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")
 
 
 def refused(_context: click.Context, named: click.Parameter, value: str | None) -> None:

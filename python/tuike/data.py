@@ -9,10 +9,12 @@ DATA/statement.key        the private key that signs statements: 32 random bytes
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
 DATA/import.lock          held by the one import
+DATA/webhooks.sqlite      how far each webhook is, and what failed
 DATA/books.sqlite         registry tables, money, reports, unless a server has them
 DATA/touches/             the touch store
 DATA/journal/             what happened: <producer>/<incarnation>/
 DATA/registry/            what edges must know, rewritten at each start of the processor (or the mirror)
+DATA/retention            which segments of the journal have nobody's hits any more, JSON
 DATA/metrics/             counters of each producer
 DATA/run/                 unix sockets, and where the books' clock stands
 """
@@ -127,6 +129,11 @@ class Data:
     @property
     def journal(self) -> Path:
         return self.root / "journal"
+
+    @property
+    def retention(self) -> Path:
+        """See tuike.retention."""
+        return self.root / "retention"
 
     @property
     def registry(self) -> Path:

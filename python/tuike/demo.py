@@ -15,6 +15,8 @@ from tuike.submission import Submission
 PRODUCER = "demo"
 MERCHANT = "demo-shop"
 
+# whoever tries it out orders a moment after the click, which is no fraud here
+DEMO = {"hold_days": 7, "fraud": {"min_seconds_to_order": 0}}
 PRODUCTS = (
     {
         "id": "tea",
@@ -62,6 +64,13 @@ def fill(data: Data, edge_port: int, admin_port: int) -> str:
     return _text(data, edge_port, admin_port)
 
 
+def _merchants_secret(data: Data) -> str:
+    """What the demo's shop signs its orders with."""
+    with engine.open_reader(data.database).connect() as connection:
+        sealed = connection.scalar(select(schema.merchants.c.secret).where(schema.merchants.c.id == MERCHANT))
+    return _core.unseal(data.secret, "merchant", sealed).decode() if sealed else ""
+
+
 def _refuse_used(data: Data) -> None:
     if not engine.exists(data.database):
         return
@@ -75,7 +84,7 @@ def _events(data: Data) -> list[dict[str, Any]]:
     writes: list[tuple[str, dict[str, Any]]] = [
         ("merchant.create", {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "secret": secret}),
         *(
-            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], "hold_days": 7, **product})
+            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], **DEMO, **product})
             for product in PRODUCTS
         ),
         *(
@@ -103,11 +112,19 @@ def _text(data: Data, edge_port: int, admin_port: int) -> str:
     edge, admin = f"http://127.0.0.1:{edge_port}", f"http://127.0.0.1:{admin_port}"
     links = "\n".join(f"  {edge}/c/{code}   {promoter} promotes {product}" for code, promoter, product, _ in LINKS)
     size = f"{len(PRODUCTS)} products, {len(PROMOTERS)} promoters, {len(LINKS)} links"
+    order = f"amount=2400.00&click_id=$click&merchant={MERCHANT}&oid=demo-$(date +%s)&pid=tea&ts=$(date +%s)"
     return f"""The demo is in: merchant {MERCHANT}, {size}.
+Open the dashboard, with the token in {data.admin_token}:
+  {admin}/
 Follow a link:
 {links}
 Load a pixel:
   {edge}/p.gif?aff=bo&pid=tea
+Click once more and send an order for it, as the shop's server would:
+  click=$(curl -s -A Mozilla/5.0 -o /dev/null -w '%{{redirect_url}}' {edge}/c/tea-bo | sed 's/.*click_id=//')
+  order="{order}"
+  sig=$(printf %s "$order" | openssl dgst -sha256 -hmac {_merchants_secret(data)} | sed 's/.* //')
+  curl "{edge}/postback?$order&sig=$sig"
 Read the API:
   {admin}/v1/docs
   curl -H "Authorization: Bearer $(cat {data.admin_token})" {admin}/v1/reports/summary"""

@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, logs
 from tuike.data import Data, DataError
 from tuike.process import collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
@@ -298,7 +298,7 @@ def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: t
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()

@@ -18,7 +18,7 @@ from tuike.data import Data, DataError
 from tuike.faults import Found
 from tuike.replay.history import Hits, history
 from tuike.replay.logs import JournalLog
-from tuike.stores import engine, meta, migrations, moving, position
+from tuike.stores import engine, erasures, meta, migrations, moving, position
 from tuike.stores.bulk import missing
 from tuike.stores.moving import Told
 from tuike.stores.position import Position
@@ -75,7 +75,7 @@ def _spread(here: Connection, target: Engine, data: Data) -> None:
     partition, from which shippers go on. Twice is once."""
     root, number = str(data.journal), int(meta.read(here, NUMBER_KEY) or 0)
     hits, books = position.read(here, "hits"), position.read(here, "books")
-    steps = history(JournalLog(root), root, number, ("registry",))
+    steps = history(JournalLog(root, erasures.under_way(here)), root, number, ("registry",))
     while some := list(islice(steps, RECORDS_PER_PART)):
         whole = [record if item is None else replace(record, message=item.message) for record, item in some]
         with target.begin() as there:

@@ -18,7 +18,7 @@ import redis
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from tuike import _core, clock, control
+from tuike import _core, clock, control, erasing, logs
 from tuike.books import entries
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.daily_keys import Random
@@ -82,6 +82,7 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
+        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
@@ -102,6 +103,7 @@ class Mirror:
             self._anew = True
             raise
         self._report(now)
+        self._journals.step(self._clock(), lambda connection: None, _who_has_journals)
 
     @property
     def pause(self) -> float:
@@ -111,6 +113,7 @@ class Mirror:
 
     def close(self) -> None:
         """Says that the machine stops, where that can be said."""
+        self._journals.close()
         if self._log is not None:
             self._log.close(self._clock())
         try:
@@ -175,6 +178,11 @@ class Mirror:
             if not members.report(connection, self._machine, said[0], self._url, said[1]):
                 raise Retired
         self._reported, self._beat = said, now
+
+
+def _who_has_journals(connection: Connection) -> list[str]:
+    """A machine that is stopped has to come back, or be retired."""
+    return [machine.name for machine in members.machines(connection) if machine.state != "retired"]
 
 
 class Caller:
@@ -260,7 +268,7 @@ def _brief(error: Exception) -> str:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     run(msgspec.json.decode(os.environ[VARIABLE], type=Config))
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
-from tuike import config
+from tuike import config, logs
 from tuike.config import EdgeSettings, option
 
 Command = Callable[..., Any]
+RATE = click.IntRange(0, 1_000_000_000)
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def with_data(command: Command) -> Command:
@@ -56,6 +58,20 @@ def with_edge(command: Command) -> Command:
         ),
         option("--cross-site-cookies", is_flag=True, help="Cookies as SameSite=None; Partitioned (needs TLS)."),
         option("--affiliate-cookie", is_flag=True, help="Also set affiliate_track, readable by scripts."),
+        option(
+            "--rate-limit-hits",
+            type=RATE,
+            default=0,
+            show_default="none",
+            help="Hits of one /24 (IPv6: /48) that count in a minute, by worker; more are answered, marked and held.",
+        ),
+        option(
+            "--rate-limit-orders",
+            type=RATE,
+            default=0,
+            show_default="none",
+            help="Postbacks of one merchant in a minute, by worker; new orders above it are taken and held.",
+        ),
         option("--segment-mib", type=click.IntRange(2, 1024), default=64, help="Largest journal segment, in MiB."),
     ):
         command = add(command)
@@ -91,9 +107,17 @@ def with_host(command: Command) -> Command:
 
 
 def with_admin(command: Command) -> Command:
+    text = "Let webhooks go to private addresses too, and without TLS."
+    flag = {"is_flag": True, "expose_value": False, "callback": config.passed_on}
+    command = option("--webhook-allow-private", help=text, **flag)(command)
     text = "Where browsers reach the edge; links begin with it."
     command = option("--public-url", show_default="http://HOST:EDGE_PORT", help=text)(command)
     return option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="Port of the admin API.")(command)
+
+
+def with_logs(command: Command) -> Command:
+    how = {"type": click.Choice(logs.FORMATS), "default": "text", "expose_value": False, "callback": config.passed_on}
+    return option("--log-format", help="Of the lines on stderr.", **how)(command)
 
 
 def with_levels(command: Command) -> Command:
@@ -104,6 +128,11 @@ def with_levels(command: Command) -> Command:
 def with_books(command: Command) -> Command:
     text = "The least payout of a currency, as USD=50; CNY=100 stands by default."
     return option("--payout-minimum", multiple=True, callback=config.minimums, help=text)(with_levels(command))
+
+
+def with_retention(command: Command) -> Command:
+    text = "After how many days hits lose whoever they were about; 0: the longest window and 30 days."
+    return option("--retention-days", type=click.IntRange(0, 3650), default=0, help=text)(command)
 
 
 def edge_settings(options: dict[str, Any]) -> EdgeSettings:
@@ -117,4 +146,6 @@ def edge_settings(options: dict[str, Any]) -> EdgeSettings:
         cross_site_cookies=options.pop("cross_site_cookies"),
         readable_cookie=options.pop("affiliate_cookie"),
         segment_mib=options.pop("segment_mib"),
+        rate_limit_hits=options.pop("rate_limit_hits"),
+        rate_limit_orders=options.pop("rate_limit_orders"),
     )

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, erasing, retention
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -63,6 +64,7 @@ class Processor:
         *,
         max_levels: int = 3,
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
+        retention_days: int = 0,
         now: Clock = wall,
         random: Random = os.urandom,
     ) -> None:
@@ -80,12 +82,21 @@ class Processor:
             self._edges = EdgeRegistry(self._engine, data, random)
             opened.callback(lambda: self._edges.close(now()))
             self._begin(max_levels, payout_minimum, data.secret)
+            self._forgetting = erasing.Tables(random)
+            self._machine = data.machine
+            self._stale = True  # the database's log has keys or people that have to be forgotten
+            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            opened.callback(self._journals.close)
+            self._retention_days = retention_days
+            self._retention = retention.Retention(data.journal, data.retention)
+            opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
         self._incarnation = int.from_bytes(random(8))
         self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
+        self._keep_no_longer(now())
         self.more = False
         self.watermark = 0
         """Everything received before this instant is in the books."""
@@ -130,6 +141,7 @@ class Processor:
             self._begin_day(now)
         if self._edges.is_due(now):
             self._edges.begin(self._bookkeeper.number, now)
+            self._stale = True
         if self._booked is not None:
             self._booked.tick(now)
         self._edges.tick(now)
@@ -142,6 +154,7 @@ class Processor:
         self.more = batch.more or booked == BOOK_LIMIT
         if not self.more:
             self.watermark = batch.watermark
+        self._forget(now)
         return folded or booked > 0
 
     def close(self) -> None:
@@ -190,6 +203,25 @@ class Processor:
 
     def _advance(self, connection: Connection, seen: Position, upto: Mapping[int, int]) -> Position:
         return position.advance(connection, seen, upto, token=self._tenure.token)
+
+    def _forget(self, now: int) -> None:
+        """What erasures ask for, when it is time."""
+        ended = self._journals.ended
+        self._journals.step(now, lambda held: self._tenure.hold(held, now), lambda _: [self._machine])
+        self._stale |= self._journals.ended > ended
+        if not self._forgetting.is_due(now):
+            return
+        with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
+            number = self._bookkeeper.number
+            if self._forgetting.step(connection, self.watermark, number, now, self._forget_touches):
+                self._bookkeeper.reload(connection)
+                self._stale = True
+        self._stale = self._stale and not engine.forget(self._engine)
+
+    def _forget_touches(self, _connection: Connection, _row: Row[Any], erasure: _core.Erasure) -> int:
+        self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
+        return self.touches.erase(erasure, list(self._bookkeeper.registry.merchants))
 
     def _journal_booked(self, booked: Sequence[Booked]) -> None:
         now = self._now()
@@ -244,6 +276,16 @@ class Processor:
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS
         self.touches.drop_before(now - touches_kept(self._bookkeeper.registry))
+        self._keep_no_longer(now)
+
+    def _keep_no_longer(self, now: int) -> None:
+        """Begins to take people out of hits that are past their keeping; by then they are long folded."""
+        touches = touches_kept(self._bookkeeper.registry)
+        hits = self._retention_days * DAY_MS or touches
+        with self._engine.begin() as connection:
+            self._tenure.hold(connection, now)
+            retention.note(connection, hits, touches, now - hits)
+        self._retention.begin(now - hits)
 
 
 def touches_kept(registry: Registry) -> int:
@@ -258,7 +300,7 @@ def collect_rarely() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int]) -> None:
+def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int = 0) -> None:
     """Runs the processor until it is told to stop: see `control`. Without its server it tries again."""
     collect_rarely()
     stop = threading.Event()
@@ -268,7 +310,11 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
         while not stop.is_set():
             try:
                 with (
-                    closing(Processor(data, max_levels=max_levels, payout_minimum=payout_minimum)) as processor,
+                    closing(
+                        Processor(
+                            data, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days
+                        )
+                    ) as processor,
                     TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
                 ):
                     breaker.close()

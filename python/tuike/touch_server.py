@@ -1,6 +1,7 @@
 """What only the processor's process knows, on a unix socket.
 
 GET /clicks/{id}   the click's fields as the touch store has them
+GET /touches       ?kind=visitor|cust&merchant=&key=: all that it has by one, those that bind among them
 GET /watermark     {"watermark": ms}: everything received before it is in the books
 """
 
@@ -9,13 +10,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
 from tuike import _core
 
 START_S = 10.0
+ALWAYS = 2**63 - 1
 
 
 class TouchServer:
@@ -53,6 +55,7 @@ class TouchServer:
     async def _serve(self) -> None:
         app = web.Application()
         app.router.add_get("/clicks/{id}", self._click)
+        app.router.add_get("/touches", self._path)
         app.router.add_get("/watermark", self._mark)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -70,6 +73,14 @@ class TouchServer:
         if click is None:
             return web.json_response({"code": "unknown_click"}, status=404)
         return web.json_response(click)
+
+    async def _path(self, request: web.Request) -> web.Response:
+        query = request.query
+        return web.json_response(await asyncio.to_thread(self._all, query["kind"], query["merchant"], query["key"]))
+
+    def _all(self, kind: Any, merchant: str, key: str) -> list[dict[str, Any]]:
+        path = self._touches.path(kind, merchant, key, 0, ALWAYS)
+        return path + self._touches.bindings(kind, merchant, key, ALWAYS)
 
     async def _mark(self, request: web.Request) -> web.Response:
         return web.json_response({"watermark": self._watermark()})

@@ -39,7 +39,9 @@ def days_of_month(month: str) -> tuple[int, int]:
 
 def merchant(row: Row) -> Body:
     names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
-    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+    until = row["old_secret_until"]
+    shown = {"created": instant(row["created"]), "old_secret_until": instant(until) if until else None}
+    return {name: row[name] for name in names} | shown
 
 
 def product(row: Row, rule_version: int, rule: str) -> Body:
@@ -112,6 +114,28 @@ def token(row: Row) -> Body:
     }
 
 
+def webhook(row: Row) -> Body:
+    names = ("id", "url", "status")
+    shown = {name: row[name] for name in names} | {"events": json.loads(row["events"])}
+    return shown | {"created": instant(row["created"])}
+
+
+def invite(row: Row) -> Body:
+    """`uses` is how many may still apply with it."""
+    return {
+        "code": row["code"],
+        "parent": row["parent"],
+        "uses": row["uses"],
+        "expires": None if row["expires"] is None else instant(row["expires"]),
+        "created": instant(row["created"]),
+    }
+
+
+def application(row: Row) -> Body:
+    names = ("id", "invite", "promoter", "name", "note", "status", "reason")
+    return {name: row[name] for name in names} | {"created": instant(row["created"])}
+
+
 def settlement(row: Row) -> Body:
     """`released` are orders, `amounts` what promoters got of them."""
     amounts = row["amounts"] if isinstance(row["amounts"], dict) else json.loads(row["amounts"])
@@ -177,6 +201,26 @@ def payout(row: Row) -> Body:
         "note": row["note"],
         "created": instant(row["created"]),
     }
+
+
+def flag(row: Row) -> Body:
+    """`order` is the conversion's id."""
+    names = ("id", "rule", "score", "status", "promoter", "merchant", "product")
+    decided = bool(row["decided_by"])
+    return {name: row[name] for name in names} | {
+        "conversion": row["order"],
+        "evidence": row["evidence"] if isinstance(row["evidence"], dict) else json.loads(row["evidence"]),
+        "created": instant(row["created"]),
+        "decided_by": row["decided_by"] if decided else None,
+        "decided_at": instant(row["decided_at"]) if decided else None,
+        "note": row["note"],
+    }
+
+
+def networks(row: Row) -> Body:
+    """`networks` is how many the list has, `narrow` how many of its lines were left out."""
+    count = len(json.loads(row["networks"]))
+    return {"id": row["id"], "networks": count, "narrow": row["narrow"], "updated": instant(row["updated"])}
 
 
 def moved(step: str, kind: str, currency: str, at: int, lines: Iterable[tuple[str, int]]) -> Body:

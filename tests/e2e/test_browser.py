@@ -1,32 +1,17 @@
 """Headless Chromium as the visitor: follows a link, lands in a shop, buys."""
 
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
+import chromium
 from instance import Instance, running
-from waiting import PATIENCE, until
+from waiting import until
 
-CHROMIUM = (
-    os.environ.get("TUIKE_CHROMIUM")
-    or shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
-)
-PATIENT_MS = PATIENCE * 1000
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="NO BROWSER: install chromium (apt-get install chromium) to run these"
-)
+pytestmark = chromium.needed
 
 PAGE = """<!doctype html><title>shop</title><h1>Tea</h1>
 <script src="{edge}/t.js" data-pid="tea"></script>
@@ -78,16 +63,14 @@ def instance(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[In
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A visitor's first visit."""
     with browser.new_context() as context:
-        context.set_default_timeout(PATIENT_MS)
+        context.set_default_timeout(chromium.PATIENT_MS)
         yield context
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET), timeout=PATIENT_MS)
-        yield chromium
-        chromium.close()
+    with chromium.launched() as browser:
+        yield browser
 
 
 def test_a_visitor_follows_a_link_buys_and_the_promoter_is_credited(

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import ClientSession, web
 
 from tuike import _core
-from tuike.admin import answers, tables
+from tuike.admin import answers, exports, tables
 from tuike.admin import app as admin_app
 from tuike.admin.routes import Service
 from tuike.data import Data
@@ -89,7 +89,7 @@ class Admin:
         sent = raw if raw is not None else (None if body is None else msgspec.json.encode(body))
         async with self._session.request(method, path, data=sent, headers=headers) as answer:
             document = await answer.read()
-            if answer.content_type == tables.MEDIA:
+            if answer.content_type in (tables.MEDIA, exports.NDJSON):
                 return answer.status, {"csv": document.decode()}
             check(method, answer.url.path, answer.status, document)
             return answer.status, msgspec.json.decode(document)
@@ -163,7 +163,7 @@ def product(id: str, merchant: str, rule: Json = TEN_PERCENT, **more: Any) -> Js
         "category": "food",
         "url": f"https://{merchant}.example/",
     }
-    return body | {"commission": rule} | more
+    return body | {"commission": rule, "fraud": {"min_seconds_to_order": 0}} | more
 
 
 def click(aff: str, **more: Any) -> Json:
@@ -193,10 +193,10 @@ def record(data: Data, events: Sequence[Json]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path, *, books: bool = True) -> AsyncIterator[Admin]:
+async def serving(path: Path, *, books: bool = True, **more: Any) -> AsyncIterator[Admin]:
     """The admin API of the data directory `path`, with its processor unless told otherwise."""
     data = Data.open(path, create=True)
-    settings = admin_app.Settings(data, FIRST_TOKEN, PUBLIC_URL)
+    settings = admin_app.Settings(data, FIRST_TOKEN, PUBLIC_URL, **more)
     async with contextlib.AsyncExitStack() as stack:
         if books:
             await stack.enter_async_context(keeping_books(data))

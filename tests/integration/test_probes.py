@@ -80,3 +80,33 @@ async def test_the_edge_is_no_worse_than_bare_aiohttp_case_by_case(tmp_path: Pat
     async with bare() as floor, serving(make_data(tmp_path), own_routes=own) as (_, port):
         found = await asyncio.gather(*(compare(port, floor, case, payload) for case, payload in cases))
     assert [text for text in found if text] == []
+
+
+async def test_llhttps_requests_are_refused_wherever_bare_aiohttp_refuses_and_understood_where_it_does(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    """As they are, and asking for a link, so that the front's own parser is asked first."""
+    own = [web.route("*", "/{path:(?!c/1$).*}", echo)]
+    gate = asyncio.Semaphore(AT_ONCE)
+    cases = [
+        (name, payload)
+        for name, as_sent, _ in corpora.llhttp(shared_data)
+        for payload in dict.fromkeys((as_sent, corpora.at_a_link(as_sent)))
+    ]
+    no_case: dict[str, Any] = {"timeout_is_pass": False, "close_is_pass": False, "pass_status": [], "warn_status": []}
+
+    async def compare(port: int, floor: int, name: str, payload: bytes) -> str:
+        async with gate:
+            edge, least = [(await verdict(to, payload, no_case))[1] for to in (port, floor)]
+        same = understood(edge) == understood(least)
+        return "" if same else f"{name}: {payload[:90]!r}: {edge[:60]!r}, bare {least[:60]!r}"
+
+    async with bare() as floor, serving(make_data(tmp_path), own_routes=own) as (_, port):
+        found = await asyncio.gather(*(compare(port, floor, name, payload) for name, payload in cases))
+    assert [text for text in found if text] == []
+
+
+def understood(answer: bytes) -> bool:
+    """Whether it answers a request, be it that there is no such thing, and not what is none."""
+    status = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
+    return status is not None and status[1] not in (b"400", b"413", b"414", b"431", b"501", b"505")

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.records import Booked, Message, conversion_id
+from tuike.books.touches import NOTHING_SEEN
 from tuike.stores import engine, migrations, schema
 
 NOW = 1_760_000_000_000  # 2025-10-09T08:53:20Z
@@ -63,6 +64,11 @@ class Touches:
 
     def bindings(self, kind: str, merchant: str, key: str, until: int) -> list[dict[str, Any]]:
         return [hit for hit in self.path(kind, merchant, key, 0, until) if hit.get("binds")]
+
+    def seen(self, **asked: Any) -> dict[str, Any]:
+        """What a click itself says of it; the counts are what a test gives it."""
+        click = self.click(asked["click"]) or {}
+        return {name: click.get(name, nothing) for name, nothing in NOTHING_SEEN.items()}
 
 
 class Books:

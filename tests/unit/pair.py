@@ -9,6 +9,7 @@ from memory_kit import MemoryBooks, Registered, driver, memory
 from sqlalchemy import Engine
 
 import reference
+from instance import NO_FRAUD
 from tuike.books.backlog import Item
 from tuike.books.records import conversion_id
 
@@ -80,7 +81,8 @@ class Pair:
     def product(self, id: str, **about: Any) -> Registered:
         merchant = PRODUCTS[id]
         assert self.oracle.product(id, merchant=merchant, now=self.now, **about) == ""
-        fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/"}
+        # the oracle has no rules of fraud's: what it holds, it is told to hold
+        fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/", "fraud": NO_FRAUD}
         return self.now, "product.create", fields | about
 
     def promoter(self, id: str, **about: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from books_kit import TEN_PERCENT
 from sqlalchemy import select
 
+from instance import NO_FRAUD
 from tuike import _core
 from tuike.clock import wall
 from tuike.data import Data
@@ -47,6 +48,7 @@ def write(op: str, **data: Any) -> dict[str, Any]:
 def shop(data: Data) -> list[dict[str, Any]]:
     secret = _core.seal(data.secret, "merchant", b"postback key", bytes(12))
     product = {"id": "tea", "merchant": "shop", "name": "Tea", "url": "https://s.example/", "commission": TEN_PERCENT}
+    product |= {"fraud": NO_FRAUD}
     return [
         write("merchant.create", id="shop", name="Shop", currency="CNY", secret=secret),
         write("product.create", **product),

@@ -62,6 +62,33 @@ def test_a_new_day_brings_a_new_snapshot_and_destroys_old_keys(data: Data) -> No
     }
 
 
+def test_yesterdays_addresses_say_nothing_once_their_key_is_gone(data: Data) -> None:
+    """Not the key, sealed or not, is left in any file; without it nobody makes the pseudonym again."""
+    today = [wall()]
+    processor = Processor(data, now=lambda: today[0])
+    day = today[0] // 86_400_000
+    (sealed,) = [row["key"] for row in rows(data, select(schema.daily_keys)) if row["day"] == day]
+    key = _core.unseal(data.secret, "day", sealed)
+    assert _core.pseudonym(key, "192.0.2.77") == _core.pseudonym(key, "192.0.2.77")
+    needles = (sealed.encode(), key, key.hex().encode())
+
+    def kept() -> list[Path]:
+        files = [path for path in data.root.rglob("*") if path.is_file()]
+        return [path for path in files if any(needle in path.read_bytes() for needle in needles)]
+
+    assert {path.parent.parent.name for path in kept()} >= {"registry"}
+    (before,) = (data.registry / "registry").iterdir()
+    today[0] += 2 * 86_400_000
+    until(lambda: processor.step() or not before.exists(), "a new incarnation")
+    today[0] += 1_000
+    until(lambda: processor.step() or not kept(), "the key to be gone")
+    processor.close()
+    assert not kept()
+    for row in rows(data, select(schema.daily_keys)):
+        left = _core.unseal(data.secret, "day", row["key"])
+        assert _core.pseudonym(left, "192.0.2.77")[0] != _core.pseudonym(key, "192.0.2.77")[0]
+
+
 def told(incarnation: Path) -> list[tuple[str, int]]:
     """What an incarnation of the registry log says, in turn, and under which numbers."""
     events = [_core.decode_event(payload) for _, payload in _core.JournalReader(str(incarnation), 0)]

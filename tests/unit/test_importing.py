@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tuike import importing, instants, rows
+from tuike import _core, importing, instants, rows
 from tuike.importing import MAKERS, RowError
 from tuike.rows import FileError
 
@@ -238,3 +240,43 @@ def test_promoters_come_after_their_parents_and_loops_are_found() -> None:
     assert place[4] < place[3] < place[2]
     assert place[3] < place[9], "of two with one id the first in the file is the first"
     assert loops == {5: "loop: x below y below x", 6: "loop: x below y below x", 8: "loop: self below self"}
+
+
+# --- any file, any row -----------------------------------------------------------------------------
+
+CELLS = st.one_of(
+    st.sampled_from(["", "ann", "tea", "1700000000", "2025-10-09T08:53:20Z", "12.30", "CNY", "approved", "x" * 600]),
+    st.text(max_size=12),
+)
+LINES = st.lists(st.sampled_from([b"id", b"name", b",", b'"', b"\n", b"\r\n", b"{", b"}", b":", b"\xff", b"\0", b"a"]))
+
+
+@settings(max_examples=200, database=None, suppress_health_check=list(HealthCheck))
+@given(content=st.one_of(st.binary(max_size=300), LINES.map(b"".join), LINES.map(lambda some: CSV + b"".join(some))))
+def test_any_file_is_rows_and_lines_with_their_reasons_or_none_at_all(tmp_path: Path, content: bytes) -> None:
+    file = write(tmp_path, content)
+    try:
+        rows.check(file)
+        found, refused = read(file)
+    except FileError:
+        return
+    lines = [line for line, _ in found] + [line for line, _ in refused]
+    assert len(set(lines)) == len(lines) and all(0 < line <= content.count(b"\n") + 2 for line in lines)
+    assert all(row["id"] and row["name"] for _, row in found) and all(reason for _, reason in refused)
+
+
+@settings(max_examples=200, database=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), kind=st.sampled_from(sorted(MAKERS)))
+def test_any_row_is_an_event_that_can_be_written_or_refused_with_a_reason(data: st.DataObject, kind: str) -> None:
+    names = importing.COLUMNS[kind]
+    sound = {"clicks": CLICK, "conversions": ORDER}.get(kind, dict.fromkeys(importing.REQUIRED[kind], "a"))
+    row = sound | data.draw(st.dictionaries(st.sampled_from(names), CELLS.filter(bool)))
+    try:
+        event = make(kind, **row)
+    except RowError as error:
+        assert str(error)
+        return
+    again = _core.decode_event(_core.encode_event(event | {"id": "ab" * 16, "source": "import", "line": 2}))
+    assert {name: again.get(name) for name in ("at", "pid", "aff", "oid")} == {
+        name: event.get(name) or None for name in ("at", "pid", "aff", "oid")
+    }

@@ -7,7 +7,7 @@ import pytest
 from books_kit import NOW, TEN_PERCENT, Books
 from sqlalchemy import select
 
-from tuike.books import entries
+from tuike.books import defaults, entries
 from tuike.stores import schema
 
 
@@ -52,7 +52,9 @@ def test_a_product_shows_its_defaults_and_its_rule(books: Books) -> None:
     result = outcome["result"]
     assert (outcome["http"], result["commission"], result["rule_version"]) == (201, TEN_PERCENT, 1)
     assert (result["attribution"]["model"], result["attribution"]["window_days"]) == ("linear", 30)
-    assert result["fraud"] == {"max_clicks_per_ip_day": 100, "min_seconds_to_order": 5, "max_devices": 0}
+    assert result["fraud"] == defaults.FRAUD | {"max_devices": 0}
+    asked = ("max_clicks_per_ip_day", "min_seconds_to_order", "max_devices")
+    assert [defaults.FRAUD[name] for name in asked] == [100, 5, 5]
     assert (result["pixel_conversions"], result["cookie_days"], result["fallback_url"]) == ("hold", 30, None)
 
 

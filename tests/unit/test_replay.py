@@ -247,7 +247,7 @@ def test_what_cannot_be_asked_for_is_refused(world: World, tmp_path: Path) -> No
             what_if(world.data, change, 3, MINIMUM)
     file.write_text("[1]")
     with pytest.raises(CannotBe, match="no JSON object"):
-        Change.of_file(file, None, None)
+        Change.of_files(file, None, None, None)
 
 
 def test_days_that_pass_change_nothing_in_a_replay(world: World) -> None:

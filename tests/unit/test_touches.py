@@ -22,8 +22,9 @@ from tuike.stores.touches import SqlTouches
 
 DAY = 86_400_000
 ALWAYS = 2**63
+SHORTLY = 600_000
 KEYS = ("visitor", "cust", "did", "fingerprint")
-DROPPED = ("address", "prefix", "agent", "fingerprint", "referrer", "extra")
+TRACES = ("address", "prefix", "fingerprint", "referrer")
 
 
 def hit(number: int, at: int, **fields: Any) -> dict[str, Any]:
@@ -76,6 +77,9 @@ class InSql:
     def bindings(self, *question: Any) -> Any:
         return self._ask("bindings", *question)
 
+    def seen(self, *question: Any) -> Any:
+        return self._ask("seen", *question)
+
     def persist(self, sync: bool) -> None:
         """A commit is on the disk."""
 
@@ -113,8 +117,42 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callable[[
 
 
 def kept(hit: dict[str, Any]) -> dict[str, Any]:
-    """What the store keeps of a hit."""
-    return {name: value for name, value in hit.items() if name not in DROPPED}
+    """What the store keeps of a hit: of what it came from only where it is a click that counts, and of its referrer the
+    site."""
+    traced = hit["kind"] == "click" and hit.get("counted")
+    left = {name: value for name, value in hit.items() if name != "extra" and (traced or name not in TRACES)}
+    return left | ({"referrer": "https://example.com"} if "referrer" in left else {})
+
+
+def seen(touches: dict[str, dict[str, Any]], id: str, buyer: str, since: int, at: int, most: int) -> dict[str, Any]:
+    """What the store says of an order of merchant m by `buyer`, who is visitor and customer, with a device `tv`."""
+    click = touches.get(id, {})
+    click = kept(click) if click.get("kind") == "click" else {}
+    click_at = click.get("at", 0 if click else at)
+    begins = click_at // DAY * DAY
+
+    def of(key: str, value: str | None, first: int, last: int) -> list[dict[str, Any]]:
+        its = [hit for hit in touches.values() if hit["merchant"] == "m" and value and hit.get(key) == value]
+        return [hit for hit in its if first <= hit.get("at", 0) <= last]
+
+    def counts(hits: list[dict[str, Any]]) -> int:
+        return sum(hit["kind"] == "click" and bool(hit.get("counted")) for hit in hits)
+
+    day = begins, min(begins + DAY - 1, at)
+    visitors = of("visitor", buyer or click.get("visitor"), since, at)
+    customers = of("cust", buyer, since, at)
+    both = [hits for hits in (visitors if buyer or click else None, customers if buyer else None) if hits is not None]
+    lately = [[hit for hit in hits if hit.get("at", 0) + SHORTLY >= at] for hits in both]
+    near = {hit["agent"] for hit in visitors if "agent" in hit and abs(hit.get("at", 0) - click_at) <= SHORTLY}
+    return {
+        "prefix": click.get("prefix", ""),
+        "referrer": click.get("referrer", ""),
+        "address_clicks": min(most, counts(of("address", click.get("address"), *day))),
+        "fingerprint_visitors": len({hit["visitor"] for hit in of("fingerprint", click.get("fingerprint"), *day)}),
+        "devices": max([len({hit["did"] for hit in hits} | {"tv"}) for hits in both], default=0),
+        "clicks_before": max([counts(hits) for hits in lately], default=0),
+        "agents": len(near),
+    }
 
 
 HITS: st.SearchStrategy[dict[str, Any]] = st.builds(
@@ -125,6 +163,8 @@ HITS: st.SearchStrategy[dict[str, Any]] = st.builds(
     aff=st.just("alice"),
     address=st.just("ad" * 16),
     referrer=st.just("https://example.com/"),
+    prefix=st.just("192.0.2.0/24"),
+    agent=st.integers(0, 2),
     **{key: st.sampled_from(("a" * 32, "b" * 32)) for key in KEYS},
 )
 FLAGS = st.sampled_from(
@@ -177,6 +217,12 @@ class TouchStoreContract(RuleBasedStateMachine):
                 if hit["merchant"] == merchant and hit[kind] == key and since <= hit.get("at", 0) <= until
             ]
             assert self.store.path(kind, merchant, key, since, until) == expected  # type: ignore[arg-type]
+
+    @rule(at=TIMES, since=TIMES, most=st.integers(0, 3), buyer=st.sampled_from(("", "a" * 32, "c" * 32)))
+    def ask(self, at: int, since: int, most: int, buyer: str) -> None:
+        for click in [*self.touches, "f" * 32, ""]:
+            expected = seen(self.touches, click, buyer, since, at, most)
+            assert self.store.seen("m", click, buyer, buyer, "tv", since, at, most) == expected
 
     @rule(instant=TIMES)
     def drop(self, instant: int) -> None:

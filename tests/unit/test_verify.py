@@ -177,6 +177,14 @@ TAMPERED = [
     ("UPDATE closings SET number = 1", "months", "month"),
     ("UPDATE settlements SET released = released + 1", "settlements", "settlement"),
     ("DELETE FROM settlements", "settlements", "settlement"),
+    # fraud
+    ("UPDATE fraud_flags SET status = 'cleared' WHERE status = 'open'", "flags", "flag"),
+    ("UPDATE fraud_flags SET decided_by = 'nobody' WHERE status = 'confirmed'", "flags", "flag"),
+    ("DELETE FROM fraud_flags WHERE status = 'open'", "flags", "fraud_flags"),
+    ("UPDATE conversions SET status = 'approved' WHERE order_id = 'f2'", "orders", "conversion"),
+    ("DELETE FROM bad_touches", "flags", "bad_touches"),
+    ("UPDATE promoter_purchases SET buyer = 'alice'", "flags", "promoter_purchases"),
+    ("UPDATE promoter_hours SET clicks = clicks + 1", "promoters' hours", "alice"),
     # hits and messages
     ("DELETE FROM outcomes WHERE kind = 'order'", "journal", "event"),
     ("UPDATE outcomes SET status = 'lost' WHERE kind = 'order'", "journal", "event"),

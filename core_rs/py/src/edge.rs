@@ -49,7 +49,8 @@ impl std::ops::DerefMut for Open<'_> {
 impl Edge {
     #[new]
     #[pyo3(signature = (data, producer, incarnation, *, secret, seed, durability = "interval", segment_bytes = 67_108_864,
-        trusted_proxies = Vec::new(), cross_site_cookies = false, readable_cookie = false))]
+        trusted_proxies = Vec::new(), cross_site_cookies = false, readable_cookie = false, rate_limit_hits = 0,
+        rate_limit_orders = 0))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         data: PathBuf,
@@ -62,6 +63,8 @@ impl Edge {
         trusted_proxies: Vec<String>,
         cross_site_cookies: bool,
         readable_cookie: bool,
+        rate_limit_hits: u32,
+        rate_limit_orders: u32,
     ) -> PyResult<Edge> {
         let network = |text: &String| {
             Network::parse(text)
@@ -71,6 +74,8 @@ impl Edge {
             trusted_proxies: trusted_proxies.iter().map(network).collect::<PyResult<_>>()?,
             cross_site_cookies,
             readable_cookie,
+            rate_limit_hits,
+            rate_limit_orders,
         };
         let options = Options {
             data: &data,

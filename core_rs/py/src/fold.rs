@@ -9,9 +9,10 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMapping};
 use tuike_core::event::{Event, Id, unhex};
-use tuike_core::touches::{self, Key, Touch};
+use tuike_core::touches::{self, Ask, Key, Touch};
 use tuike_core::{fold, sketch};
 
+use crate::erasure::Erasure;
 use crate::journal::{self, ENOSPC, fields};
 
 #[pyclass(frozen, module = "tuike._core")]
@@ -216,6 +217,7 @@ fn parse_key<'a>(kind: &str, key: &'a str) -> PyResult<Key<'a>> {
         "cust" => Ok(Key::Customer(key)),
         "did" => Ok(Key::Device(key)),
         "fingerprint" => Ok(Key::Fingerprint(parse_id(key)?)),
+        "address" => Ok(Key::Address(parse_id(key)?)),
         _ => Err(PyValueError::new_err(format!("touches are not kept by {kind:?}"))),
     }
 }
@@ -302,6 +304,38 @@ impl TouchStore {
         };
         let clicks = self.with(py, |store| store.bindings(key, merchant, until))?;
         clicks.iter().map(|click| touch_fields(py, click)).collect()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn seen<'py>(
+        &self,
+        py: Python<'py>,
+        merchant: &str,
+        click: &str,
+        visitor: &str,
+        cust: &str,
+        did: &str,
+        since: u64,
+        at: u64,
+        most: u64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let id = |text: &str| if text.is_empty() { Ok(None) } else { parse_id(text).map(Some) };
+        let ask = Ask { merchant, click: id(click)?, visitor: id(visitor)?, cust, did, since, at, most };
+        let seen = self.with(py, |store| store.seen(&ask))?;
+        let fields = PyDict::new(py);
+        fields.set_item("prefix", seen.prefix)?;
+        fields.set_item("referrer", seen.referrer)?;
+        fields.set_item("address_clicks", seen.address_clicks)?;
+        fields.set_item("fingerprint_visitors", seen.fingerprint_visitors)?;
+        fields.set_item("devices", seen.devices)?;
+        fields.set_item("clicks_before", seen.clicks_before)?;
+        fields.set_item("agents", seen.agents)?;
+        Ok(fields)
+    }
+
+    fn erase(&self, py: Python<'_>, erasure: &Bound<'_, Erasure>, merchants: Vec<String>) -> PyResult<u64> {
+        let erasures = &erasure.get().0;
+        self.with(py, |store| store.erase(erasures, &merchants))
     }
 
     fn drop_before(&self, py: Python<'_>, instant: u64) -> PyResult<usize> {

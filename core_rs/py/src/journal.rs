@@ -80,7 +80,7 @@ pub fn fields<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, Py
     set.map(|()| fields)
 }
 
-fn hex_text(id: &Id) -> String {
+pub fn hex_text(id: &Id) -> String {
     hex(id).map(char::from).iter().collect()
 }
 

@@ -1,6 +1,8 @@
 //! `tuike._core`: the door. Bindings convert, call and map errors; logic lives in `tuike-core`.
 mod edge;
+mod erasure;
 mod fold;
+mod fraud;
 mod identity;
 mod journal;
 mod leaves;
@@ -17,10 +19,14 @@ mod _core {
     #[pymodule_export]
     use super::edge::Edge;
     #[pymodule_export]
+    use super::erasure::{Erasure, anonymize_segment, is_erased_person, journal_segments};
+    #[pymodule_export]
     use super::fold::{
         Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
         touch_range,
     };
+    #[pymodule_export]
+    use super::fraud::{FraudRules, Networks, flood_score, tally_touches};
     #[pymodule_export]
     use super::identity::{look_agent, parse_query, pseudonym, seal, unseal};
     #[pymodule_export]

@@ -46,7 +46,10 @@ impl Front {
     }
 
     pub(super) fn may_accept(&self) -> bool {
-        let room = self.table.len() + self.away < self.limits.connections;
-        self.acceptable && self.listener.is_some() && !self.exhausted && room
+        self.acceptable && self.listener.is_some() && !self.exhausted && self.has_room()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.table.len() + self.away < self.limits.connections
     }
 }

@@ -3,11 +3,17 @@
 use super::Front;
 use super::conn::{Conn, Stage};
 
+/// At the limit whoever has had nothing to say for this long may have to make room, in milliseconds ...
+const PRESSED_MS: u64 = 1_000;
+/// ... and this part of all connections goes at once.
+const PRESSED_SHARE: usize = 8;
+
 impl Front {
     /// Once a second: ends what has waited too long. `away` is how many of the connections given away
     /// are open. True: a turn is due.
     pub fn sweep(&mut self, away: usize) -> bool {
         self.away = away;
+        let pressed = self.exhausted || !self.has_room();
         self.exhausted = false;
         self.now = self.started.elapsed().as_millis() as u64;
         let (now, limits) = (self.now, self.limits);
@@ -21,7 +27,26 @@ impl Front {
             self.close(token);
         }
         self.end_idle(limits.idle_ms);
+        if pressed {
+            self.make_room();
+        }
         self.is_due()
+    }
+
+    /// At the limit: closes those that have been silent longest, between two requests or within a head, so that who
+    /// holds connections for nothing does not keep everybody else in the queue.
+    fn make_room(&mut self) {
+        let now = self.now;
+        let silent = |conn: &Conn| {
+            let asks = conn.pending || !conn.unsent.is_empty() || conn.stage != Stage::Open;
+            !asks && now.saturating_sub(conn.since) >= PRESSED_MS
+        };
+        let mut silent: Vec<_> = self.table.pick(silent);
+        silent.sort_by_cached_key(|token| self.table.get(*token).map(|conn| conn.since));
+        silent.truncate(self.limits.connections.div_ceil(PRESSED_SHARE));
+        for token in silent {
+            self.close(token);
+        }
     }
 
     /// From now on each answer is its connection's last, and the listening socket is left as soon as

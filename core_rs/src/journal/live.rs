@@ -11,6 +11,9 @@ use super::record::{self, HEADER, Header};
 use super::segment::{self, Segment, Sizes, sync_directory};
 use super::{FORMAT, name};
 
+/// A file by which somebody asks the writer for another segment.
+pub const TURN: &str = "turn";
+
 pub struct Live {
     pub incarnation: u64,
     pub dir: PathBuf,
@@ -139,6 +142,24 @@ impl Live {
         }
         self.written = Position { segment: self.current.index, offset, seq: self.written.seq + count };
         Ok(())
+    }
+
+    /// Whether somebody asks for another segment, and there is one to begin.
+    pub fn is_to_turn(&self) -> bool {
+        self.has_spare() && self.written.offset > HEADER && self.dir.join(TURN).exists()
+    }
+
+    /// Begins the next segment, with nothing in it yet. `shown`: what is written counts as durable.
+    pub fn turn(&mut self, shown: bool) -> io::Result<()> {
+        let whole = shown || self.durable == self.written;
+        let next = self.spares.pop_front().expect("there is a spare");
+        self.unsynced.push(std::mem::replace(&mut self.current, next).file);
+        self.begin(self.written.seq + 1)?;
+        self.written = Position { segment: self.current.index, offset: HEADER, seq: self.written.seq };
+        if whole {
+            self.durable = self.written;
+        }
+        std::fs::remove_file(self.dir.join(TURN))
     }
 
     /// Writes the current segment's header.

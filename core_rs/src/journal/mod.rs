@@ -5,10 +5,11 @@
 //!     000000.seg 000001.seg …   segments: a header, records, zeros
 //!     mark                      one mapped page: how far readers may go, the clock, the end
 //!     lock                      held (flock) while the writer lives
+//!     turn                      somebody asks for another segment, so that the one before can be rewritten
 //! ```
 //!
 //! Each start of a producer is a new *incarnation* with sequence numbers from 1; nothing is ever continued,
-//! truncated or written twice. Its directory is made under a hidden name and appears complete. Where a sync
+//! truncated or written twice, but by the law: see [`rewrite`]. Its directory is made under a hidden name and appears complete. Where a sync
 //! fails, another incarnation takes over what was not durable: who deletes incarnations begins with the oldest.
 //!
 //! | module | what it knows |
@@ -23,6 +24,7 @@
 //! | [`event_fd`] | how the upkeep wakes an event loop |
 //! | [`window`], [`reader`] | [`Reader`]: one incarnation, live or ended |
 //! | [`check`] | goes through all of an incarnation |
+//! | [`rewrite`] | puts other payloads of the same length into a segment that is written to its end |
 //!
 //! **For those who follow several producers.** The promise "nothing of mine received before `clock_ms` is to
 //! come" holds for what lies behind a mark's `seq`. So: take the time, take each known reader's [`Mark`], list
@@ -36,6 +38,7 @@ mod live;
 mod mark;
 mod reader;
 mod record;
+mod rewrite;
 mod segment;
 mod shared;
 #[cfg(test)]
@@ -52,6 +55,7 @@ use std::path::{Path, PathBuf};
 pub use check::{Report, check};
 pub use reader::{Mark, Next, Reader};
 pub use record::Batch;
+pub use rewrite::{Rewritten, ask_to_turn, find, rewrite, segments};
 pub use writer::{AppendError, Writer};
 
 /// The format of segments and marks that this program writes, and the newest it reads.

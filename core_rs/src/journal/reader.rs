@@ -126,6 +126,15 @@ impl Reader {
         Mark { seq: position.seq, clock_ms, registry, live }
     }
 
+    /// The first segment that may still be written to, and whether it has shown a record; none where the incarnation
+    /// has ended.
+    pub(super) fn open_segment(&self) -> Result<Option<(u64, bool)>, Error> {
+        Ok(match self.look()? {
+            Bound::Live(end) => Some((end.segment, end.offset > HEADER)),
+            Bound::Exact(_) | Bound::Whatever => None,
+        })
+    }
+
     /// Whether the writer closed the incarnation in order.
     pub(super) fn is_closed(&self) -> bool {
         self.published().state == State::Closed

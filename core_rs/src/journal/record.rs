@@ -119,8 +119,7 @@ impl Batch {
     }
 
     /// The wire forms of the events.
-    #[cfg(test)]
-    pub(crate) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.frames[..];
         std::iter::from_fn(move || {
             let (frame, after) = (!rest.is_empty()).then(|| rest.split_at(size(rest)))?;

@@ -164,6 +164,19 @@ impl Shared {
         }
     }
 
+    /// Begins another segment where somebody asks for it: what stands in this one has to be written again.
+    pub fn turn(&self, state: &mut State) {
+        let State { live: Some(live), broken: None, .. } = state else { return };
+        if !live.is_to_turn() {
+            return;
+        }
+        if let Err(error) = live.turn(self.durability == Durability::Process) {
+            self.give_up(state, &error);
+        }
+        self.allocate.notify_one();
+        self.upkeep.notify_one();
+    }
+
     /// Writes records for which there is room, as durably as `append` promises.
     fn write(&self, state: &mut State, frames: &mut [u8]) -> io::Result<()> {
         let live = state.live.as_mut().expect("unbroken");

@@ -107,6 +107,7 @@ impl Writer {
         let mut state = self.shared.lock();
         state.promised = now_ms.max(state.promised);
         state.registry = registry;
+        self.shared.turn(&mut state);
         state.publish();
     }
 

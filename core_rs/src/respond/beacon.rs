@@ -65,6 +65,7 @@ impl Responder {
         let said = params.get(Name::Aff);
         let aff = if said.is_empty() { visit.click.map_or("", |(_, promoter)| promoter) } else { said };
         let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
+        let outcome = self.limited(ask, &visit, outcome);
         let prefix = prefix_of(&visit);
         let referrer = super::hit::referrer(params.get(Name::Referrer).as_bytes());
         let mut event = event_of(&self.turn, registry, &visit, &prefix);

@@ -36,6 +36,7 @@ impl Responder {
         }
         let visit = self.visit(ask, &params);
         let (outcome, product) = judge(registry, pid, registry.promoter(aff), &visit);
+        let outcome = self.limited(ask, &visit, outcome);
         let prefix = prefix_of(&visit);
         let mut event = event_of(&self.turn, registry, &visit, &prefix);
         labels(&mut event, &params);
@@ -131,6 +132,7 @@ impl Responder {
             let gone = answer::Refusal::new("410 Gone", way.outcome);
             return self.refuse(sink, ask, HitKind::Click, gone);
         }
+        let outcome = self.limited(ask, visit, way.outcome);
         let click = self.turn.entropy.event_id(self.turn.now);
         let prefix = prefix_of(visit);
         let mut event = event_of(&self.turn, registry, visit, &prefix);
@@ -148,7 +150,7 @@ impl Responder {
             event.link = code;
             link_labels(&mut event, link);
         }
-        settle_outcome(&mut event, way.outcome);
+        settle_outcome(&mut event, outcome);
         let mut reply = Answer::new(sink.out, "302 Found", &self.turn.date, ask.close, ask.head());
         reply.lines(answer::NO_STORE);
         if stopped {
@@ -171,7 +173,7 @@ impl Responder {
             self.click_cookies(&mut reply, visit, way, fresh.or(event.visitor), &click);
         }
         reply.empty();
-        self.record(&event, HitKind::Click, way.outcome, ask.head(), sink)
+        self.record(&event, HitKind::Click, outcome, ask.head(), sink)
     }
 
     /// The visitor for an event; also the new one where the browser had none.

@@ -24,6 +24,7 @@ use crate::identity::{self, DayKey, Entropy, Keys};
 use crate::journal::Batch;
 use crate::metrics::{HitKind, Metrics, Outcome};
 use crate::params::{Name, ParamError, Params};
+use crate::rate::Meter;
 use crate::registry::{Product, Registry, Status};
 
 pub use answer::{unavailable, unrecorded};
@@ -45,6 +46,10 @@ pub struct Settings {
     pub cross_site_cookies: bool,
     /// Sets `affiliate_track`, the promoter's code where scripts can read it.
     pub readable_cookie: bool,
+    /// Hits that count of one address prefix in a minute, and new orders of one merchant; 0: any number. What is above
+    /// is answered as ever, recorded as `rate_limited` and held: see [`Responder::limited`].
+    pub rate_limit_hits: u32,
+    pub rate_limit_orders: u32,
 }
 
 /// What the doors must know of an answer besides its bytes.
@@ -71,6 +76,8 @@ pub struct Responder {
     agents: Agents,
     turn: Turn,
     tallies: Vec<Tally>,
+    hits: Meter,
+    orders: Meter,
 }
 
 /// What is the same for all requests of one turn of the loop, and the randomness they draw from.
@@ -104,6 +111,8 @@ impl Responder {
     pub fn new(secret: &[u8; 32], seed: &[u8; 32], settings: Settings) -> Responder {
         Responder {
             keys: Keys::new(secret),
+            hits: Meter::new(settings.rate_limit_hits, seed),
+            orders: Meter::new(settings.rate_limit_orders, seed),
             settings,
             agents: Agents::new(),
             turn: Turn { now: 0, date: String::new(), entropy: Entropy::new(seed) },
@@ -170,6 +179,14 @@ impl Responder {
         self.tallies.push(Tally { kind, outcome, event });
     }
 
+    /// The outcome of a hit or claim that is about to be recorded, which its address prefix's limit may change. All
+    /// hits of a prefix count towards it, those of bots too; only what would have counted is marked. A marked hit is no
+    /// touch; an order that only marked hits lead to is held for a person, and so is a marked claim.
+    fn limited(&mut self, ask: &Ask<'_>, visit: &Visit<'_>, outcome: Outcome) -> Outcome {
+        let over = !ask.head() && self.hits.is_over(identity::prefix_key(visit.address), self.turn.now);
+        if over && outcome == Outcome::Counted { Outcome::RateLimited } else { outcome }
+    }
+
     /// The query's parameters, or the refusal that has been answered.
     fn query<'a>(&mut self, ask: &Ask<'a>, kind: HitKind, sink: &mut Sink<'_>) -> Result<Params<'a>, Answered> {
         Params::from_query(ask.request.query()).map_err(|error| {
@@ -193,6 +210,7 @@ fn event_of<'a>(turn: &Turn, registry: &Registry, visit: &Visit<'_>, prefix: &'a
         bot: visit.agent.bot,
         prefetch: visit.prefetch,
         private: visit.private,
+        refused: visit.refused,
         ..Event::default()
     }
 }
@@ -215,8 +233,8 @@ fn labels<'a>(event: &mut Event<'a>, params: &'a Params<'_>) {
     if !event.private {
         event.cust = params.get(Name::Cust);
         event.did = params.get(Name::Did);
+        event.extra = &params.extra; // advertisers' click ids among them
     }
-    event.extra = &params.extra;
 }
 
 /// Whether a hit for this product, by a promoter of this status, counts, and why not. A product that somebody knows

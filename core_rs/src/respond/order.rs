@@ -89,7 +89,9 @@ impl Responder {
         }
         event.status = "approved";
         let outcome = if product.is_none() { Outcome::UnknownProduct } else { Outcome::Counted };
+        let outcome = self.limited(ask, &visit, outcome);
         super::hit::settle_outcome(&mut event, outcome);
+        event.counted |= outcome == Outcome::RateLimited;
         sink.batch.push(&event);
         self.tally(HitKind::Claim, outcome, true);
         Ok(())
@@ -163,8 +165,13 @@ impl Responder {
             ..Event::default()
         };
         labels(&mut event, &params);
+        let mut outcome = Outcome::Counted;
+        if self.orders.is_over(merchant_key(merchant_id), self.turn.now) {
+            outcome = Outcome::RateLimited;
+            event.reason = outcome.name();
+        }
         sink.batch.push(&event);
-        self.tally(HitKind::Order, Outcome::Counted, true);
+        self.tally(HitKind::Order, outcome, true);
         Ok(id)
     }
 
@@ -181,7 +188,9 @@ impl Responder {
         if !sig.is_empty() && has_twice(pairs) {
             return Err(unprocessable(Outcome::DuplicateParameter));
         }
-        if !constant_time_eq(&signature(&merchant.secret, pairs), sig.to_ascii_lowercase().as_bytes()) {
+        let given = sig.to_ascii_lowercase();
+        let signed = |secret| constant_time_eq(&signature(secret, pairs), given.as_bytes());
+        if !merchant.secrets(self.turn.now).any(signed) {
             return Err(unauthorised(Outcome::BadSignature));
         }
         let now = self.turn.now / 1000;
@@ -190,6 +199,11 @@ impl Responder {
             _ => Err(unauthorised(Outcome::StaleSignature)),
         }
     }
+}
+
+/// A merchant among those whose orders are counted.
+fn merchant_key(id: &str) -> u64 {
+    u64::from_le_bytes(*blake3::hash(id.as_bytes()).as_bytes().first_chunk().expect("a hash is longer"))
 }
 
 /// All pairs of query and body, as sent.

@@ -5,6 +5,9 @@ use super::{Answered, Ask, Responder, Route, Sink};
 use crate::params::Params;
 
 const SCRIPT: &str = include_str!("t.js");
+/// For pages that people open: nothing is loaded, framed, sent or told to others (CSP Level 3).
+const PAGE: &str = "Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n";
 /// How long an opt-out lasts, in days: as long as browsers keep a cookie (RFC 6265bis, 5.5).
 const OPT_OUT_DAYS: u32 = 400;
 
@@ -18,11 +21,11 @@ impl Responder {
         let mut reply = Answer::new(sink.out, "200 OK", &self.turn.date, ask.close, ask.head());
         match route {
             Route::Script => {
-                reply.lines("Cache-Control: public, max-age=3600\r\nCross-Origin-Resource-Policy: cross-origin\r\n");
+                reply.lines("Cache-Control: public, max-age=3600\r\nCross-Origin-Resource-Policy: cross-origin\r\nX-Content-Type-Options: nosniff\r\n");
                 reply.body("text/javascript; charset=utf-8", SCRIPT.as_bytes());
             }
             Route::OptOut => {
-                reply.lines(NO_STORE);
+                reply.lines(NO_STORE).lines(PAGE);
                 super::hit::cookie(&mut reply, "tk_optout").push(b'1');
                 self.end_cookie(&mut reply, &visit, OPT_OUT_DAYS, true);
                 for name in ["tk_vid", "tk_aff", "affiliate_track"] {
@@ -32,7 +35,7 @@ impl Responder {
                 reply.body("text/html; charset=utf-8", html("Opted out", OPTED_OUT).as_bytes());
             }
             Route::OptIn => {
-                reply.lines(NO_STORE);
+                reply.lines(NO_STORE).lines(PAGE);
                 super::hit::cookie(&mut reply, "tk_optout");
                 self.end_cookie(&mut reply, &visit, 0, true);
                 reply.body("text/html; charset=utf-8", html("Opted in", OPTED_IN).as_bytes());

@@ -45,6 +45,8 @@ pub(super) struct Visit<'a> {
     pub(super) secure: bool,
     /// GPC, DNT, opt-out or no consent.
     pub(super) private: bool,
+    /// Which of them it was: `gpc`, `dnt`, `optout` or `consent`; empty: none.
+    pub(super) refused: &'static str,
     pub(super) agent: Agent,
     pub(super) prefetch: bool,
     /// From a sound `tk_vid`.
@@ -63,14 +65,19 @@ impl Responder {
         let trusted = self.trusts(peer);
         let address = if trusted { self.forwarded(headers.forwarded_for, peer) } else { peer };
         let cookies = Cookies::read(headers.cookie);
-        let private = headers.gpc == b"1"
-            || headers.dnt == b"1"
-            || !cookies.optout.is_empty()
-            || params.get(Name::Consent) == "0";
+        let signals = [
+            (headers.gpc == b"1", "gpc"),
+            (headers.dnt == b"1", "dnt"),
+            (!cookies.optout.is_empty(), "optout"),
+            (params.get(Name::Consent) == "0", "consent"),
+        ];
+        let refused = signals.into_iter().find_map(|(said, name)| said.then_some(name)).unwrap_or("");
+        let private = !refused.is_empty();
         let mut visit = Visit {
             address,
             secure: trusted && headers.forwarded_proto.eq_ignore_ascii_case(b"https"),
             private,
+            refused,
             agent: self.agents.look(headers.user_agent),
             prefetch: contains(headers.purpose, b"prefetch"),
             visitor: None,

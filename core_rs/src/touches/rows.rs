@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{DAY_MS, ID, Key};
-use crate::event::{Event, Id, Kind};
+use crate::erasure::{Erasure, Subject, Texts, erased};
+use crate::event::{DecodeError, Event, Id, Kind};
 
 /// Keys longer than this are not indexed; the edge refuses values over 512 bytes.
 const MAX_KEY: usize = 1024;
@@ -39,6 +40,31 @@ pub fn range(key: Key<'_>, merchant: &str, since: u64, until: u64) -> Option<Ran
     Some(bound(&prefix, since, &[0; ID])..=bound(&prefix, until, &[0xff; ID]))
 }
 
+/// What the touches of somebody who is to be forgotten are found by at a merchant.
+pub(super) fn key_of<'a>(subject: &'a Subject, merchant: &str) -> Option<Key<'a>> {
+    match subject {
+        Subject::Visitor(id) => Some(Key::Visitor(*id)),
+        Subject::Customer { merchant: whose, cust } => (whose == merchant).then_some(Key::Customer(cust)),
+    }
+}
+
+/// What rows of a database become where the persons in them are forgotten: keys that go, rows that come.
+pub fn erased_rows(
+    erasure: &Erasure,
+    record: &[u8],
+    binds: bool,
+) -> Result<Option<(Vec<Vec<u8>>, Vec<Row>)>, DecodeError> {
+    let hit = Event::decode(record)?;
+    let Some(id) = hit.id.filter(|_| hit.received <= erasure.until && erasure.names(&hit)) else { return Ok(None) };
+    let (mut gone, mut come, mut texts) = (Vec::new(), Vec::new(), Texts::default());
+    let rows_of = |hit: &Event<'_>, put: &mut dyn FnMut(Vec<u8>, &[u8])| {
+        if binds { of_bound(hit, &id, put) } else { of_day(hit, &id, put) }
+    };
+    rows_of(&hit, &mut |key, _| gone.push(key));
+    rows_of(&erased(&hit, erasure, &mut texts), &mut |key, record| come.push((key, record.to_vec())));
+    Ok(Some((gone, come)))
+}
+
 /// Under what a touch's record stands.
 pub fn record_key(id: &Id) -> [u8; 1 + ID] {
     let mut key = [RECORD; 1 + ID];
@@ -58,6 +84,7 @@ pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8
         (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust)),
         (!hit.did.is_empty()).then_some(Key::Device(hit.did)),
         hit.fingerprint.map(Key::Fingerprint),
+        hit.address.filter(|_| is_counted_click(hit)).map(Key::Address),
     ];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
         put(bound(&prefix, hit.at, id), &[]);
@@ -65,15 +92,23 @@ pub(super) fn of_day(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8
 }
 
 /// What a click that binds its customer has beside that.
-pub(super) fn of_binding(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
-    if !(hit.binds && hit.counted && !hit.embedded && hit.kind == Kind::Click) {
-        return;
+pub(super) fn of_binding(hit: &Event<'_>, id: &Id, put: impl FnMut(Vec<u8>, &[u8])) {
+    if hit.binds && is_counted_click(hit) && !hit.embedded {
+        of_bound(hit, id, put);
     }
+}
+
+/// The same of a click that is known to bind.
+pub(super) fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
     let record = record(hit);
     let keys = [hit.visitor.map(Key::Visitor), (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust))];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
         put(bound(&prefix, hit.at, id), &record);
     }
+}
+
+fn is_counted_click(hit: &Event<'_>) -> bool {
+    hit.counted && hit.kind == Kind::Click
 }
 
 fn record(hit: &Event<'_>) -> Vec<u8> {
@@ -82,8 +117,8 @@ fn record(hit: &Event<'_>) -> Vec<u8> {
     record
 }
 
-/// What of a hit is kept: what attribution and its explanation need. Not the address, the agent, the
-/// fingerprint nor the referrer.
+/// What of a hit is kept: what attribution and its explanation need, and what fraud rules compare: the agent, and of a
+/// click that counts the pseudonyms of address and fingerprint, the prefix, and the site that it came from.
 fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
     Event {
         kind: hit.kind,
@@ -111,8 +146,26 @@ fn touch<'a>(hit: &Event<'a>) -> Event<'a> {
         reason: hit.reason,
         private: hit.private,
         embedded: hit.embedded,
+        agent: hit.agent,
+        ..if is_counted_click(hit) { traces(hit) } else { Event::default() }
+    }
+}
+
+fn traces<'a>(hit: &Event<'a>) -> Event<'a> {
+    Event {
+        address: hit.address,
+        prefix: hit.prefix,
+        fingerprint: hit.fingerprint,
+        referrer: origin(hit.referrer),
         ..Event::default()
     }
+}
+
+/// Scheme and host of a referrer.
+fn origin(referrer: &str) -> &str {
+    let host = referrer.find("://").map_or(0, |end| end + 3);
+    let end = referrer[host..].find('/').map_or(referrer.len(), |length| host + length);
+    &referrer[..end]
 }
 
 impl Key<'_> {
@@ -122,6 +175,7 @@ impl Key<'_> {
             Key::Customer(text) => (2, text.as_bytes()),
             Key::Device(text) => (3, text.as_bytes()),
             Key::Fingerprint(id) => (4, id),
+            Key::Address(id) => (5, id),
         }
     }
 

@@ -2,6 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::erasure::Subject;
 
 fn id(number: u64) -> Id {
     u128::from(number).to_be_bytes()
@@ -17,7 +18,7 @@ fn click<'a>(number: u64, at: u64, visitor: u64) -> Event<'a> {
 }
 
 #[test]
-fn a_record_keeps_what_attribution_needs_and_no_more() {
+fn a_record_keeps_what_attribution_and_fraud_rules_need_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = TouchStore::open(dir.path()).unwrap();
     let needed = Event {
@@ -38,11 +39,20 @@ fn a_record_keeps_what_attribution_needs_and_no_more() {
         reason: "bot",
         private: true,
         embedded: true,
+        agent: 4,
+        referrer: "https://blog.example",
+        address: Some(id(7)),
+        prefix: "1.2.3.0/24",
+        fingerprint: Some(id(8)),
         ..click(1, 2, 3)
     };
-    let more = Event { referrer: "r", address: Some(id(7)), prefix: "1.2.3.0/24", agent: 4, extra: "x=y", ..needed };
-    store.put([more]).unwrap();
+    let more = Event { referrer: "https://blog.example/a/b", extra: "x=y", amount: Some(1), ..needed };
+    let uncounted = Event { id: Some(id(2)), counted: false, ..more };
+    let less =
+        Event { referrer: "", address: None, prefix: "", fingerprint: None, amount: None, extra: "", ..uncounted };
+    store.put([more, uncounted]).unwrap();
     assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap(), needed);
+    assert_eq!(store.click(&id(2)).unwrap().unwrap().event().unwrap(), less);
 }
 
 #[test]
@@ -225,5 +235,96 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// A store with one visitor's clicks and another's, of one address and fingerprint.
+fn watched(dir: &std::path::Path) -> TouchStore {
+    let mut store = TouchStore::open(dir).unwrap();
+    let from = |number: u64, at: u64, visitor: u64| Event {
+        counted: true,
+        address: Some(id(70)),
+        fingerprint: Some(id(80)),
+        prefix: "1.2.3.0/24",
+        agent: 1,
+        ..click(number, at, visitor)
+    };
+    let minute = 60_000;
+    let day = 10 * DAY_MS;
+    store
+        .put([
+            from(1, day - 1, 1), // the day before
+            from(2, day, 2),
+            from(3, day + minute, 1),
+            Event { did: "phone", cust: "k", agent: 2, ..from(4, day + 2 * minute, 1) },
+            Event { counted: false, reason: "bot", ..from(5, day + 3 * minute, 1) },
+            Event { cust: "k", ..from(6, day + 3 * minute, 4) },
+            from(7, day + 60 * minute, 3), // after the order
+        ])
+        .unwrap();
+    store
+}
+
+fn ask(click: u64, at: u64) -> Ask<'static> {
+    Ask { merchant: "m", click: Some(id(click)), visitor: None, cust: "", did: "", since: 0, at, most: 100 }
+}
+
+#[test]
+fn what_fraud_rules_ask_is_counted_up_to_the_order_and_on_the_clicks_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = watched(dir.path());
+    let order = 10 * DAY_MS + 11 * 60_000;
+    let seen = store.seen(&ask(4, order)).unwrap();
+    let expected = Seen {
+        prefix: "1.2.3.0/24".into(),
+        referrer: String::new(),
+        address_clicks: 4,       // 2, 3, 4 and 6: not the bot, not the day before, not what came after
+        fingerprint_visitors: 3, // 1, 2 and 4
+        devices: 2,              // the browser and the phone
+        clicks_before: 2,        // 3 and 4
+        agents: 2,               // the day's first is within ten minutes as well
+    };
+    assert_eq!(seen, expected);
+    assert_eq!(store.seen(&Ask { most: 3, ..ask(4, order) }).unwrap().address_clicks, 3, "and no further");
+    let customers = store.seen(&Ask { cust: "k", did: "tv", ..ask(4, order) }).unwrap();
+    assert_eq!((customers.devices, customers.clicks_before), (3, 2), "of visitor and customer the more");
+    let unknown = store.seen(&Ask { click: Some(id(99)), visitor: Some(id(2)), ..ask(4, order) }).unwrap();
+    assert_eq!((unknown.address_clicks, unknown.devices), (0, 1), "a click that is gone says nothing");
+}
+
+#[test]
+fn a_flood_of_one_visitor_costs_no_more_than_the_newest_hits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let dids: Vec<String> = (0..300).map(|n| format!("d{n}")).collect();
+    store.put((0..300u64).map(|n| Event { counted: true, did: &dids[n as usize], ..click(n, n, 1) })).unwrap();
+    assert_eq!(store.seen(&ask(1, 1_000)).unwrap().devices, MAX_LOOKED_AT as u64);
+}
+
+#[test]
+fn who_is_forgotten_is_found_no_more_and_the_touches_stay_under_one_fresh_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    let bound = |number, at, received| {
+        let cust = "k";
+        Event { cust, did: "d", binds: true, counted: true, received, aff: "ann", ..click(number, at, 1) }
+    };
+    store.put([bound(1, 5, 5), bound(2, DAY_MS, DAY_MS), bound(3, 2 * DAY_MS, 2 * DAY_MS), click(4, 7, 2)]).unwrap();
+    let subjects = [Subject::Visitor(id(1)), Subject::Customer { merchant: "m".into(), cust: "k".into() }];
+    for (n, subject) in subjects.into_iter().enumerate() {
+        let erasures = Erasures(vec![Erasure::new(subject, DAY_MS, 0, [9; 16])]);
+        let fresh = *erasures.0[0].fresh();
+        let touches = store.erase(&erasures, &["m".into(), "other".into()]).unwrap();
+        assert_eq!(touches, [2, 0][n], "the visitor's touches were the customer's");
+        let path = |key| ids(&store.path(key, "m", 0, 9 * DAY_MS).unwrap());
+        assert_eq!(path(Key::Visitor(id(1))), [(2 * DAY_MS, id(3))], "received later");
+        assert_eq!(path(Key::Customer("k")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(path(Key::Device("d")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(path(Key::Visitor(id(2))), [(7, id(4))]);
+        assert_eq!(path(Key::Visitor(fresh)), [(5, id(1)), (DAY_MS, id(2))]);
+        let bindings = |key| ids(&store.bindings(key, "m", 9 * DAY_MS).unwrap());
+        assert_eq!(bindings(Key::Visitor(fresh)), [(5, id(1)), (DAY_MS, id(2))]);
+        assert_eq!(bindings(Key::Customer("k")), [(2 * DAY_MS, id(3))]);
+        assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap().visitor, Some(fresh));
     }
 }

@@ -42,10 +42,12 @@ class Merchant(Answer):
     release_when: inputs.ReleaseWhen
     status: Status
     created: str
+    old_secret_until: str | None
+    """Until when the postback key before the present one is valid too."""
 
 
 class NewMerchant(Merchant):
-    """`secret`, the key of signed postbacks, is shown to whoever made the merchant, this once."""
+    """`secret`, the key of signed postbacks, is shown to whoever made the merchant or the key, this once."""
 
     secret: str | UnsetType = UNSET
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import re
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,30 +15,40 @@ import uvloop
 from aiohttp import ClientSession, ClientTimeout, UnixConnector, web
 from sqlalchemy import Engine
 
-from tuike import _core, control
+from tuike import _core, config, control, logs
 from tuike.admin import (
+    applications,
     audit,
     auth,
     contests,
     conversions,
+    dashboard,
+    exports,
+    fraud,
     inputs,
     ledger,
     links,
+    live,
     merchants,
     observe,
     openapi,
     payouts,
+    people,
     preview,
     problems,
     products,
     promoters,
     queries,
     reporting,
+    retention,
+    session,
     settlements,
     statements,
+    tiers,
     tokens,
     traces,
     treasury,
+    webhooks,
     why,
     withholding,
 )
@@ -46,9 +57,11 @@ from tuike.admin.problems import Problem
 from tuike.admin.routes import Answer, Call, Route, Service
 from tuike.admin.writes import Writes
 from tuike.clock import Clock, follow, wall
+from tuike.config import WEBHOOK_ALLOW_PRIVATE
 from tuike.data import Data, write_private
 from tuike.journal_http import JournalRoutes
 from tuike.observing import EDGE_PREFIX
+from tuike.sending.sender import Sender
 from tuike.statements import Signer
 from tuike.stores import engine, members
 
@@ -60,20 +73,24 @@ READERS = engine.READERS
 PROCESSOR_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0  # for calls that wait for the books
 USAGE = 2
+REQUEST_ID = "X-Request-Id"
+SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 SERVICE = web.AppKey("service", Service)
 # what an empty body says
 NO_MEMBERS = b"{}"
-FIRST_ACTOR = Actor("admin", "admin")
 ANYONE = Actor("anyone", "none")
 
 RESOURCES: tuple[Route, ...] = (
     *merchants.ROUTES,
     *products.ROUTES,
     *promoters.ROUTES,
+    *tiers.ROUTES,
+    *applications.ROUTES,
     *links.ROUTES,
     *conversions.ROUTES,
     *why.ROUTES,
+    *fraud.ROUTES,
     *traces.ROUTES,
     *reporting.ROUTES,
     *withholding.ROUTES,
@@ -85,9 +102,21 @@ RESOURCES: tuple[Route, ...] = (
     *treasury.ROUTES,
     *contests.ROUTES,
     *tokens.ROUTES,
+    *people.ROUTES,
+    *retention.ROUTES,
     *audit.ROUTES,
+    *exports.ROUTES,
+    *webhooks.ROUTES,
 )
-ROUTES: tuple[Route, ...] = (*observe.ROUTES, *RESOURCES, *openapi.routes_of(RESOURCES))
+# what a browser asks for, beside
+PAGE: tuple[Route, ...] = (*session.ROUTES, *applications.OPEN, *live.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *observe.ROUTES,
+    *dashboard.ROUTES,
+    *PAGE,
+    *RESOURCES,
+    *openapi.routes_of((*PAGE, *RESOURCES)),
+)
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +131,8 @@ class Settings:
     max_levels: int = 3
     member: bool = False
     """Of an instance on several machines: edges are asked for in the books, and time is the books'."""
+    webhook_allow_private: bool = False
+    """Webhooks may be sent to addresses that are not the internet's, and without TLS."""
     clock: Callable[[], int] = wall
     random: Callable[[int], bytes] = secrets.token_bytes
 
@@ -118,16 +149,29 @@ def first_token(data: Data, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def make_app(settings: Settings) -> web.Application:
-    app = web.Application(middlewares=[_refuse], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[_name, _refuse], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_say_name)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         service = _service(settings)
         service.writes.start()
+        if not settings.member:
+            service.sender = Sender(
+                settings.data,
+                service.read,
+                allow_private=settings.webhook_allow_private,
+                clock=settings.clock,
+                random=settings.random,
+            )
+            service.sender.start()
         app[SERVICE] = service
+        app[live.LIVE] = live.Live(service)
         following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
         if following is not None:
             following.cancel()
+        if service.sender is not None:
+            await service.sender.close()
         await service.writes.close()
         await service.processor.close()
         service.readers.shutdown()
@@ -135,14 +179,33 @@ def make_app(settings: Settings) -> web.Application:
         service.replica.dispose()
 
     app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(live.close)
     for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, _endpoint(route))
         else:
             app.router.add_route(route.method, route.path, _endpoint(route))
+    for path, allowed in _fixed_paths().items():
+        app.router.add_route("*", path, _takes_only(allowed))
     if settings.member:
         app.router.add_routes(JournalRoutes(settings.data, settings.clock, _nothing_there).routes())
     return app
+
+
+def _fixed_paths() -> dict[str, list[str]]:
+    """Methods of the paths without a name in them: what is sent there is for no path that has one in that place."""
+    paths: dict[str, list[str]] = {}
+    for route in ROUTES:
+        if "{" not in route.path:
+            paths.setdefault(route.path, []).extend(["GET", "HEAD"] if route.method == "GET" else [route.method])
+    return paths
+
+
+def _takes_only(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
 
 
 async def _nothing_there(request: web.Request) -> web.StreamResponse:
@@ -180,10 +243,12 @@ def _service(settings: Settings) -> Service:
             timeout=ClientTimeout(total=PROCESSOR_SECONDS),
         ),
         metrics=data.metrics,
+        journal=data.journal,
         member=settings.member,
         books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
+        sender=None,
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,
@@ -197,24 +262,32 @@ def _endpoint(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespo
         service = request.app[SERVICE]
         actor = ANYONE
         if route.roles:
-            actor = await _authenticate(service, request)
+            actor = await session.authenticate(service, request)
             auth.check_role(actor, route.roles)
         raw = await request.read()
         body = None if route.body is None else inputs.read(raw or NO_MEMBERS, route.body)
         query = None if route.query is None else queries.read(request.query, route.query)
         answer = await route.handler(Call(service, actor, request, raw, body, query))
-        if isinstance(answer, web.Response):
+        if isinstance(answer, web.StreamResponse):
             return answer
         return answer.response() if isinstance(answer, Answer) else Answer(200, answer).response()
 
     return endpoint
 
 
-async def _authenticate(service: Service, request: web.Request) -> Actor:
-    token = auth.bearer(request.headers.get("Authorization", ""))
-    if auth.is_first_token(token, service.first_token_hash):
-        return FIRST_ACTOR
-    return await service.read(auth.find_actor, token, service.clock())
+@web.middleware
+async def _name(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A request has the id that its sender gave it, or one of ours: it stands in the log and in the answer."""
+    given = request.headers.get(REQUEST_ID, "")
+    logs.request_id.set(given if SOUND_ID.fullmatch(given) else secrets.token_hex(8))
+    return await handler(request)
+
+
+async def _say_name(request: web.Request, response: web.StreamResponse) -> None:
+    if name := logs.request_id.get():
+        response.headers[REQUEST_ID] = name
 
 
 @web.middleware
@@ -236,16 +309,19 @@ async def _refuse(
     except web.HTTPNotFound:
         return problems.response(problems.not_found(f"path {request.path}"))
     except Exception:
-        log.exception("%s %s", request.method, request.path)
+        # the route, not the path: that may name a visitor
+        resource = request.match_info.route.resource
+        log.exception("%s %s", request.method, resource.canonical if resource is not None else "")
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
 def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int, *, member: bool = False) -> None:
     """Serves until it is told to stop; `member`: of an instance on several machines."""
-    settings = Settings(data, first_token(data), public_url, max_levels, member)
+    allow_private = config.is_set(WEBHOOK_ALLOW_PRIVATE)
+    settings = Settings(data, first_token(data), public_url, max_levels, member, allow_private)
     if member:
         settings = replace(settings, clock=Clock(data.clock))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_serve(settings, host, port)))
 

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from tuike.admin.problems import Problem, not_found
 from tuike.stores.schema import tokens
@@ -39,6 +39,10 @@ class Actor:
     def promoter_only(self) -> str:
         """The one promoter this actor sees; empty: all of them."""
         return self.subject if self.role == "promoter" else ""
+
+
+FIRST = "first"
+FIRST_ACTOR = Actor("admin", "admin")
 
 
 def check_role(actor: Actor, roles: frozenset[str]) -> None:
@@ -79,13 +83,31 @@ def is_first_token(token: str, first_hash: str) -> bool:
     return hmac.compare_digest(token_hash(token), first_hash)
 
 
-def find_actor(connection: Connection, token: str, now: int) -> Actor:
-    """The actor of a stored token. `now` in milliseconds."""
-    row = connection.execute(select(tokens).where(tokens.c.hash == token_hash(token))).one_or_none()
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A token that holds: whose it is, its id (`FIRST`: the built-in admin's), its digest, its end in milliseconds."""
+
+    actor: Actor
+    id: str
+    hash: str
+    expires: int | None
+
+
+def find_by_hash(connection: Connection, hash: str, now: int) -> Known:
+    """The stored token with this digest. `now` in milliseconds."""
+    return _known(connection, tokens.c.hash == hash, now)
+
+
+def find_by_id(connection: Connection, id: str, now: int) -> Known:
+    return _known(connection, tokens.c.id == id, now)
+
+
+def _known(connection: Connection, which: ColumnElement[bool], now: int) -> Known:
+    row = connection.execute(select(tokens).where(which)).one_or_none()
     if row is None:
         raise Problem("unauthorized", "no such token")
     if row.revoked:
         raise Problem("token_revoked", "this token was revoked")
     if row.expires is not None and row.expires <= now:
         raise Problem("token_expired", "this token has expired")
-    return Actor(f"token:{row.id}", row.role, row.subject)
+    return Known(Actor(f"token:{row.id}", row.role, row.subject), row.id, row.hash, row.expires)

@@ -3,8 +3,10 @@
 Only shape is judged here; whether it can be done is the bookkeeper's to say.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from itertools import product
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -24,6 +26,7 @@ MAX_COOKIE_DAYS = 30
 MIN_HALF_LIFE_DAYS = 1 / 24
 
 MAX_RULE_DEPTH = 8
+MAX_OVERLAP_HOURS = 168
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -35,17 +38,30 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
 Label = Annotated[str, Meta(max_length=512)]
 Channel = Annotated[str, Meta(max_length=64)]
+# A name in letters, digits and hyphens (RFC 1123, 2.1): an internationalised one is given in punycode.
+LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST = rf"{LABEL}(\.{LABEL})*"
+PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5]?[0-9]{1,4})"
 # No user information, backslash or control character: nothing that a browser could read differently.
-HTTP_URL = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
+HTTP_URL = rf"https?://{HOST}(:{PORT})?([/?#][^\s\\\x00-\x1f\x7f]*)?"
 Url = Annotated[str, Meta(pattern=rf"^{HTTP_URL}(?!\n)$", max_length=MAX_URL)]
 MaybeUrl = Annotated[str, Meta(pattern=rf"^({HTTP_URL})?(?!\n)$", max_length=MAX_URL, description="empty: none")]
-Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}(?!\n)$")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217")]
+Host = Annotated[str, Meta(pattern=rf"^{HOST}(?!\n)$", max_length=253)]
+Currency = Annotated[
+    str, Meta(pattern="^[A-Z]{3}(?!\n)$", description="ISO 4217", extra_json_schema={"format": "currency"})
+]
+CURRENCIES = [code for code in map("".join, product(ascii_uppercase, repeat=3)) if _core.exponent(code) is not None]
+Timezone = Annotated[str, Meta(description="of the IANA database", extra_json_schema={"format": "time-zone"})]
 Settlement = Annotated[str, Meta(pattern=r"^(T\+[0-9]{1,3}|weekly|monthly)(?!\n)$")]
 ReleaseWhen = Literal["approved", "funded"]
 Days = Annotated[int, Meta(ge=0, le=MAX_DAYS)]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?(?!\n)$", description="decimal, in major units")]
-Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
+# Of 1971 to 9989: in the range that can be stored, whatever the zone
+YEARS = "^(197[1-9]|19[89][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9])-"
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339", extra_json_schema={"pattern": YEARS})]
+Percent = Annotated[
+    str, Meta(pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)(?!\n)$", description="decimal, at most 100")
+]
 Model = Literal["first", "last", "linear", "time_decay", "position"]
 Binding = Literal["none", "first", "last", "mixed"]
 Pixel = Literal["accept", "hold", "reject"]
@@ -53,6 +69,9 @@ Kind = Literal["member", "kol"]
 Rule = Annotated[dict[str, Any], Meta(description="commission rule: `type`, `value`, `levels`, ...")]
 
 T = TypeVar("T")
+
+# A number that JSON takes for whole and Python's reader does not
+WHOLE_NUMBER = re.compile(rb"[0-9](?:\.0|[eE])")
 
 
 def milliseconds(instant: datetime) -> int:
@@ -70,8 +89,8 @@ class Input(Struct, forbid_unknown_fields=True):
 class MerchantBody(Input):
     id: Code
     name: Name
-    currency: Currency
-    timezone: str = "UTC"
+    currency: Annotated[Currency, Meta(extra_json_schema={"enum": CURRENCIES})]
+    timezone: Timezone = "UTC"
     settlement: Settlement = "T+1"
     refund_days: Days = 0
     release_when: ReleaseWhen = "approved"
@@ -83,7 +102,7 @@ class MerchantBody(Input):
 
 class MerchantPatch(Input):
     name: Name | UnsetType = UNSET
-    timezone: str | UnsetType = UNSET
+    timezone: Timezone | UnsetType = UNSET
     settlement: Settlement | UnsetType = UNSET
     refund_days: Days | UnsetType = UNSET
     release_when: ReleaseWhen | UnsetType = UNSET
@@ -92,6 +111,12 @@ class MerchantPatch(Input):
     def __post_init__(self) -> None:
         if self.timezone is not UNSET:
             check_timezone(self.timezone)
+
+
+class SecretBody(Input):
+    """How long the key before the new one is valid too; 0: not at all, for one that has leaked."""
+
+    overlap_hours: Annotated[int, Meta(ge=0, le=MAX_OVERLAP_HOURS)] = 24
 
 
 WindowDays = Annotated[int, Meta(ge=1, le=365)]
@@ -136,15 +161,37 @@ class AttributionPatch(Input):
 
 
 class Fraud(Input):
+    """What an order may show before a person looks at it. `max_clicks_before_order` is of one visitor or customer in
+    the 10 minutes before the order; `max_flood_score` how many robust standard deviations a promoter's hour may lie
+    above the hours of the week before; `max_refund_percent` how many of a promoter's newest orders may come to nothing.
+    `self_referral` is rings too; `datacentres` are the networks of /v1/fraud/networks; `mismatch` is a click from the
+    product's own site, or a visitor with two user agents at once."""
+
     max_clicks_per_ip_day: Limit = 100
     min_seconds_to_order: Limit = 5
     max_devices: Limit = 5
+    max_clicks_before_order: Limit = 20
+    max_visitors_per_fingerprint: Limit = 50
+    max_flood_score: Limit = 10
+    max_refund_percent: Limit = 50
+    self_referral: bool = True
+    datacentres: bool = True
+    mismatch: bool = True
 
 
 class FraudPatch(Input):
+    """What is not given stays as it is."""
+
     max_clicks_per_ip_day: Limit | UnsetType = UNSET
     min_seconds_to_order: Limit | UnsetType = UNSET
     max_devices: Limit | UnsetType = UNSET
+    max_clicks_before_order: Limit | UnsetType = UNSET
+    max_visitors_per_fingerprint: Limit | UnsetType = UNSET
+    max_flood_score: Limit | UnsetType = UNSET
+    max_refund_percent: Limit | UnsetType = UNSET
+    self_referral: bool | UnsetType = UNSET
+    datacentres: bool | UnsetType = UNSET
+    mismatch: bool | UnsetType = UNSET
 
 
 class ProductBody(Input):
@@ -194,7 +241,7 @@ class Tax(Input):
     """`person` joins several accounts of one; `gap` says what a month without income is to `cn_platform`."""
 
     scheme: Literal["none", "flat", "cn_labour", "cn_platform"] = "none"
-    percent: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?(?!\n)$")] | UnsetType = UNSET
+    percent: Percent | UnsetType = UNSET
     person: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
     gap: Literal["restart", "continue"] | UnsetType = UNSET
 
@@ -203,8 +250,6 @@ class Tax(Input):
             raise ValueError("`gap` is given with the scheme `cn_platform`, and only there")
         if (self.scheme == "flat") != (self.percent is not UNSET):
             raise ValueError("`percent` is given with the scheme `flat`, and only there")
-        if self.percent is not UNSET and Decimal(self.percent) > 100:
-            raise ValueError("`percent` is at most 100")
 
 
 class Customer(Input):
@@ -294,6 +339,8 @@ class TokenBody(Input):
 def read(raw: bytes, kind: type[T]) -> T:
     """The body of a request. Problem `bad_json` or `bad_body`, with the member that is wrong."""
     try:
+        if WHOLE_NUMBER.search(raw):
+            return msgspec.convert(_whole(msgspec.json.decode(raw)), kind)
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise Problem("bad_body", str(error)) from error
@@ -301,6 +348,15 @@ def read(raw: bytes, kind: type[T]) -> T:
         raise Problem("bad_json", str(error)) from error
     except RecursionError as error:
         raise Problem("bad_json", "it is nested too deeply") from error
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 7.0 is as whole as 7."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def data(body: Input) -> dict[str, Any]:

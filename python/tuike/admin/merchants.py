@@ -1,4 +1,4 @@
-"""/v1/merchants. The postback key is shown once, in the answer that made the merchant."""
+"""/v1/merchants. A postback key is shown once, in the answer that made the merchant or replaced the key."""
 
 from sqlalchemy import Connection, select
 
@@ -11,15 +11,26 @@ from tuike.stores.schema import merchants
 
 SEAL_PURPOSE = "merchant"
 NONCE_BYTES = 12
+HOUR_MS = 3_600_000
 
 
 async def create(call: Call) -> Answer:
     body: inputs.MerchantBody = call.body
+    return await _with_secret(call, "merchant.create", inputs.data(body))
+
+
+async def replace_secret(call: Call) -> Answer:
+    body: inputs.SecretBody = call.body
+    overlap = body.overlap_hours * HOUR_MS
+    return await _with_secret(call, "merchant.secret", {"id": call.path("id"), "overlap": overlap})
+
+
+async def _with_secret(call: Call, op: str, data: Body) -> Answer:
+    """A write that gives the merchant a fresh key, which its answer shows."""
     secret = fresh_secret(call, "merchant")
     nonce = call.service.random(NONCE_BYTES)
     sealed = _core.seal(call.service.secret, SEAL_PURPOSE, secret.encode(), nonce)
-    answer = await call.write("registry", "merchant.create", inputs.data(body) | {"secret": sealed})
-    return show(answer, secret=secret)
+    return show(await call.write("registry", op, data | {"secret": sealed}), secret=secret)
 
 
 async def update(call: Call) -> Answer:
@@ -73,5 +84,15 @@ ROUTES = (
         auth.ADMIN,
         body=inputs.MerchantPatch,
         answer=answers.Merchant,
+    ),
+    Route(
+        "POST",
+        "/v1/merchants/{id}/secret",
+        replace_secret,
+        "Replace a merchant's postback key; the answer shows the new one, this once",
+        auth.ADMIN,
+        body=inputs.SecretBody,
+        answer=answers.NewMerchant,
+        status=201,
     ),
 )

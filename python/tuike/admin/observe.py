@@ -11,7 +11,7 @@ from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.observing import NO_EDGE, PROMETHEUS_TEXT, Sample, family
 from tuike.stores import cuts, members
-from tuike.stores.schema import conversions, hit_cuts, merchants, shares
+from tuike.stores.schema import conversions, fraud_flags, hit_cuts, merchants, shares
 
 CLICK_THROUGH_SECONDS = 86_400
 
@@ -86,7 +86,19 @@ def _book_metrics(connection: Connection, now: int) -> str:
             "Commission booked to promoters, in major units, refunds not taken off.",
             _commission(connection),
         )
+        + family(
+            "tuike_fraud_flags_open",
+            "gauge",
+            "Fraud flags that wait for a decision, by rule; each holds an order's money.",
+            _open_flags(connection),
+        )
     )
+
+
+def _open_flags(connection: Connection) -> list[Sample]:
+    flags = fraud_flags.c
+    waiting = select(flags.rule, func.count()).where(flags.status == "open").group_by(flags.rule).order_by(flags.rule)
+    return [("", (("rule", rule),), count) for rule, count in connection.execute(waiting)]
 
 
 def _conversions(connection: Connection) -> list[Sample]:

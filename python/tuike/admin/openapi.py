@@ -24,7 +24,25 @@ KEY_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "The same key with the same request is answered as the first time; with another: 422.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+LONGEST_ENUM = 20  # that is shown on the page
+# What types cannot say of their members: see the `__post_init__` of each.
+RULES: dict[str, Body] = {
+    "ProductPatch": {"dependentRequired": {"effective_from": ["commission"]}},
+    "Tax": {
+        "allOf": [
+            {
+                "if": {"properties": {"scheme": {"const": "flat"}}, "required": ["scheme"]},
+                "then": {"required": ["percent"]},
+                "else": {"not": {"required": ["percent"]}},
+            },
+            {
+                "if": {"required": ["gap"]},
+                "then": {"properties": {"scheme": {"const": "cn_platform"}}, "required": ["scheme"]},
+            },
+        ]
+    },
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -45,6 +63,8 @@ def document(routes: Sequence[Route]) -> Body:
     _, components = msgspec.json.schema_components(
         sorted(types, key=lambda type: type.__name__), ref_template=REFERENCE
     )
+    for name, rules in RULES.items():
+        components[name] |= rules
     paths: dict[str, Body] = {}
     for route in documented:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -69,18 +89,22 @@ def _operation(route: Route) -> Body:
     ]
     if route.query is not None:
         parameters += [
-            {"name": name, "in": "query", "required": False, "schema": schema}
+            {"name": name, "in": "query", "required": False, "schema": _or_empty(schema)}
             for name, schema in _members(route.query).items()
         ]
     operation: Body = {
         "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z]+', '_', route.path.removeprefix('/v1/')).strip('_')}",
         "summary": route.summary,
-        "description": f"Roles: {', '.join(_roles(route))}.",
+        "description": f"Roles: {', '.join(_roles(route))}." if route.roles else "Anyone, without a token.",
         "responses": {
             str(route.status): _content("Done", route.answer, route.media),
             "default": _content("Refused", answers.Problem, problems.CONTENT_TYPE),
         },
     }
+    if route.also:
+        operation["responses"][str(route.status)]["content"][route.also] = {"schema": {"type": "string"}}
+    if not route.roles:
+        operation["security"] = []
     if route.method in WRITES:
         parameters.append(KEY_PARAMETER)
         operation["responses"]["202"] = _content("The books did not answer in 5 seconds", answers.Accepted)
@@ -97,6 +121,13 @@ def _operation(route: Route) -> Body:
 def _content(description: str, type: Any, media: str = "application/json") -> Body:
     schema = {"type": "string"} if type is str else {"$ref": REFERENCE.format(name=type.__name__)}
     return {"description": description, "content": {media: {"schema": schema}}}
+
+
+def _or_empty(schema: Body) -> Body:
+    """Of a query's parameter: an empty one is missing, whatever it must look like else."""
+    kinds = (schema, *schema.get("anyOf", ()))
+    shaped = any(one.get("type") == "integer" or "pattern" in one or one.get("format") == "date" for one in kinds)
+    return {"anyOf": [schema, {"const": ""}]} if shaped else schema
 
 
 def _members(type: Any) -> dict[str, Body]:
@@ -169,6 +200,8 @@ def _kind(schema: Body) -> str:
         return f"<a href='#{name}'>{name}</a>"
     if "anyOf" in schema:
         return " or ".join(_kind(one) for one in schema["anyOf"])
+    if len(schema.get("enum", ())) > LONGEST_ENUM:
+        return escape(f"{schema['type']}, {schema.get('description', '')}")
     if "enum" in schema:
         return " | ".join(f"<code>{escape(str(one) or 'empty')}</code>" for one in schema["enum"])
     if schema.get("type") == "array":

@@ -68,6 +68,8 @@ def _page(connection: Connection, query: queries.Promoters, only: str) -> Body:
         statement = statement.where(promoters.c.id == only)
     if query.parent:
         statement = statement.where(promoters.c.parent == query.parent)
+    if query.roots:
+        statement = statement.where(promoters.c.parent.is_(None))
     if query.kind:
         statement = statement.where(promoters.c.kind == query.kind)
     return pages.page(connection, statement, promoters.c.id, views.promoter, cursor=query.cursor, limit=query.limit)

@@ -22,7 +22,7 @@ class Query(Struct, forbid_unknown_fields=True):
 
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
-Cursor = Annotated[str, Meta(description="`next` of the page before")]
+Cursor = Annotated[str, Meta(description="`next` of the page before", extra_json_schema={"format": "cursor"})]
 
 
 class Page(Query):
@@ -36,6 +36,7 @@ class Products(Page):
 
 class Promoters(Page):
     parent: str = ""
+    roots: Annotated[bool, Meta(description="only those without a parent")] = False
     kind: Literal["", "member", "kol"] = ""
 
 
@@ -82,8 +83,29 @@ class Withheld(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class Export(Query):
+    format: Literal["csv", "ndjson"] = "csv"
+
+
+class ExportOrders(Export, rename={"since": "from", "until": "to"}):
+    """Of orders received `from` a day `to` another, inclusive, in UTC."""
+
+    merchant: str = ""
+    product: str = ""
+    promoter: Annotated[str, Meta(description="who has a share in it")] = ""
+    status: Literal["", "pending", "approved", "rejected", "refunded"] = ""
+    since: Annotated[Day, Meta(description="YYYY-MM-DD; the beginning by default")] | None = None
+    until: Annotated[Day, Meta(description="YYYY-MM-DD; today by default")] | None = None
+
+
 class Statements(Page):
     month: Annotated[Month, Meta(description="YYYY-MM; all by default")] | None = None
+
+
+class Person(Query):
+    """A visitor by the id that events show, or a customer by the merchant's."""
+
+    merchant: Annotated[str, Meta(description="the id is this merchant's of a customer")] = ""
 
 
 class Audit(Page):

@@ -17,12 +17,15 @@ Groups = Literal[
 FIRST = "an instant of RFC 3339, or a day (YYYY-MM-DD) of `tz`; the beginning by default"
 LAST = "an instant (exclusive), or a day (inclusive); now by default"
 ONLY = "of sales, where there are several"
+DAY_OR_INSTANT = {"format": "day-or-instant"}
+TIME_ZONE = {"format": "time-zone"}
+Zone = Annotated[str, Meta(description="IANA time zone of days and hours", extra_json_schema=TIME_ZONE)]
 
 
 class Period(Query, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST)] = ""
-    until: Annotated[str, Meta(description=LAST)] = ""
-    tz: Annotated[str, Meta(description="IANA time zone of days and hours")] = "UTC"
+    since: Annotated[str, Meta(description=FIRST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    until: Annotated[str, Meta(description=LAST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    tz: Zone = "UTC"
 
 
 class Filtered(Period):
@@ -53,9 +56,9 @@ class Levels(Period):
 
 
 class Team(Page, rename={"since": "from", "until": "to"}):
-    since: Annotated[str, Meta(description=FIRST)] = ""
-    until: Annotated[str, Meta(description=LAST)] = ""
-    tz: str = "UTC"
+    since: Annotated[str, Meta(description=FIRST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    until: Annotated[str, Meta(description=LAST, extra_json_schema=DAY_OR_INSTANT)] = ""
+    tz: Zone = "UTC"
     product: str = ""
     merchant: str = ""
     channel: str = ""

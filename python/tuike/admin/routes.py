@@ -18,6 +18,7 @@ from tuike import promises
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
+from tuike.sending.sender import Sender
 from tuike.statements import Signer
 from tuike.stores import engine
 
@@ -37,10 +38,12 @@ class Service:
     writes: Writes
     processor: ClientSession  # to the processor's unix socket
     metrics: Path
+    journal: Path  # of this machine
     member: bool  # of an instance on several machines
     books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
+    sender: Sender | None  # of webhooks; none on several machines
     first_token_hash: str
     public_url: str  # of the edge, without a slash at its end
     max_levels: int
@@ -121,8 +124,11 @@ class Call:
         head = f"{self.request.method} {self.request.path}\n".encode()
         return hashlib.sha256(head + self.raw).hexdigest()
 
-    async def write(self, kind: str, op: str, data: Body) -> "Answer":
-        """Journals it and answers with its outcome, or 202 when the books do not answer in time."""
+    async def write(
+        self, kind: str, op: str, data: Body, *, fields: Body | None = None, fingerprint: str = ""
+    ) -> "Answer":
+        """Journals it and answers with its outcome, or 202 when the books do not answer in time. `fields` are the
+        event's own; `fingerprint` is another than the call's."""
         event_id, outcome = await self.service.writes.submit(
             kind,
             {
@@ -130,8 +136,9 @@ class Call:
                 "data": data,
                 "actor": self.actor.name,
                 "idem": self.idempotency_key,
-                "fingerprint": self.fingerprint,
+                "fingerprint": fingerprint or self.fingerprint,
             },
+            fields or {},
         )
         return answer_of(event_id, outcome)
 
@@ -150,7 +157,7 @@ class Answer:
         )
 
 
-Handler = Callable[[Call], Awaitable[Answer | Body | web.Response]]
+Handler = Callable[[Call], Awaitable[Answer | Body | web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,7 @@ class Route:
     query: Any = None
     status: int = 200
     media: str = "application/json"
+    also: str = ""  # another media type it answers in, where it is asked to
 
 
 def answer_of(event_id: str, outcome: Outcome | None) -> Answer:

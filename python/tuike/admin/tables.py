@@ -12,7 +12,7 @@ from tuike.admin.problems import Problem
 MEDIA = "text/csv"
 MAX_ROWS = 200_000
 # What a spreadsheet would take for a formula when a text begins with it.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -32,6 +32,10 @@ def free_text(value: str) -> str:
     return f"'{value}" if value.startswith(FORMULA) else value
 
 
+def headers(file: str) -> dict[str, str]:
+    """Of an answer that is a file to keep."""
+    return {"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"}
+
+
 def response(name: str, table: str) -> web.Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
-    return web.Response(text=table, content_type=MEDIA, charset="utf-8", headers=headers)
+    return web.Response(text=table, content_type=MEDIA, charset="utf-8", headers=headers(f"{name}.csv"))

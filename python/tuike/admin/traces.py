@@ -12,7 +12,7 @@ from tuike.admin import answers, auth
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem, not_found
 from tuike.admin.routes import Body, Call, Route, Service
-from tuike.stores.schema import outcomes
+from tuike.stores.schema import bad_touches, outcomes
 from tuike.stores.touches import SqlTouches
 
 ID_DIGITS = 32
@@ -28,7 +28,13 @@ async def click(call: Call) -> Body:
         raise not_found(f"click {id}")
     auth.check_subject(call.actor.merchant_only(), touch.get("merchant", ""), "click of merchant")
     auth.check_subject(call.actor.promoter_only(), touch.get("aff", ""), "click of promoter")
+    if touch.get("counted") and await call.read(_is_bad, id):
+        touch |= {"counted": False, "reason": "confirmed_fraud"}
     return _click(id, touch)
+
+
+def _is_bad(connection: Connection, id: str) -> bool:
+    return connection.scalar(select(bad_touches.c.touch).where(bad_touches.c.touch == id)) is not None
 
 
 def _stored(connection: Connection, books: Engine, id: str) -> dict[str, Any] | None:

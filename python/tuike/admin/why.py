@@ -34,6 +34,7 @@ TOUCHES = {
     "spent": "an earlier order of this visitor was credited for it",
     "bound": "the customer is somebody's by an earlier click",
     "own_purchase": "the promoter bought it himself",
+    "confirmed_fraud": "it led to an order that was confirmed as fraud",
     "blocked_promoter": "the promoter is blocked",
     "unknown_promoter": "nobody has this promoter's code",
     "too_many_touches": "of a very long path only the first and the newest count",

@@ -70,5 +70,6 @@ ROUTES = (
         auth.READERS,
         query=queries.Withheld,
         answer=money_answers.Withheld,
+        also=tables.MEDIA,
     ),
 )

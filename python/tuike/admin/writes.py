@@ -7,7 +7,7 @@ the registry, every live edge works with it. One poller waits for all of them to
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -87,12 +87,13 @@ class Writes:
         self._thread.shutdown()
         await asyncio.to_thread(self._writer.close, self._time())
 
-    async def submit(self, kind: str, request: dict[str, Any]) -> tuple[str, Outcome | None]:
-        """Journals a `registry` or `decision` event; its id, and its outcome unless the books are late."""
+    async def submit(self, kind: str, request: dict[str, Any], fields: Mapping[str, Any]) -> tuple[str, Outcome | None]:
+        """Journals a `registry` or `decision` event, with what else the event says; its id, and its outcome unless the
+        books are late."""
         now = self._time()
         event_id = (now.to_bytes(6) + self._random(ID_RANDOM_BYTES)).hex()
         body = msgspec.json.encode(request)
-        event = {"kind": kind, "id": event_id, "at": now, "received": now, "source": "admin", "body": body}
+        event = {"kind": kind, "id": event_id, "at": now, "received": now, "source": "admin", "body": body, **fields}
         deadline = asyncio.get_running_loop().time() + OUTCOME_SECONDS
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         await self._record(_core.encode_event(event), deadline)

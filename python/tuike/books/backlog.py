@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -109,6 +109,11 @@ class Backlog:
             incarnation: self._unapplied[incarnation][0] - 1 if incarnation in self._unapplied else seq
             for incarnation, seq in read.items()
         }
+
+    def rewrite(self, change: Callable[[Message], Message]) -> None:
+        """Changes what an import under way will be applied as; who has to be forgotten is in no other message here."""
+        for producer, rows in self._imports.items():
+            self._imports[producer] = [row._replace(message=change(row.message)) for row in rows]
 
     def registry_write(self, id: str) -> Item | None:
         """The registry write with this id that was read and not applied."""

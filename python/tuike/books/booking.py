@@ -99,9 +99,10 @@ def accrue(
             held = evidence | {"held": True}
             after = msgspec.structs.replace(conversion, status="pending", reason="budget", evidence=held)
             return Effect(Standing(after, ()), tiers=tiers)
+    flagged = "fraud" if "fraud" in conversion.evidence else ""
     booked = msgspec.structs.replace(
         conversion,
-        reason="below_min_amount" if rule.below_min_amount(conversion.amount) else "",
+        reason="below_min_amount" if rule.below_min_amount(conversion.amount) else flagged,
         rule_version=version.version,
         evidence=evidence,
     )

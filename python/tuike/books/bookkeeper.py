@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
+from tuike.books import applications, erasures, networks, webhooks
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
 from tuike.books.days import Days
+from tuike.books.flags import Flags
+from tuike.books.fraud import Fraud, Recorded
 from tuike.books.ledger import Ledger
 from tuike.books.orders import Orders, Target
 from tuike.books.path_ends import PathEnds
@@ -26,6 +29,7 @@ from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
 from tuike.stores import meta, schema
 
+WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS | erasures.OPERATIONS
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
 
@@ -60,7 +64,9 @@ class Bookkeeper:
         self._settlements = Settlements(self._desk)
         self._payments = Payments(self._desk, self._settlements, payout_minimum)
         self._waiting = WaitingRefunds(connection)
-        self._orders = Orders(self._desk, touches, self._waiting)
+        self._flags = Flags(self._desk)
+        self._fraud = Fraud(self._desk, touches)
+        self._orders = Orders(self._desk, touches, self._waiting, self._flags, self._fraud)
         self._days = Days(connection, secret)
         self._journal = journal
         self._unposted: list[Booked] = []
@@ -103,13 +109,23 @@ class Bookkeeper:
             if ended is not None:
                 self._settlements.resume(connection)
 
-    def judgement(self, touches: Touches) -> Orders:
-        """Decides as this bookkeeper does, by other touches."""
-        return Orders(self._desk, touches, self._waiting)
+    def judgement(self, touches: Touches, recorded: Recorded) -> Orders:
+        """Decides as this bookkeeper does, by other touches; fraud's flags are those that were recorded."""
+        return Orders(self._desk, touches, self._waiting, self._flags, recorded)
+
+    def reload(self, connection: Connection) -> None:
+        """After somebody was forgotten in the tables: takes up what of it is kept in memory."""
+        self._waiting.load(connection)
 
     def _begin(self, connection: Connection, now: int) -> None:
-        self._desk.begin(connection)
+        self._take_up(connection)
         self._days.begin(now)
+
+    def _take_up(self, connection: Connection) -> None:
+        """Begins with what stands in the tables: nothing is fresh."""
+        self._desk.begin(connection)
+        self._flags.begin()
+        self._fraud.begin()
 
     def _book(self, record: Booked) -> None:
         self.number = record.number
@@ -122,7 +138,7 @@ class Bookkeeper:
             self._post(connection, self._unposted)
             self._unposted = []
             # what was fresh stands in the tables now
-            self._desk.begin(connection)
+            self._take_up(connection)
 
     def recover(self, connection: Connection, booked: Sequence[Booked], backlog: Backlog, now: int = 0) -> None:
         """Posts what was journalled by a bookkeeper that was killed before its commit."""
@@ -143,7 +159,7 @@ class Bookkeeper:
     ) -> None:
         """Posts records of the journal as they stand there: they were decided before. `before` is called with each,
         when all before it counts and it does not yet."""
-        self._desk.begin(connection)
+        self._take_up(connection)
         for record in records:
             before(record)
             self._take(record.effect)
@@ -155,7 +171,7 @@ class Bookkeeper:
 
     def repeat_write(self, connection: Connection, item: Item, number: int) -> None:
         """Applies a registry write again under the number that it has in the journal."""
-        self._desk.begin(connection)
+        self._take_up(connection)
         self.number = number - 1
         self._apply_registry(connection, [item], set(), {})
         self._post(connection, self._unposted)
@@ -182,7 +198,7 @@ class Bookkeeper:
             outcome = self._answered_before(connection, request, answered)
             target = ""
             if outcome is None:
-                change = writes.apply(connection, self.registry, message, request, self.number + 1)
+                change = writes.apply(WRITES, connection, self.registry, message, request, self.number + 1)
                 outcome, target = change.outcome, change.target
                 changed += change.entries
             _remember(answered, request, message.id, outcome)
@@ -227,7 +243,7 @@ class Bookkeeper:
         """The order that a message is about; None for a decision about none."""
         if message.kind == "close":
             return Outcome.applied()
-        if request is not None and not request.op.startswith("conversion."):
+        if request is not None and not request.op.startswith(("conversion.", "fraud.")):
             return None
         return self._orders.target(message, request)
 
@@ -261,7 +277,7 @@ class Bookkeeper:
         self._take(effect)
         named = ""
         if request is not None and effect is not None and isinstance(target, Target):
-            named = f"conversion:{target.conversion}"
+            named = f"{'flag' if request.op.startswith('fraud.') else 'conversion'}:{request.data['id']}"
         self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
         standing = standings.get(target.conversion) if isinstance(target, Target) else None
         if isinstance(target, Target) and standing is not None and not standing.claimed:
@@ -275,6 +291,9 @@ class Bookkeeper:
             self._desk.ledger.move(effect.transfers)
             self._desk.totals.take(effect)
             self._desk.path_ends.take(effect)
+            self._flags.take(effect.flags)
+            self._fraud.take(effect.purchases)
+            self.registry.bad_touches.update([touch for touch, _ in effect.bad_touches])
             if effect.waiting is not None:
                 self._waiting.add(effect.waiting)
 

@@ -24,13 +24,21 @@ MAX_CODE = 64
 LABELS = tuple(f"sub{n}" for n in range(1, 6))
 
 
-def attribute(order: Message, product: Product, registry: Registry, touches: Touches, ends: PathEnds) -> Attribution:
+def attribute(
+    order: Message,
+    product: Product,
+    registry: Registry,
+    touches: Touches,
+    ends: PathEnds,
+    *,
+    forgiving: bool = False,
+) -> Attribution:
     """Goes through the order's identifiers until one finds any touch, and asks whose customer it is."""
     merchant, settings = product.merchant, product.attribution
     search = Search(order, product, registry, touches)
     own = () if settings.self_purchase else search.own()
     spent = ends.before(merchant, search.visitor, order.at) if settings.path_reset and search.visitor else None
-    judge = Judge(registry, settings, order.at, own, NEVER if spent is None else spent)
+    judge = Judge(registry, settings, order.at, own, NEVER if spent is None else spent, forgiving)
     found_by, seen, hits = _look(search, judge)
     binding = None
     if not (settings.binding_fallback and any(not candidate.why for candidate in seen)):

@@ -19,7 +19,18 @@ ATTRIBUTION: Body = {
     "self_purchase": False,
     "collapse_minutes": 30,
 }
-FRAUD: Body = {"max_clicks_per_ip_day": 100, "min_seconds_to_order": 5, "max_devices": 5}
+FRAUD: Body = {
+    "max_clicks_per_ip_day": 100,
+    "min_seconds_to_order": 5,
+    "max_devices": 5,
+    "max_clicks_before_order": 20,
+    "max_visitors_per_fingerprint": 50,
+    "max_flood_score": 10,
+    "max_refund_percent": 50,
+    "self_referral": True,
+    "datacentres": True,
+    "mismatch": True,
+}
 PRODUCT: Body = {
     "name": "",
     "category": "",

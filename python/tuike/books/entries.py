@@ -26,7 +26,10 @@ LINK = (
 
 
 def merchant(row: Row) -> Entry:
-    return _entry("merchant", row, "id", "currency", "secret", "status")
+    entry = _entry("merchant", row, "id", "currency", "secret", "status")
+    if row["old_secret"]:
+        entry |= _entry("merchant", row, "old_secret", "old_secret_until")
+    return entry
 
 
 def product(row: Row) -> Entry:

@@ -9,10 +9,24 @@ from tuike import _core, views
 from tuike.books import booking
 from tuike.books.booking import Desk, Place
 from tuike.books.candidates import attribute
-from tuike.books.records import FINAL, Conversion, Effect, Message, Outcome, Request, Standing, Waiting, conversion_id
+from tuike.books.flags import Flags, is_given, raised
+from tuike.books.fraud import Inspector, purchases_of
+from tuike.books.records import (
+    FINAL,
+    Conversion,
+    Effect,
+    Message,
+    Outcome,
+    Refusal,
+    Request,
+    Standing,
+    Waiting,
+    conversion_id,
+)
 from tuike.books.state import Product
 from tuike.books.totals import day_of
 from tuike.books.touches import Touches
+from tuike.books.verdicts import RATE_LIMITED
 from tuike.books.waiting import WaitingRefunds
 
 # Claims of one order that are remembered; two different visitors are a conflict already.
@@ -21,6 +35,8 @@ MAX_CLAIMS = 16
 MAX_REFUNDS = 256
 
 STATUSES = ("pending", "approved", "rejected", "refunded")
+CLAIMED_BY = ("pixel", "tag")
+"""Sources of what browsers say."""
 IDENTIFIERS = ("click", "visitor", "cust", "did", "fingerprint", "fingerprint_before", "coupon", "aff")
 
 Verdict = Outcome | Effect
@@ -42,14 +58,23 @@ class Target:
 class Orders:
     """The bookkeeper's judgement. `orders` given to `decide` holds all orders that the batch is about."""
 
-    def __init__(self, desk: Desk, touches: Touches, waiting: WaitingRefunds) -> None:
+    def __init__(
+        self, desk: Desk, touches: Touches, waiting: WaitingRefunds, flags: Flags, inspector: Inspector
+    ) -> None:
         self._desk = desk
         self._registry = desk.registry
         self._touches = touches
         self._waiting = waiting
+        self._flags = flags
+        self._inspector = inspector
 
     def target(self, message: Message, request: Request | None) -> Target | Outcome:
         """The order a message is about, or why it is about none."""
+        if request is not None and request.op.startswith("fraud."):
+            order = self._flags.order_of(request.data["id"])
+            return (
+                Outcome.refused("unknown_flag", "there is no such flag", http=404) if order is None else Target(order)
+            )
         if request is not None:
             return Target(request.data["id"])
         if message.merchant not in self._registry.merchants:
@@ -90,6 +115,12 @@ class Orders:
             outcome = msgspec.structs.replace(outcome, result={"merchant": message.merchant} | outcome.result)
         if isinstance(target, Outcome) or effect is None or effect == Effect(standing, code=effect.code):
             return outcome, None
+        by, note = (
+            (f"merchant:{message.merchant}", "")
+            if request is None
+            else (request.actor, request.data.get("reason") or "")
+        )
+        effect = self._flags.left(standing, effect, by, note, place)
         if effect.standing is not None:
             orders[target.conversion] = effect.standing
         return outcome, effect
@@ -142,6 +173,10 @@ class Orders:
                 return _illegal(conversion, status)
             return booking.keep(standing, stamp=stamp)
         held = conversion.evidence.get("held", False)
+        if "fraud" in conversion.evidence and status == "approved":
+            # what it is when its flags are cleared
+            given = conversion.evidence | {"fraud": {"given": status}}
+            standing = Standing(msgspec.structs.replace(conversion, evidence=given), standing.shares)
         if same and (held or status == "pending"):
             return booking.keep(standing, stamp=stamp)
         if same:
@@ -152,9 +187,25 @@ class Orders:
         return booking.rebook(self._desk, standing, place, status="pending" if held else status, **changes)
 
     def _book(self, place: Place, message: Message, conversion: Conversion, *, forced: bool = False) -> Verdict:
+        """An order that came above its merchant's rate limit, or that nothing but hits above one lead to, is held."""
         product = self._registry.products[conversion.product]
-        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends)
-        return booking.accrue(self._desk, conversion, found, place, forced=forced)
+        found = attribute(message, product, self._registry, self._touches, self._desk.path_ends, forgiving=forced)
+        limited = message.reason == RATE_LIMITED or (
+            found.top is None and any(candidate.why == RATE_LIMITED for candidate in found.candidates)
+        )
+        if limited and not forced:
+            held = conversion.evidence | {"held": True}
+            waits = msgspec.structs.replace(conversion, status="pending", reason=RATE_LIMITED, evidence=held)
+            return Effect(Standing(waits, ()))
+        effect = booking.accrue(self._desk, conversion, found, place, forced=forced)
+        standing = None if isinstance(effect, Outcome) else effect.standing
+        if isinstance(effect, Outcome) or standing is None or not standing.shares:
+            return effect
+        effect = msgspec.structs.replace(effect, purchases=purchases_of(conversion, found))
+        if forced or standing.conversion.reason:
+            return effect
+        findings = self._inspector.look(message, conversion, found)
+        return raised(effect, findings, place) if findings else effect
 
     def _book_claimed(self, place: Place, message: Message, standing: Standing, status: str) -> Verdict:
         """The merchant's word on an order that was only claimed: a claim lends its visitor where there is nothing."""
@@ -205,6 +256,11 @@ class Orders:
             return Outcome.refused(
                 "unknown_conversion", f"there is no conversion {request.data['id']!r}", http=404
             ), None
+        if request.op in ("fraud.clear", "fraud.confirm"):
+            try:
+                return self._flags.decide(place, request, standing)
+            except Refusal as refusal:
+                return refusal.outcome, None
         verdict = self._decided(place, request, standing)
         if isinstance(verdict, Outcome):
             return verdict, None
@@ -241,7 +297,7 @@ class Orders:
             return booking.keep(standing)
         if conversion.status in FINAL:
             return _illegal(conversion, "approved")
-        evidence = {name: value for name, value in conversion.evidence.items() if name != "held"}
+        evidence = {name: value for name, value in conversion.evidence.items() if name not in ("held", "fraud")}
         if "held" not in conversion.evidence:
             return booking.approve(self._desk, standing, place)
         if standing.shares:
@@ -250,7 +306,7 @@ class Orders:
         if "candidates" in evidence:
             return booking.accrue(self._desk, approved, booking.attribution_of(conversion), place, forced=True)
         # a claim never names a promoter, whoever approves it: `aff` counts in the merchant's own word alone
-        kind = "claim" if conversion.reason == "pixel" else "order"
+        kind = "claim" if conversion.source in CLAIMED_BY or conversion.reason == "pixel" else "order"
         asked = Message(
             conversion.event_id, kind, conversion.at, pid=conversion.product, **conversion.evidence["identifiers"]
         )
@@ -274,7 +330,7 @@ class Orders:
             return OLDER
         if conversion.status == "refunded":
             return booking.keep(standing) if entire else NOTHING_LEFT
-        if conversion.status == "pending":
+        if conversion.status == "pending" and not is_given(conversion, "approved"):
             return _illegal(conversion, "refunded")
         if not entire and not refund_id:
             return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id (here: an Idempotency-Key)")

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from tuike.books.ledger import Ledger
-from tuike.books.records import Booked, Delta, Effect, Look, Request, Standing
+from tuike.books.records import Booked, Delta, Effect, Flag, Look, Request, Standing
 from tuike.stores import bulk, rollups, schema
 
 LOOKS_PER_SELECT = 10_000
@@ -56,6 +56,9 @@ CONTESTS = bulk.replacing(schema.contests, keep=("number", "created"))
 CLOSINGS = bulk.inserting(schema.closings)
 DAYS = bulk.inserting(schema.days)
 WAITING = bulk.inserting(schema.waiting)
+FLAGS = bulk.replacing(schema.fraud_flags)
+PURCHASES = bulk.missing(schema.promoter_purchases)
+BAD_TOUCHES = bulk.missing(schema.bad_touches)
 DELETE_WAITING = bulk.Bulk(delete(schema.waiting).where(schema.waiting.c.event_id == bindparam("event")), ("event",))
 
 
@@ -68,6 +71,7 @@ def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> No
     _post_standings(connection, effects)
     _post_sums(connection, effects)
     _post_steps(connection, booked)
+    _post_fraud(connection, effects)
     requests = [(record, record.request) for record in booked if record.request is not None]
     AUDIT.run(connection, [_audit(record, asked) for record, asked in requests if record.target])
     KEYS.run(connection, [_key(record, asked) for record, asked in requests if asked.idem is not None])
@@ -176,6 +180,18 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
             waits = effect.waiting
             message = msgspec.json.encode(waits.message).decode()
             WAITING.run(connection, [(waits.conversion, waits.message.id, waits.number, message)])
+
+
+def _post_fraud(connection: Connection, effects: Sequence[Effect]) -> None:
+    last = {flag.number: flag for effect in effects for flag in effect.flags}
+    FLAGS.run(connection, [_flag(flag) for flag in last.values()])
+    PURCHASES.run(connection, [msgspec.structs.astuple(made) for effect in effects for made in effect.purchases])
+    BAD_TOUCHES.run(connection, [touch for effect in effects for touch in effect.bad_touches])
+
+
+def _flag(flag: Flag) -> bulk.Row:
+    row = msgspec.structs.asdict(flag) | {"evidence": msgspec.json.encode(flag.evidence).decode()}
+    return tuple([row[name] for name in FLAGS.names])
 
 
 def _summed(deltas: Iterable[Delta]) -> list[bulk.Row]:

@@ -39,6 +39,7 @@ class Message(msgspec.Struct, frozen=True):
     stamp: int = 0
     refund_id: str = ""
     source: str = ""
+    reason: str = ""
     body: bytes = b""
 
 
@@ -202,6 +203,45 @@ class PathEnd(msgspec.Struct, frozen=True, array_like=True):
     conversion: int
 
 
+class Finding(msgspec.Struct, frozen=True, array_like=True):
+    """What a fraud rule says of an order, about one promoter it is credited to. The score is 1 to 100."""
+
+    rule: str
+    score: int
+    promoter: str
+    evidence: dict[str, Any]
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """A finding that holds an order until a person decides: a row of `fraud_flags`. `status` is `open`, `cleared` or
+    `confirmed`; `number` is that of the books times 16 and its place among the order's flags, `conversion` the
+    order's."""
+
+    id: str
+    number: int
+    conversion: int
+    rule: str
+    score: int
+    evidence: dict[str, Any]
+    status: str
+    promoter: str
+    merchant: str
+    product: str
+    created: int
+    decided_by: str = ""
+    decided_at: int = 0
+    note: str = ""
+
+
+class Purchase(msgspec.Struct, frozen=True, array_like=True):
+    """A promoter's own order that is credited to another: a row of `promoter_purchases`."""
+
+    merchant: str
+    buyer: str
+    promoter: str
+    conversion: int
+
+
 class Funding(msgspec.Struct, frozen=True, array_like=True):
     """What is added to a merchant's payments in, and to what was released of its orders: a row of `funding`."""
 
@@ -313,7 +353,8 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that one message changes in the books; `code` says what of the message was set aside.
 
     `due` are (instant, number) of the order where it is to be released, `settled` of those that no longer are;
-    `released` are (number, step) of what a settlement's step has released, `looked_at` what it has changed of it."""
+    `released` are (number, step) of what a settlement's step has released, `looked_at` what it has changed of it.
+    `flags` are raised or decided; `bad_touches` are (touch, order's number) of clicks that count no more."""
 
     standing: Standing | None = None
     transfers: tuple[Transfer, ...] = ()
@@ -333,6 +374,9 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     closing: Closing | None = None
     day: Day | None = None
     waiting: Waiting | None = None
+    flags: tuple[Flag, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    bad_touches: tuple[tuple[str, int], ...] = ()
     code: str = ""
 
     def then(self, later: "Effect") -> "Effect":
@@ -348,6 +392,8 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
             path_ends=self.path_ends + later.path_ends,
             funding=self.funding + later.funding,
             due=self.due + later.due,
+            flags=self.flags + later.flags,
+            purchases=self.purchases + later.purchases,
         )
 
 

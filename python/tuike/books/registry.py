@@ -7,7 +7,8 @@ in the bookkeeper's transaction, and the registry in memory with them.
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Container
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from tuike.stores import schema
 Body = dict[str, Any]
 
 LINK_CODE_LENGTH = 8
+CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SETTLED = ("timezone", "settlement", "refund_days", "release_when")
 """How a merchant settles."""
 
@@ -43,12 +45,20 @@ class Context:
     event: str
     number: int
     at: int
+    message: Message
 
 
-def apply(connection: Connection, registry: Registry, message: Message, request: Request, number: int) -> Change:
+def apply(
+    operations: Mapping[str, Callable[[Context, Body], Change]],
+    connection: Connection,
+    registry: Registry,
+    message: Message,
+    request: Request,
+    number: int,
+) -> Change:
     """Applies one registry write under the books' `number`."""
-    context = Context(connection, registry, message.id, number, message.at)
-    operation = OPERATIONS.get(request.op)
+    context = Context(connection, registry, message.id, number, message.at, message)
+    operation = operations.get(request.op)
     if operation is None:
         return Change(Outcome.refused("unknown_op", f"there is no registry operation {request.op!r}"))
     try:
@@ -62,23 +72,32 @@ def apply(connection: Connection, registry: Registry, message: Message, request:
 
 def merchant_create(context: Context, data: Body) -> Change:
     body = fingerprint({name: value for name, value in data.items() if name != "secret"})
-    standing = _row(context, schema.merchants, data["id"])
+    standing = row_of(context, schema.merchants, data["id"])
     if standing is not None:
-        return _again(standing, body, views.merchant)
+        return again(standing, body, views.merchant)
     whole = defaults.merchant(data)
     row = {name: whole[name] for name in ("id", "name", "currency", *SETTLED, "secret")}
-    row |= {"status": "active", "created": context.at, "body": body}
+    row |= {"status": "active", "created": context.at, "body": body, "old_secret": None, "old_secret_until": 0}
     context.connection.execute(insert(schema.merchants).values(row))
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
-    return _created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+    return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
 def merchant_update(context: Context, data: Body) -> Change:
-    row = _existing(context, schema.merchants, data["id"], "merchant")
+    row = existing(context, schema.merchants, data["id"], "merchant")
     row |= _patch(data, defaults.MERCHANT, "name", *SETTLED, "status")
-    _store(context, schema.merchants, row)
+    store(context, schema.merchants, row)
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
-    return _changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+    return changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+def merchant_secret(context: Context, data: Body) -> Change:
+    """Replaces the key of signed postbacks. The one before stays valid for `overlap` ms, and no other does."""
+    row = existing(context, schema.merchants, data["id"], "merchant")
+    old, until = (row["secret"], context.at + data["overlap"]) if data["overlap"] else (None, 0)
+    row |= {"secret": data["secret"], "old_secret": old, "old_secret_until": until}
+    store(context, schema.merchants, row)
+    return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
 
 # --- products --------------------------------------------------------------------------------------
@@ -86,9 +105,9 @@ def merchant_update(context: Context, data: Body) -> Change:
 
 def product_create(context: Context, data: Body) -> Change:
     body = fingerprint(data)
-    standing = _row(context, schema.products, data["id"])
+    standing = row_of(context, schema.products, data["id"])
     if standing is not None:
-        return _again(standing, body, lambda row: _product_view(context, row))
+        return again(standing, body, lambda row: _product_view(context, row))
     whole = defaults.product(data)
     merchant = context.registry.merchants.get(whole["merchant"])
     if merchant is None:
@@ -110,11 +129,11 @@ def product_create(context: Context, data: Body) -> Change:
     context.connection.execute(insert(schema.products).values(row))
     context.registry.note_product(Product.from_row(row, []))
     _add_rule(context, row["id"], version)
-    return _created(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
+    return created(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
 
 def product_update(context: Context, data: Body) -> Change:
-    row = _existing(context, schema.products, data["id"], "product")
+    row = existing(context, schema.products, data["id"], "product")
     product = context.registry.products[row["id"]]
     if "commission" in data:
         currency = context.registry.merchants[row["merchant"]].currency
@@ -131,9 +150,9 @@ def product_update(context: Context, data: Body) -> Change:
         row[name] = json.dumps(json.loads(row[name]) | data.get(name, {}))
     if "allowed_hosts" in data:
         row["allowed_hosts"] = json.dumps(data["allowed_hosts"])
-    _store(context, schema.products, row)
+    store(context, schema.products, row)
     context.registry.note_product(Product.from_row(row, product.rules))
-    return _changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
+    return changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
 
 def _rule_version(context: Context, currency: str, rule: Body, version: int, begins: int) -> RuleVersion:
@@ -165,9 +184,9 @@ def _product_view(context: Context, row: Body) -> Body:
 
 def promoter_create(context: Context, data: Body) -> Change:
     body = fingerprint(data)
-    standing = _row(context, schema.promoters, data["id"])
+    standing = row_of(context, schema.promoters, data["id"])
     if standing is not None:
-        return _again(standing, body, views.promoter)
+        return again(standing, body, views.promoter)
     whole = defaults.promoter(data)
     parent = whole["parent"]
     if parent is not None and parent not in context.registry.promoters:
@@ -188,19 +207,19 @@ def promoter_create(context: Context, data: Body) -> Change:
     context.registry.note_promoter(row["id"], Promoter.from_row(row))
     context.registry.forest.add(row["id"], parent)
     _record_parent(context, row["id"], parent, context.at)
-    return _created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
+    return created(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
 
 
 def promoter_update(context: Context, data: Body) -> Change:
-    row = _existing(context, schema.promoters, data["id"], "promoter")
+    row = existing(context, schema.promoters, data["id"], "promoter")
     row |= _patch(data, defaults.PROMOTER, "name", "kind", "status")
     for name in ("tax", "customers"):
         if name in data:
             row[name] = json.dumps(data[name])
     row["person"] = json.loads(row["tax"]).get("person", "")
-    _store(context, schema.promoters, row)
+    store(context, schema.promoters, row)
     context.registry.note_promoter(row["id"], Promoter.from_row(row))
-    return _changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
+    return changed(f"promoter:{row['id']}", views.promoter(row), [entries.promoter(row)])
 
 
 def promoter_parent(context: Context, data: Body) -> Change:
@@ -236,7 +255,7 @@ def promoter_bind(context: Context, data: Body) -> Change:
 
 
 def _family(context: Context, data: Body) -> tuple[Body, str | None]:
-    row = _existing(context, schema.promoters, data["id"], "promoter")
+    row = existing(context, schema.promoters, data["id"], "promoter")
     parent = data["parent"]
     if parent is not None and parent not in context.registry.promoters:
         raise Refusal("unknown_parent", f"there is no promoter {parent!r}")
@@ -245,9 +264,9 @@ def _family(context: Context, data: Body) -> tuple[Body, str | None]:
 
 def _moved(context: Context, row: Body, parent: str | None, since: int) -> Change:
     row["parent"] = parent
-    _store(context, schema.promoters, row)
+    store(context, schema.promoters, row)
     _record_parent(context, row["id"], parent, since)
-    return _changed(f"promoter:{row['id']}", views.promoter(row), [])
+    return changed(f"promoter:{row['id']}", views.promoter(row), [])
 
 
 def _record_parent(context: Context, promoter: str, parent: str | None, since: int) -> None:
@@ -263,9 +282,9 @@ def link_create(context: Context, data: Body) -> Change:
     body = fingerprint(data)
     whole = defaults.link(data)
     code = whole.get("code") or _free_code(context)
-    standing = _row(context, schema.links, code)
+    standing = row_of(context, schema.links, code)
     if standing is not None:
-        return _again(standing, body, lambda row: views.link(row, context.registry.products[row["product"]].url))
+        return again(standing, body, lambda row: views.link(row, context.registry.products[row["product"]].url))
     if whole["promoter"] not in context.registry.promoters:
         raise Refusal("unknown_promoter", f"there is no promoter {whole['promoter']!r}")
     product = context.registry.products.get(whole["product"])
@@ -277,20 +296,20 @@ def link_create(context: Context, data: Body) -> Change:
     _check_coupon(context, row, product)
     context.connection.execute(insert(schema.links).values(row))
     context.registry.note_coupon(row)
-    return _created(f"link:{code}", views.link(row, product.url), [entries.link(row)])
+    return created(f"link:{code}", views.link(row, product.url), [entries.link(row)])
 
 
 def link_update(context: Context, data: Body) -> Change:
-    row = _existing(context, schema.links, data["code"], "link")
+    row = existing(context, schema.links, data["code"], "link")
     product = context.registry.products[row["product"]]
     before = dict(row)
     row |= _patch(data, defaults.LINK, *defaults.LINK, "status")
     _check_target(row["url"], product)
     _check_coupon(context, row, product)
-    _store(context, schema.links, row)
+    store(context, schema.links, row)
     context.registry.forget_coupon(before)
     context.registry.note_coupon(row)
-    return _changed(f"link:{row['code']}", views.link(row, product.url), [entries.link(row)])
+    return changed(f"link:{row['code']}", views.link(row, product.url), [entries.link(row)])
 
 
 def _check_target(url: str, product: Product) -> None:
@@ -324,7 +343,7 @@ def _free_code(context: Context) -> str:
     while True:
         digest = hashlib.sha256(f"{context.event}\0{attempt}".encode()).digest()
         code = base64.b32encode(digest).decode().lower()[:LINK_CODE_LENGTH]
-        if _row(context, schema.links, code) is None:
+        if row_of(context, schema.links, code) is None:
             return code
         attempt += 1
 
@@ -343,19 +362,20 @@ def token_create(context: Context, data: Body) -> Change:
         raise Refusal(f"unknown_{row['role']}", f"there is no {row['role']} {row['subject']!r}")
     row |= {"expires": data.get("expires"), "created": context.at, "revoked": False}
     context.connection.execute(insert(schema.tokens).values(row))
-    return _created(f"token:{row['id']}", views.token(row), [])
+    return created(f"token:{row['id']}", views.token(row), [])
 
 
 def token_revoke(context: Context, data: Body) -> Change:
-    row = _existing(context, schema.tokens, data["id"], "token")
+    row = existing(context, schema.tokens, data["id"], "token")
     row["revoked"] = True
-    _store(context, schema.tokens, row)
-    return _changed(f"token:{row['id']}", views.token(row), [])
+    store(context, schema.tokens, row)
+    return changed(f"token:{row['id']}", views.token(row), [])
 
 
 OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
+    "merchant.secret": merchant_secret,
     "product.create": product_create,
     "product.update": product_update,
     "promoter.create": promoter_create,
@@ -377,20 +397,20 @@ def fingerprint(data: Body) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _row(context: Context, table: Any, key: str) -> Body | None:
+def row_of(context: Context, table: Any, key: str) -> Body | None:
     (column,) = table.primary_key.columns
     row = context.connection.execute(select(table).where(column == key)).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
-def _existing(context: Context, table: Any, key: str, entity: str) -> Body:
-    row = _row(context, table, key)
+def existing(context: Context, table: Any, key: str, entity: str) -> Body:
+    row = row_of(context, table, key)
     if row is None:
         raise Refusal(f"unknown_{entity}", f"there is no {entity} {key!r}", http=404)
     return row
 
 
-def _store(context: Context, table: Any, row: Body) -> None:
+def store(context: Context, table: Any, row: Body) -> None:
     (column,) = table.primary_key.columns
     context.connection.execute(update(table).where(column == row[column.name]).values(row))
 
@@ -400,15 +420,15 @@ def _patch(data: Body, silent: Body, *names: str) -> Body:
     return {name: silent.get(name) if data[name] is None else data[name] for name in names if name in data}
 
 
-def _again(standing: Body, body: str, view: Callable[[Body], Body]) -> Change:
+def again(standing: Body, body: str, view: Callable[[Body], Body]) -> Change:
     if standing["body"] != body:
         raise Refusal("conflict", "this id is taken, by another body", http=409)
     return Change(Outcome.applied(view(standing)))
 
 
-def _created(target: str, result: Body, changed: list[Body]) -> Change:
+def created(target: str, result: Body, changed: list[Body]) -> Change:
     return Change(Outcome.applied(result, http=201), target, changed)
 
 
-def _changed(target: str, result: Body, changed: list[Body]) -> Change:
+def changed(target: str, result: Body, changed: list[Body]) -> Change:
     return Change(Outcome.applied(result), target, changed)

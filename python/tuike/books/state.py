@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
 from tuike import _core
-from tuike.books import settings
+from tuike.books import defaults, settings
 from tuike.stores import schema
 
 
@@ -103,19 +104,28 @@ class Product:
     attribution: settings.Settings
     hold_days: int
     status: str
+    fraud: _core.FraudRules
+    most_counted: int  # clicks of an address: what more there are would change no score
+    hosts: frozenset[str]  # of its own site
     rules: list[RuleVersion] = field(default_factory=list)
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any], rules: list[RuleVersion]) -> "Product":
+        allowed = json.loads(row["allowed_hosts"])
+        # a product of an older version has fewer rules in its row
+        fraud = defaults.FRAUD | json.loads(row["fraud"])
         return cls(
             row["id"],
             row["merchant"],
             row["url"],
-            json.loads(row["allowed_hosts"]),
+            allowed,
             row["pixel_conversions"],
             settings.read(row["attribution"]),
             row["hold_days"],
             row["status"],
+            _core.FraudRules(json.dumps(fraud)),
+            2 * fraud["max_clicks_per_ip_day"],
+            frozenset([urlsplit(row["url"]).hostname or "", *(host.lower() for host in allowed)]),
             rules,
         )
 
@@ -131,13 +141,16 @@ class Registry:
     """Merchants, products with their rules, coupons, promoters and their tree."""
 
     def __init__(self, max_levels: int) -> None:
-        self._max_levels = max_levels
+        self.max_levels = max_levels
         self.merchants: dict[str, Merchant] = {}
         self.products: dict[str, Product] = {}
         self.promoters: dict[str, Promoter] = {}
         self._coupons: dict[tuple[str, str], dict[str, Coupon]] = {}  # by merchant and coupon, then by active link
         self._owners: dict[str, dict[str, set[str]]] = {}  # by merchant and `cust`, the promoters who are this customer
         self._resetting: dict[str, set[str]] = {}  # products with `path_reset`, by merchant
+        self._networks: dict[str, _core.Networks] = {}  # by list
+        self.bad_touches: set[str] = set()
+        """Clicks of orders that a person has confirmed as fraud: as many as persons decide about."""
         self.forest = _core.Forest()
         self.moved = 0  # the instant of the last change of a parent: such instants never fall
 
@@ -158,6 +171,9 @@ class Registry:
         registry._load_promoters(connection)
         for row in connection.execute(select(schema.links).where(schema.links.c.coupon != "")).mappings():
             registry.note_coupon(row)
+        for id, text in connection.execute(select(schema.fraud_networks.c.id, schema.fraud_networks.c.networks)):
+            registry.note_networks(id, json.loads(text))
+        registry.bad_touches.update(connection.scalars(select(schema.bad_touches.c.touch)))
         return registry
 
     def _load_promoters(self, connection: Connection) -> None:
@@ -182,7 +198,7 @@ class Registry:
             self.forest.set_parent(promoter, parent, since)
 
     def chain(self, promoter: str, instant: int, levels: int) -> list[str]:
-        return self.forest.chain(promoter, instant, min(levels, self._max_levels))
+        return self.forest.chain(promoter, instant, min(levels, self.max_levels))
 
     def note_product(self, product: Product) -> None:
         self.products[product.id] = product
@@ -192,6 +208,14 @@ class Registry:
     def resets_paths(self, merchant: str) -> bool:
         """Whether an order of the merchant may end its visitor's path: it has a product with `path_reset`."""
         return bool(self._resetting.get(merchant))
+
+    def note_networks(self, id: str, networks: list[str]) -> None:
+        """Takes in a list of networks as it stands now."""
+        self._networks[id] = _core.Networks(networks)
+
+    def in_datacentre(self, prefix: str) -> bool:
+        """Whether a hit's prefix lies in a listed network."""
+        return any(networks.holds(prefix) for networks in self._networks.values())
 
     def note_promoter(self, id: str, promoter: Promoter) -> None:
         before = self.promoters.get(id)

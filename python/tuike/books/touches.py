@@ -11,6 +11,19 @@ Key = Literal["visitor", "cust", "did", "fingerprint"]
 Found = Literal["", "click", "coupon", "visitor", "cust", "did", "fingerprint", "aff", "binding"]
 
 
+Seen = dict[str, Any]
+"""What fraud rules compare of an order's touches."""
+NOTHING_SEEN: Mapping[str, Any] = {
+    "prefix": "",
+    "referrer": "",
+    "address_clicks": 0,
+    "fingerprint_visitors": 0,
+    "devices": 0,
+    "clicks_before": 0,
+    "agents": 0,
+}
+
+
 class Touches(Protocol):
     """The touch store: `_core.TouchStore` has the words."""
 
@@ -19,6 +32,9 @@ class Touches(Protocol):
     def bindings(
         self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int
     ) -> list[dict[str, Any]]: ...
+    def seen(
+        self, merchant: str, click: str, visitor: str, cust: str, did: str, since: int, at: int, most: int
+    ) -> Seen: ...
 
 
 class NoTouches:
@@ -32,6 +48,11 @@ class NoTouches:
 
     def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
         return []
+
+    def seen(
+        self, merchant: str, click: str, visitor: str, cust: str, did: str, since: int, at: int, most: int
+    ) -> Seen:
+        return {**NOTHING_SEEN}
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):

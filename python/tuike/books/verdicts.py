@@ -9,18 +9,21 @@ from tuike.books.touches import Hit
 
 NEVER = -1
 """An instant before all."""
+RATE_LIMITED = "rate_limited"
+"""The edge's mark on what came above a rate limit: it counts once a person has looked at the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Judges hits for an order at `instant`. `own` are the promoters who are the buyer; touches up to `spent` were
-    paid for by an earlier order."""
+    paid for by an earlier order. A `forgiving` one lets hits above a rate limit count."""
 
     registry: Registry
     settings: Settings
     instant: int
     own: Collection[str]
     spent: int = NEVER
+    forgiving: bool = False
 
     def is_touch(self, hit: Hit) -> bool:
         """Whether a hit is a touch at all, be it one that counts or not: no embedded click is, none that is spent, and
@@ -33,10 +36,12 @@ class Judge:
 
     def never(self, hit: Hit) -> str:
         """Why a hit counts for nothing, be it a touch or a click that binds; empty where it may count."""
-        if not hit.get("counted"):
+        if not hit.get("counted") and not (self.forgiving and hit.get("reason") == RATE_LIMITED):
             return hit.get("reason") or "not_counted"
         if hit.get("embedded"):
             return "embedded"
+        if hit["id"] in self.registry.bad_touches:
+            return "confirmed_fraud"
         promoter = hit.get("aff", "")
         if promoter not in self.registry.promoters:
             return "unknown_promoter"

@@ -19,6 +19,10 @@ class WaitingRefunds:
     """All that wait, in the order in which they came. Belongs to the one bookkeeper."""
 
     def __init__(self, connection: Connection) -> None:
+        self.load(connection)
+
+    def load(self, connection: Connection) -> None:
+        """Takes up what the table says."""
         self._by_order: dict[str, list[Waiting]] = {}
         self._by_age: deque[Waiting] = deque()
         for row in connection.execute(select(waiting).order_by(waiting.c.number)):

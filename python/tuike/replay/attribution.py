@@ -4,20 +4,24 @@ Each is decided in its place in the books, as they were then, by all hits that t
 another record than the one that was booked, it is decided once more by the hits that were folded then: if that makes
 the record, a hit came late (money.md, section 5), and if not, something is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from tuike import _core, retention
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
+from tuike.books.fraud import Recorded
 from tuike.books.orders import Orders, Target
 from tuike.books.records import Booked, Effect, Message, Outcome, Request, Standing
 from tuike.books.standings import orders_of
 from tuike.books.touches import NoTouches, Touches
 from tuike.data import Data
 from tuike.faults import Fault, Found, Report
+from tuike.process import touches_kept
 from tuike.replay.history import Hits, Past, Step, history, parts
 from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
@@ -64,7 +68,8 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
                     whole.put(batch)
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, NoTouches(), lambda records: None, max_levels)
-                retrial = Retrial(keeper, whole, Past(root, past))
+                kept_since = retention.noted(live).get("before", 0)
+                retrial = Retrial(keeper, whole, Past(root, past), kept_since)
                 for part in parts(history(log_of(live, root), root, number)):
                     with made.begin() as connection:
                         retrial.take(connection, part)
@@ -73,6 +78,7 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
         report.proved.append(
             f"attribution: {retrial.decided} orders decided again, {len(report.late)} would be credited otherwise by "
             f"hits that came late, {retrial.same} the same with other touches"
+            + (f", {retrial.forgotten} about people who were forgotten" if retrial.forgotten else "")
         )
     except Found as found:
         report.fault = Fault("attribution", found.place, found.detail)
@@ -84,13 +90,17 @@ def attribution(data: Data, max_levels: int, told: Told = untold) -> Attribution
 class Retrial:
     """Holds each record against what would be decided now, and posts it as it is."""
 
-    def __init__(self, keeper: Bookkeeper, whole: Touches, past: Past) -> None:
+    def __init__(self, keeper: Bookkeeper, whole: Touches, past: Past, kept_since: int = 0) -> None:
+        """`kept_since`: hits received earlier are nobody's any more, ms."""
         self._keeper = keeper
+        self._kept_since = kept_since
         self._past = past
-        self._by_all = keeper.judgement(whole)
-        self._by_then = keeper.judgement(past.touches)
+        self._recorded = Recorded()
+        self._by_all = keeper.judgement(whole, self._recorded)
+        self._by_then = keeper.judgement(past.touches, self._recorded)
         self.decided = 0
         self.same = 0
+        self.forgotten = 0
         self.late: list[Late] = []
 
     def take(self, connection: Connection, part: Sequence[Step]) -> None:
@@ -107,6 +117,7 @@ class Retrial:
 
         def judge(record: Booked) -> None:
             self._past.note(record)
+            self._recorded.note(record)
             question = asked[record.number]
             if question is not None:
                 self._judge(connection, record, question, standings)
@@ -122,10 +133,27 @@ class Retrial:
         if not _same(record, now):
             self._past.fill()
             _, then = _decide(self._by_then, connection, record.number, question, standings)
+            if not _same(record, then) and self._is_forgotten(record, question[0]):
+                self.forgotten += 1
+                return
             if not _same(record, then):
                 place = f"conversion {target.conversion}" if isinstance(target, Target) else f"message {record.event}"
                 raise Found(place, f"number {record.number} of the books is not what its hits and the rules make of it")
             self._note(record, now)
+
+    def _is_forgotten(self, record: Booked, message: Message) -> bool:
+        """Whether somebody was forgotten who asked for it or was credited by it, or hits that it may have been credited
+        by are kept no longer: what they were found by is gone."""
+        standing = _standing(record.effect)
+        told: Mapping[str, Any] = {} if standing is None else standing.conversion.evidence.get("identifiers", {})
+        hits = [self._past.touches.click(id) or {} for id in _touches(standing)]
+        people = (told, {"visitor": message.visitor, "cust": message.cust, "did": message.did}, *hits)
+        names = ("visitor", "cust", "did")
+        if message.at - touches_kept(self._keeper.registry) < self._kept_since or any(
+            hit.get("received", self._kept_since) < self._kept_since for hit in hits
+        ):
+            return True
+        return any(_core.is_erased_person(**{name: person.get(name, "") for name in names}) for person in people)
 
     def _note(self, record: Booked, now: Verdict) -> None:
         """By all hits the order comes to something else."""

@@ -8,6 +8,8 @@ import heapq
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping
 
+from sqlalchemy import Engine
+
 from tuike import _core
 from tuike.books.backlog import BOOKED_KINDS, Item, item_of
 from tuike.books.records import Booked
@@ -15,6 +17,7 @@ from tuike.clock import wall
 from tuike.faults import Found
 from tuike.process import PRODUCER
 from tuike.replay.logs import ALL, BookedLog
+from tuike.stores import rollups
 
 READ_LIMIT = 20_000
 STEPS_PER_PART = 2_000
@@ -128,8 +131,10 @@ class Hits:
 class Past:
     """A touch store that is filled as far as the bookkeeper's was when a record was decided."""
 
-    def __init__(self, root: str, touches: _core.TouchStore) -> None:
+    def __init__(self, root: str, touches: _core.TouchStore, sums: Engine | None = None) -> None:
+        """With `sums` what hits add up to is there as well."""
         self.touches = touches
+        self._sums = sums
         self._hits = Hits(root)
         self._seen: dict[int, int] = {}
         self._filled: dict[int, int] = {}
@@ -143,4 +148,7 @@ class Past:
         if self._seen != self._filled:
             for batch in self._hits.upto(self._seen):
                 self.touches.put(batch)
+                if self._sums is not None:
+                    with self._sums.begin() as connection:
+                        rollups.add_rollups(connection, batch.rollups())
             self._filled = dict(self._seen)

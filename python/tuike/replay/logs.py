@@ -3,18 +3,23 @@
 On several a registry write's record has its message, so that the table alone makes the books again."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from tuike import _core
+from tuike.clock import wall
 from tuike.faults import Found
 from tuike.process import PRODUCER
+from tuike.stores import erasures
 from tuike.stores.bulk import stream
 from tuike.stores.schema import booked
 
 ALL = 2**63 - 1
+SOME = 500
+"""Records that are read at once by who follows them."""
 
 
 class Record(Protocol):
@@ -36,19 +41,51 @@ class Numbered(msgspec.Struct, frozen=True):
 
 
 class BookedLog(Protocol):
+    def after(self, number: int, upto: int, kind: type[T]) -> list[T]:
+        """Some of the records behind `number` and up to `upto`, from the first of them on; none: there are none."""
+        ...
+
     def records(self, upto: int, kind: type[T]) -> Iterator[T]:
         """The booked records 1 to `upto`, each once and in order, read as `kind`. Raises Found where one is missing."""
         ...
 
 
 class JournalLog:
-    """In the journals under a directory."""
+    """In the journals under a directory, read as erasures under way will rewrite them."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, forgotten: _core.Erasure | None = None) -> None:
         self._root = root
+        self._forgotten = forgotten
+        self._follower = _core.Follower(root)
+        self._firsts: dict[int, int] = {}
 
     def records(self, upto: int, kind: type[T]) -> Iterator[T]:
         return _in_order(self._read(upto, kind), upto, "the journal does not have it")
+
+    def after(self, number: int, upto: int, kind: type[T]) -> list[T]:
+        for path, last in _incarnations(self._root):
+            if last <= number:
+                continue
+            incarnation = int(Path(path).name, 16)
+            first = self._first(incarnation)
+            # an incarnation's records have its sequence numbers, one after the other
+            known = {incarnation: max(0, number + 1 - first)}
+            batch = self._follower.read(known, SOME, wall(), {incarnation: ALL})
+            records = [msgspec.json.decode(self._body(fields), type=kind) for _, _, _, fields in batch.events()]
+            if records and records[0].number != number + 1:
+                raise Found(f"number {number + 1} of the books", "the journal does not have it")
+            found = [record for record in records if record.number <= min(last, upto)]
+            if found:
+                return found
+        return []
+
+    def _first(self, incarnation: int) -> int:
+        """The number of its first record."""
+        if incarnation not in self._firsts:
+            batch = self._follower.read({}, 1, wall(), {incarnation: ALL})
+            _, _, _, fields = batch.events()[0]
+            self._firsts[incarnation] = msgspec.json.decode(fields["body"], type=Numbered).number
+        return self._firsts[incarnation]
 
     def _read(self, upto: int, kind: type[T]) -> Iterator[T]:
         for path, last in _incarnations(self._root):
@@ -56,10 +93,14 @@ class JournalLog:
                 fields = _core.decode_event(payload)
                 if fields["kind"] != "booked":
                     continue
-                record = msgspec.json.decode(fields["body"], type=kind)
+                record = msgspec.json.decode(self._body(fields), type=kind)
                 if record.number > min(last, upto):
                     break
                 yield record
+
+    def _body(self, fields: dict[str, Any]) -> bytes | str:
+        body: bytes = fields["body"]
+        return (self._forgotten and self._forgotten.rewrite_booked(body.decode())) or body
 
 
 class TableLog:
@@ -71,6 +112,11 @@ class TableLog:
     def records(self, upto: int, kind: type[T]) -> Iterator[T]:
         return _in_order(self._read(upto, kind), upto, "table booked does not have it")
 
+    def after(self, number: int, upto: int, kind: type[T]) -> list[T]:
+        some = select(booked.c.record).where(booked.c.number > number, booked.c.number <= upto)
+        rows = self._connection.scalars(some.order_by(booked.c.number).limit(SOME))
+        return [msgspec.json.decode(record, type=kind) for record in rows]
+
     def _read(self, upto: int, kind: type[T]) -> Iterator[T]:
         rows = select(booked.c.record).where(booked.c.number <= upto).order_by(booked.c.number)
         for (record,) in stream(self._connection, rows):
@@ -80,7 +126,7 @@ class TableLog:
 def log_of(connection: Connection, root: str) -> BookedLog:
     """The one that these books are written in."""
     several = connection.execute(select(booked.c.number).limit(1)).first() is not None
-    return TableLog(connection) if several else JournalLog(root)
+    return TableLog(connection) if several else JournalLog(root, erasures.under_way(connection))
 
 
 def _in_order(records: Iterable[T], upto: int, missing: str) -> Iterator[T]:

@@ -1,15 +1,17 @@
-"""What another rule or model would have paid: every message decided again, in the order of the books and by the touches
-of then, by a fresh bookkeeper whose products have the other rule or model instead of theirs. Nothing is changed."""
+"""What another rule or model would have paid, or other fraud rules have flagged: every message decided again, in the
+order of the books and by the touches of then, by a fresh bookkeeper whose products have these instead of theirs.
+Nothing is changed."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from tuike import _core
+from tuike.books import defaults
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import NUMBER_KEY, Bookkeeper
 from tuike.books.records import Request
@@ -18,10 +20,13 @@ from tuike.replay.history import Past, Step, history
 from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta
-from tuike.stores.schema import conversions, merchants, products, shares
+from tuike.stores.schema import conversions, fraud_flags, merchants, products, shares
 
 MESSAGES_PER_BATCH = 2_000
 
+T = TypeVar("T")
+Finding = tuple[str, str, str, str]
+"""Order, product, promoter and rule."""
 Line = tuple[str, int, str, str]
 """Promoter (empty: the platform), level, product and currency."""
 
@@ -33,21 +38,17 @@ class CannotBe(Exception):
 @dataclass(frozen=True, slots=True)
 class Change:
     """A rule (JSON) in place of every version of a product's, or a model in place of its own; of one product, or of
-    all. None stays as it is."""
+    all. `fraud` are fraud rules over each one's own. None stays as it is."""
 
     rule: dict[str, Any] | None = None
     model: str | None = None
     product: str | None = None
+    fraud: dict[str, Any] | None = None
 
     @classmethod
-    def of_file(cls, rule: Path | None, model: str | None, product: str | None) -> "Change":
-        """With the rule in a file. Raises CannotBe."""
-        if rule is None:
-            return cls(None, model, product)
-        try:
-            return cls(msgspec.json.decode(rule.read_bytes(), type=dict[str, Any]), model, product)
-        except msgspec.DecodeError as error:
-            raise CannotBe(f"{rule}: no JSON object: {error}") from error
+    def of_files(cls, rule: Path | None, model: str | None, product: str | None, fraud: Path | None) -> "Change":
+        """With the rule and the fraud rules in files. Raises CannotBe."""
+        return cls(_object_in(rule), model, product, _object_in(fraud))
 
     def of(self, item: Item) -> Item:
         """A registry write as it would have been."""
@@ -62,6 +63,8 @@ class Change:
                 data["commission"] = self.rule
         if self.model is not None and (request.op == "product.create" or "attribution" in data):
             data["attribution"] = data.get("attribution", {}) | {"model": self.model}
+        if self.fraud is not None and (request.op == "product.create" or "fraud" in data):
+            data["fraud"] = data.get("fraud", {}) | self.fraud
         body = msgspec.json.encode(msgspec.structs.replace(request, data=data))
         return item._replace(message=msgspec.structs.replace(item.message, body=body))
 
@@ -72,6 +75,13 @@ class Change:
         found = [row for row in connection.execute(known) if self.product in (None, row.id)]
         if self.product is not None and not found:
             raise CannotBe(f"there is no product {self.product!r}")
+        unknown = sorted((self.fraud or {}).keys() - defaults.FRAUD.keys())
+        if unknown:
+            raise CannotBe(f"there is no fraud rule {unknown[0]!r}; there are {', '.join(defaults.FRAUD)}")
+        try:
+            _core.FraudRules(msgspec.json.encode(self.fraud or {}).decode())
+        except ValueError as error:
+            raise CannotBe(f"the fraud rules cannot be read: {error}") from error
         for row in found if self.rule is not None else ():
             try:
                 _core.Rule(msgspec.json.encode(self.rule).decode(), row.currency)
@@ -109,8 +119,43 @@ class Comparison:
         return "\n".join(lines)
 
 
+@dataclass(slots=True)
+class Flagged:
+    """Scores of what fraud rules found: as booked, and as they would."""
+
+    found: dict[Finding, int] = field(default_factory=dict)
+    would: dict[Finding, int] = field(default_factory=dict)
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        yield "order", "product", "promoter", "rule", "score", "would"
+        for finding in sorted(self.found.keys() | self.would.keys()):
+            scores = [str(scores.get(finding, "-")) for scores in (self.found, self.would)]
+            yield *finding, *scores
+
+    def text(self) -> str:
+        orders = [len({finding[:2] for finding in scores}) for scores in (self.found, self.would)]
+        lines = ["\t".join(row) for row in self.rows()]
+        return "\n".join([*lines, f"{orders[0]} orders were flagged, {orders[1]} would be"])
+
+
 def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, int], told: Told = untold) -> Comparison:
     """Raises CannotBe, and Found where the journal is not whole. The instance may be running."""
+    return _changed(data, change, max_levels, minimum, told, _compared)
+
+
+def flagged_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, int], told: Told = untold) -> Flagged:
+    """As `what_if`, for what fraud rules find."""
+    return _changed(data, change, max_levels, minimum, told, lambda live, made: Flagged(_flags(live), _flags(made)))
+
+
+def _changed(
+    data: Data,
+    change: Change,
+    max_levels: int,
+    minimum: Mapping[str, int],
+    told: Told,
+    compared: Callable[[Connection, Connection], T],
+) -> T:
     books = engine.open_reader(data.database)
     try:
         with books.begin() as live, fresh(data) as (directory, made):
@@ -119,15 +164,14 @@ def what_if(data: Data, change: Change, max_levels: int, minimum: Mapping[str, i
             with touch_store(directory, "past") as touches:
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, touches, lambda records: None, max_levels, minimum)
-                course = Course(made, keeper, Past(str(data.journal), touches), change.of)
+                course = Course(made, keeper, Past(str(data.journal), touches, made), change.of)
                 root = str(data.journal)
                 for step in history(log_of(live, root), root, number):
                     course.take(step)
                     told(step[0].number, number)
                 course.end()
             with made.begin() as connection:
-                counts = (_orders(live), _orders(connection))
-                return Comparison(_lines(live), _lines(connection), counts)
+                return compared(live, connection)
     finally:
         books.dispose()
 
@@ -177,6 +221,26 @@ class Course:
     def _run(self, act: Callable[[Connection], Any]) -> None:
         with self._made.begin() as connection:
             act(connection)
+
+
+def _object_in(file: Path | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise CannotBe(f"{file}: no JSON object: {error}") from error
+
+
+def _flags(connection: Connection) -> dict[Finding, int]:
+    columns = (conversions.c.order_id, fraud_flags.c.product, fraud_flags.c.promoter, fraud_flags.c.rule)
+    joined = fraud_flags.join(conversions, conversions.c.number == fraud_flags.c.conversion)
+    found = connection.execute(select(*columns, fraud_flags.c.score).select_from(joined))
+    return {(row[0], row[1], row[2], row[3]): row[4] for row in found}
+
+
+def _compared(live: Connection, made: Connection) -> Comparison:
+    return Comparison(_lines(live), _lines(made), (_orders(live), _orders(made)))
 
 
 def _lines(connection: Connection) -> dict[Line, int]:

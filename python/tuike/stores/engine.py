@@ -23,7 +23,13 @@ CHECKPOINT_PAGES = 4_000
 READERS = 4
 
 SHARED_PRAGMAS = (f"busy_timeout={BUSY_MS}", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}", "temp_store=MEMORY")
-WRITER_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
+# what is deleted is overwritten: keys and people that have to be forgotten are
+WRITER_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+    "secure_delete=ON",
+)
 SCRATCH_PRAGMAS = ("journal_mode=MEMORY", "synchronous=OFF")
 READER_PRAGMAS = ("query_only=ON",)
 
@@ -78,7 +84,7 @@ def open_writer(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return _server(url, WRITERS, "READ COMMITTED", writes=True)
     connect_args = {"check_same_thread": False, "cached_statements": 512}
-    engine = create_engine(url, poolclass=StaticPool, connect_args=connect_args)
+    engine = create_engine(url, poolclass=StaticPool, connect_args=connect_args, hide_parameters=True)
     return _prepare(engine, (*SHARED_PRAGMAS, *WRITER_PRAGMAS), "BEGIN IMMEDIATE")
 
 
@@ -91,6 +97,7 @@ def open_reader(url: URL) -> Engine:
         poolclass=QueuePool,
         pool_size=READERS,
         connect_args={"check_same_thread": False},
+        hide_parameters=True,
     )
     return _prepare(engine, (*SHARED_PRAGMAS, *READER_PRAGMAS), "BEGIN")
 
@@ -114,6 +121,18 @@ def scratch(path: Path) -> Engine:
     """The writer's engine of a new database that nobody will miss."""
     engine = create_engine(of_file(path), poolclass=StaticPool, connect_args={"cached_statements": 512})
     return _prepare(engine, (*SHARED_PRAGMAS, *SCRATCH_PRAGMAS), "BEGIN IMMEDIATE")
+
+
+def forget(books: Engine) -> bool:
+    """Takes older versions of pages out of SQLite's log; outside of any transaction. False: a reader still has one."""
+    if books.dialect.name != "sqlite":
+        return True
+    with closing(books.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=0")  # nobody is waited for
+        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        return not busy
 
 
 def exists(url: URL) -> bool:
@@ -184,6 +203,8 @@ def _server(url: URL, connections: int, isolation: str, *, writes: bool) -> Engi
         connect_args=_of_postgresql(writes) if postgresql else _of_mysql(),
         # Bulk and Lookup give tuples
         paramstyle="format",
+        # an error's text goes to the log, and values may be of persons
+        hide_parameters=True,
     )
     if postgresql:
         event.listen(engine, "connect", _speak_postgresql)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, Table, inspect
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core
@@ -22,18 +23,21 @@ ID_BYTES = 16
 AT_BYTES = 8
 MAX_PATH = 2_000
 """A path longer than this is cut to its newest touches."""
+MAX_LOOKED_AT = 200
+"""Of a visitor's, a customer's or a fingerprint's hits fraud rules look at the newest."""
 MAX_BINDINGS = 1_000
 """Of more clicks that bind one customer, the first and the newest half are looked at."""
 PREFIX = "touches_"
 BINDINGS = "touch_bindings"
 RECORDS_PER_SELECT = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COUNTS = ("address_clicks", "fingerprint_visitors", "devices", "clicks_before", "agents")
 NEWEST_FIRST, OLDEST_FIRST = "DESC", "ASC"
 
 Row = tuple[bytes, bytes]
 Rows = tuple[list[tuple[int, list[Row]]], list[Row]]
 """As `_core.Batch.touch_rows` gives them."""
-Kind = Literal["visitor", "cust", "did", "fingerprint"]
+Kind = Literal["visitor", "cust", "did", "fingerprint", "address"]
 
 
 class SqlTouches:
@@ -83,6 +87,41 @@ class SqlTouches:
         self.forget()
         return len(gone)
 
+    def erase(self, connection: Connection, row: SqlRow[Any], erasure: _core.Erasure, merchants: Sequence[str]) -> int:
+        """Writes the touches of a row of `erasures` again under its fresh id; how many there were. They stay where they
+        were found by fingerprint until their day is dropped: its day's key is destroyed long before."""
+        self.begin(connection)
+        kind: Kind = "visitor" if row.kind == "visitor" else "cust"
+        touches = 0
+        for merchant in [row.merchant] if row.merchant else merchants:
+            keys = _core.touch_range(kind, merchant, row.subject, 0, row.at)
+            if keys is None:
+                continue
+            for day in self._days:
+                entries = [key for key, _ in self._ask_range(_name(day), keys)]
+                records = self._records([(day, [b"\0" + key[-ID_BYTES:] for key in entries])]) if entries else []
+                touches += self._replace(connection, _name(day), erasure, records, binds=False)
+            if inspect(connection).has_table(BINDINGS):
+                self._replace(connection, BINDINGS, erasure, self._ask_range(BINDINGS, keys), binds=True)
+        return touches
+
+    def _ask_range(self, table: str, keys: tuple[bytes, bytes]) -> list[Row]:
+        return self._ask(f"SELECT entry, record FROM {table} WHERE entry BETWEEN {self._mark} AND {self._mark}", keys)  # noqa: S608
+
+    def _replace(
+        self, connection: Connection, name: str, erasure: _core.Erasure, records: Sequence[Row], *, binds: bool
+    ) -> int:
+        table = _table(name)
+        touches = 0
+        for _, record in records:
+            rewritten = erasure.rewrite_touch(record, binds)
+            if rewritten is not None:
+                gone, come = rewritten
+                touches += 1
+                connection.execute(table.delete().where(table.c.entry.in_({*gone, *(key for key, _ in come)})))
+                connection.execute(table.insert(), [{"entry": key, "record": record} for key, record in come])
+        return touches
+
     # --- what is looked up -------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
@@ -103,16 +142,55 @@ class SqlTouches:
 
     def path(self, kind: Kind, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         """As `_core.TouchStore.path`."""
+        return [_core.decode_touch(record) for record in self._newest(kind, merchant, key, since, until, MAX_PATH)]
+
+    def seen(
+        self, merchant: str, click: str, visitor: str, cust: str, did: str, since: int, at: int, most: int
+    ) -> dict[str, Any]:
+        """As `_core.TouchStore.seen`."""
+        found = (self.click(click) if click else None) or {}
+        click_at = found.get("at", at)
+        begins = click_at // DAY_MS * DAY_MS
+        day = begins, min(begins + DAY_MS - 1, at)
+        seen = dict.fromkeys(COUNTS, 0) | {"prefix": found.get("prefix", ""), "referrer": found.get("referrer", "")}
+        if address := found.get("address"):
+            keys = _core.touch_range("address", merchant, address, *day)
+            seen["address_clicks"] = self._count(_name(begins // DAY_MS), keys, most)
+        if fingerprint := found.get("fingerprint"):
+            hits = self._newest("fingerprint", merchant, fingerprint, *day, MAX_LOOKED_AT)
+            seen["fingerprint_visitors"] = _core.tally_touches(hits, at, click_at, "")[2]
+        if visitor := visitor or found.get("visitor", ""):
+            hits = self._newest("visitor", merchant, visitor, since, at, MAX_LOOKED_AT)
+            seen["clicks_before"], seen["devices"], _, seen["agents"] = _core.tally_touches(hits, at, click_at, did)
+        if cust:
+            hits = self._newest("cust", merchant, cust, since, at, MAX_LOOKED_AT)
+            clicks_before, devices, *_ = _core.tally_touches(hits, at, click_at, did)
+            seen["clicks_before"] = max(seen["clicks_before"], clicks_before)
+            seen["devices"] = max(seen["devices"], devices)
+        return seen
+
+    def _newest(self, kind: Kind, merchant: str, key: str, since: int, until: int, most: int) -> list[bytes]:
+        """The records of a merchant's newest touches in [since, until], in their order."""
         keys = _core.touch_range(kind, merchant, key, since, until)
         days = [day for day in self._days if since // DAY_MS <= day <= until // DAY_MS]
         if keys is None or not days:
             return []
-        found = sorted(key for key, _ in self._range([_name(day) for day in days], keys, MAX_PATH, NEWEST_FIRST))
+        found = sorted(key for key, _ in self._range([_name(day) for day in days], keys, most, NEWEST_FIRST))
         by_day: dict[int, list[bytes]] = {}
         for place in found:
             by_day.setdefault(_at(place) // DAY_MS, []).append(b"\0" + place[-ID_BYTES:])
         records = dict(self._records(list(by_day.items())))
-        return [_core.decode_touch(records[b"\0" + place[-ID_BYTES:]]) for place in found]
+        return [records[b"\0" + place[-ID_BYTES:]] for place in found]
+
+    def _count(self, table: str, keys: tuple[bytes, bytes] | None, most: int) -> int:
+        """How many entries a day's table has in a range, counted up to `most`."""
+        if keys is None:
+            return 0
+        mark = self._mark
+        some = f"SELECT entry FROM {table} WHERE entry BETWEEN {mark} AND {mark} LIMIT {most}"  # noqa: S608
+        assert self._connection is not None
+        rows = self._connection.exec_driver_sql(f"SELECT count(*) FROM ({some}) AS some", tuple(keys))  # noqa: S608
+        return int(rows.scalar_one())
 
     def bindings(self, kind: Literal["visitor", "cust"], merchant: str, key: str, until: int) -> list[dict[str, Any]]:
         """As `_core.TouchStore.bindings`."""

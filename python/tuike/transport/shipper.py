@@ -24,7 +24,7 @@ import msgspec
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control
+from tuike import _core, control, logs
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
@@ -375,7 +375,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()
     control.watch(stop)

@@ -6,6 +6,7 @@ for each check:
 ledger     transfers, entries, the hash chain, balances     days       the roots of the ledger's days
 booked     the books' journal: splits, refunds, what moved  orders     rows and lines, sales
 sums       budgets, funding, what is due, reports           payments   payouts, settlements, months handed over
+fraud      flags, and the orders they hold              people     who was to be forgotten
 hits       hits and messages
 """
 
@@ -18,7 +19,7 @@ from tuike.data import Data
 from tuike.faults import Fault, Found, Report
 from tuike.replay.logs import log_of
 from tuike.stores import engine, meta, position
-from tuike.verify import hits, machines, payments, sums
+from tuike.verify import fraud, hits, machines, payments, people, sums
 from tuike.verify.booked import Records
 from tuike.verify.days import Trees
 from tuike.verify.ledger import Ledger
@@ -72,6 +73,7 @@ class Checks:
         left = records.left
         orders = Orders(connection, left)
         yield self._now("orders"), orders.check()
+        yield self._now("flags"), fraud.check(connection, left.fraud, orders.sums.flagged)
         yield self._now("budgets"), sums.check_budgets(connection, orders.sums)
         yield self._now("funding"), sums.check_funding(connection, orders.sums)
         yield self._now("dues"), sums.check_dues(connection, orders.sums)
@@ -84,8 +86,10 @@ class Checks:
         yield self._now("booked days"), payments.check_days(connection, left)
         yield self._now("journal"), _check_journal(connection, root)
         yield self._now("hit reports"), hits.check_reports(connection)
+        yield self._now("promoters' hours"), fraud.check_hours(connection)
         yield self._now("damage"), hits.check_damage(connection)
         yield self._now("lost"), hits.lost(connection)
+        yield self._now("erasures"), people.check(connection)
 
     def _now(self, name: str) -> str:
         self.name = name

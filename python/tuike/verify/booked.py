@@ -14,9 +14,11 @@ from tuike.books.records import (
     Closing,
     Contest,
     Day,
+    Flag,
     Look,
     PathEnd,
     Payout,
+    Purchase,
     Settlement,
     Share,
     Tier,
@@ -31,6 +33,7 @@ from tuike.stores.bulk import Lookup
 from tuike.stores.schema import conversions, path_ends, rules, tiers
 from tuike.stores.tiles import date_of
 from tuike.verify.evidence import Evidence, SecondLook, Written, columns_of, decoded, lines_of, row_hash
+from tuike.verify.fraud import Flagged
 from tuike.verify.moved import Brought, Chain, zeros
 
 RECORDS_PER_BATCH = 2_000
@@ -79,6 +82,9 @@ class Effect(msgspec.Struct, frozen=True):
     closing: Closing | None = None
     day: Day | None = None
     waiting: Waiting | None = None
+    flags: tuple[Flag, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    bad_touches: tuple[tuple[str, int], ...] = ()
 
 
 class Record(Numbered, frozen=True):
@@ -100,6 +106,7 @@ class Left:
     closings: dict[tuple[int, str], Closing] = field(default_factory=dict)
     days: dict[int, Day] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
+    fraud: Flagged = field(default_factory=Flagged)
 
 
 class Records:
@@ -158,6 +165,7 @@ class Records:
     def _few(self, effect: Effect) -> None:
         """What few records have."""
         left = self.left
+        left.fraud.take(effect)
         if effect.payout is not None:
             left.payouts[effect.payout.id] = effect.payout
         if effect.contest is not None:

@@ -34,6 +34,7 @@ class Evidence(msgspec.Struct, frozen=True):
     split: list[dict[str, Any]] = []
     second_look: SecondLook | None = None
     budget: int | None = None
+    fraud: dict[str, Any] | None = None
 
 
 def decoded(place: str, text: str | msgspec.Raw, kind: Any = Any) -> Any:

@@ -48,6 +48,7 @@ class Sums:
     released: dict[tuple[str, str], int] = field(default_factory=dict)
     # by merchant, product and currency: conversions, sales, commission
     reported: dict[Key, list[int]] = field(default_factory=dict)
+    flagged: set[int] = field(default_factory=set)  # orders that fraud's flags hold
 
 
 class Orders:
@@ -102,6 +103,10 @@ class Orders:
             else:
                 kept += line[7]
         evidence = decoded(place, order.evidence, Evidence)
+        if order.status == "pending" and evidence.fraud is not None:
+            self.sums.flagged.add(order.number)
+        elif order.status == "pending" and order.reason == "fraud":
+            raise Found(place, "it is held for fraud without flags")
         if lines:
             wanted = lines_of(evidence, order.status, order.amount, order.refunded)
             if [line[2:] for line in lines] != wanted:
@@ -149,6 +154,7 @@ class Order(msgspec.Struct, frozen=True):
     day: int
     due: int
     released: int
+    reason: str
     evidence: str
 
 

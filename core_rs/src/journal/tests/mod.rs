@@ -2,6 +2,7 @@
 
 mod damage;
 mod incarnation;
+mod rewriting;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,22 @@
 use super::*;
 
 #[test]
+fn a_page_that_people_open_may_load_send_and_be_framed_by_nothing() {
+    let mut world = World::new();
+    for page in ["/optout", "/optin"] {
+        let got = world.get(page);
+        assert!(got.header("Content-Type").unwrap().starts_with("text/html"), "{page}");
+        let policy = got.header("Content-Security-Policy").unwrap();
+        for rule in ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.split("; ").any(|part| part == rule), "{page}: {rule}");
+        }
+        assert_eq!(got.header("X-Content-Type-Options"), Some("nosniff"), "{page}");
+        assert_eq!(got.header("Referrer-Policy"), Some("no-referrer"), "{page}");
+    }
+    assert_eq!(world.get("/t.js").header("X-Content-Type-Options"), Some("nosniff"));
+}
+
+#[test]
 fn head_gets_the_same_head_and_counts_nothing() {
     for target in
         ["/p.gif?aff=ann&pid=tea", "/c/L1", "/r?aff=ann&pid=tea", "/conversion?oid=1&pid=tea", "/t.js", "/healthz"]

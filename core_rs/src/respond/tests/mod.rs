@@ -2,6 +2,7 @@
 
 mod answers;
 mod hits;
+mod limits;
 mod orders;
 mod visitors;
 

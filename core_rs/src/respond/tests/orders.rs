@@ -52,7 +52,7 @@ fn signed(pairs: &[(&str, &str)]) -> String {
     format!("{text}&sig={sig}")
 }
 
-fn postback(world: &mut World, more: &[(&str, &str)]) -> Got {
+pub(super) fn postback(world: &mut World, more: &[(&str, &str)]) -> Got {
     let ts = (NOW / 1000).to_string();
     let mut pairs = vec![("merchant", "shop"), ("ts", ts.as_str())];
     pairs.extend_from_slice(more);
@@ -113,6 +113,55 @@ fn a_postback_that_is_unsigned_wrong_or_stale_is_401() {
         let got = world.get(&format!("/postback?{query}"));
         assert_eq!((got.status, got.code().as_str(), got.events.len()), (401, code, 0), "{query}");
     }
+}
+
+#[test]
+fn no_changed_parameter_keeps_a_signature_and_no_cut_signature_is_one() {
+    let mut world = World::new();
+    let ts = (NOW / 1000).to_string();
+    let pairs = [("merchant", "shop"), ("ts", ts.as_str()), ("oid", "1"), ("pid", "tea"), ("amount", "1.00")];
+    let query = signed(&pairs);
+    let (text, sig) = query.rsplit_once("&sig=").unwrap();
+    let mut forged: Vec<String> = (0..=sig.len()).map(|cut| format!("{text}&sig={}", &sig[..cut])).collect();
+    assert_eq!(world.get(&format!("/postback?{}", forged.pop().unwrap())).status, 202);
+    for at in 0..sig.len() {
+        let other = if &sig[at..=at] == "0" { "1" } else { "0" };
+        forged.push(format!("{text}&sig={}{other}{}", &sig[..at], &sig[at + 1..]));
+    }
+    forged.push(format!("{text}&sig={sig}0"));
+    forged.push(format!("{text}&sig=%00{sig}"));
+    forged.push(format!("{query}&x=1"));
+    forged.push(query.replace("oid=1", "txid=1"));
+    forged.push(query.replace("amount=1.00", "amount=1.0"));
+    forged.push(query.replace("&oid=1", ""));
+    forged.push(query.replace("merchant=shop", "merchant=other"));
+    for one in forged {
+        let got = world.get(&format!("/postback?{one}"));
+        assert_eq!((got.status, got.events.len()), (401, 0), "{one}");
+        assert!(["bad_signature", "unknown_merchant"].contains(&got.code().as_str()), "{one}");
+    }
+}
+
+#[test]
+fn a_replaced_key_signs_until_its_overlap_is_over_and_the_new_one_from_the_first() {
+    let mut world = World::new();
+    let query = |more: &str| {
+        let ts = (NOW / 1000).to_string();
+        format!("/postback?{}", signed(&[("merchant", "shop"), ("ts", &ts), ("oid", more), ("pid", "tea")]))
+    };
+    let rotate = |world: &mut World, secret: &[u8], until: u64| {
+        let [new, old] = [secret, b"key"].map(|key| identity::seal(&SECRET, "merchant", key, &[0; 12]));
+        let entry = format!(
+            r#"{{"t":"merchant","id":"shop","currency":"CNY","secret":"{new}","old_secret":"{old}","old_secret_until":{until},"status":"active"}}"#
+        );
+        world.registry.apply(entry.as_bytes(), 6, &SECRET).unwrap();
+    };
+    rotate(&mut world, b"new key", NOW + 1);
+    assert_eq!(world.get(&query("1")).status, 202);
+    rotate(&mut world, b"new key", NOW);
+    assert_eq!((world.get(&query("2")).status, world.get(&query("2")).code().as_str()), (401, "bad_signature"));
+    rotate(&mut world, b"key", 0);
+    assert_eq!(world.get(&query("3")).status, 202);
 }
 
 #[test]

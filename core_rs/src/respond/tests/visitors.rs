@@ -22,12 +22,12 @@ fn privacy_signals_mean_no_cookie_no_visitor_and_no_fingerprint_but_a_click_id()
     let mut world = World::new();
     let vid = world.get("/c/L1").cookie("tk_vid").unwrap().split(';').next().unwrap().to_owned();
     let cookie = format!("tk_vid={vid}");
-    for (target, headers) in [
-        ("/c/L1", vec![("Sec-GPC", "1"), ("Cookie", &cookie)]),
-        ("/c/L1", vec![("DNT", "1")]),
-        ("/c/L1", vec![("Cookie", "tk_optout=1")]),
-        ("/c/L1?consent=0", vec![]),
-        ("/p.gif?aff=ann&pid=tea", vec![("Sec-GPC", "1")]),
+    for (target, headers, why) in [
+        ("/c/L1", vec![("Sec-GPC", "1"), ("Cookie", &*cookie)], "gpc"),
+        ("/c/L1", vec![("DNT", "1")], "dnt"),
+        ("/c/L1", vec![("Cookie", "tk_optout=1")], "optout"),
+        ("/c/L1?consent=0&gclid=g&cust=c&did=d", vec![], "consent"),
+        ("/p.gif?aff=ann&pid=tea", vec![("Sec-GPC", "1"), ("DNT", "1")], "gpc"),
     ] {
         let got = world.ask("GET", target, &headers, None);
         assert!(!got.head.contains("Set-Cookie"), "{headers:?}");
@@ -35,10 +35,12 @@ fn privacy_signals_mean_no_cookie_no_visitor_and_no_fingerprint_but_a_click_id()
             (got.field(0, "visitor"), got.field(0, "fingerprint"), got.field(0, "private")),
             (None, None, Some("true"))
         );
-        assert_eq!(got.field(0, "counted"), Some("true"));
+        assert_eq!((got.field(0, "counted"), got.field(0, "refused")), (Some("true"), Some(why)));
+        assert_eq!((got.field(0, "extra"), got.field(0, "cust"), got.field(0, "did")), (None, None, None));
         assert!(got.field(0, "id").is_some());
     }
     let open = world.get("/p.gif?aff=ann&pid=tea");
+    assert_eq!((open.field(0, "private"), open.field(0, "refused")), (None, None));
     assert!(open.field(0, "visitor").is_some() && open.field(0, "fingerprint").is_some());
 }
 

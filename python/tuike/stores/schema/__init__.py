@@ -4,8 +4,10 @@ Times are milliseconds since the Unix epoch, amounts are minor units, ids are he
 Only the processor writes; everyone else reads.
 """
 
+from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
 from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
 from tuike.stores.schema.ledger import (
     COUNTING,
     accounts,
@@ -31,6 +33,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
     links,
@@ -42,11 +45,14 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
+from tuike.stores.schema.webhooks import webhooks
 
 __all__ = [
     "COUNTING",
     "accounts",
+    "applications",
     "audit",
+    "bad_touches",
     "booked",
     "budgets",
     "closings",
@@ -58,11 +64,16 @@ __all__ = [
     "dues",
     "edges",
     "entries",
+    "erasure_journals",
+    "erasures",
+    "fraud_flags",
+    "fraud_networks",
     "funding",
     "hit_counts",
     "hit_cuts",
     "hit_days",
     "idempotency",
+    "invites",
     "leases",
     "links",
     "lost",
@@ -78,7 +89,9 @@ __all__ = [
     "positions",
     "producers",
     "products",
+    "promoter_hours",
     "promoter_parents",
+    "promoter_purchases",
     "promoters",
     "registry_changes",
     "releases",
@@ -92,4 +105,5 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhooks",
 ]

@@ -1,6 +1,6 @@
 """Merchants, products and their rules, promoters, links, tokens, keys."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Table, Text, text
 
 from tuike.stores.schema.base import CODE, HEX_ID, metadata
 
@@ -15,6 +15,8 @@ merchants = Table(
     Column("refund_days", Integer, nullable=False),
     Column("release_when", String(16), nullable=False),  # "approved" or "funded"
     Column("secret", Text, nullable=False),  # sealed under the instance's secret
+    Column("old_secret", Text, nullable=True),  # the one before it, sealed likewise
+    Column("old_secret_until", BigInteger, nullable=False, server_default=text("0")),  # until when it is valid too
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
@@ -46,7 +48,7 @@ rules = Table(
     Column("product", CODE, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("effective_from", BigInteger, nullable=False),
-    Column("rule", Text, nullable=False),  # JSON
+    Column("rule", Text, nullable=False),  # JSON; migration 0003 keeps its levels and rates within the limits
 )
 
 promoters = Table(

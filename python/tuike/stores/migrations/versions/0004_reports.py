@@ -11,7 +11,7 @@ from tuike.stores.bulk import Row, stream
 from tuike.stores.cuts import DAY
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 
 CODE = sa.String(64).with_variant(VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
 DIMENSIONS = ("bucket", "merchant", "product", "promoter", "channel")

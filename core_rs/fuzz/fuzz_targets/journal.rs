@@ -1,0 +1,97 @@
+//! A damaged incarnation → its sound records, in order, and an end: nothing that was not written is ever read.
+//!
+//! The input: how many records, their lengths, then edits of the segment (where, how many bytes, the bytes). Where it
+//! begins with an odd byte the rest is the segment's file as it is.
+#![no_main]
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libfuzzer_sys::fuzz_target;
+use tuike_core::journal::{FORMAT, Next, Reader};
+
+const SHM: &str = "/dev/shm";
+const INCARNATION: u64 = 7;
+const MAGIC: [u8; 4] = [0xc1, b't', b'k', 0xff];
+
+thread_local!(static FOLDER: RefCell<PathBuf> = RefCell::new(folder()));
+
+fn folder() -> PathBuf {
+    let root = if Path::new(SHM).is_dir() { SHM.into() } else { std::env::temp_dir() };
+    let path = root.join(format!("tuike-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&first, rest)) = input.split_first() else { return };
+    let (segment, written) = if first % 2 == 1 { (rest.to_vec(), None) } else { damaged(first / 2 % 16, rest) };
+    FOLDER.with_borrow(|folder| {
+        fs::write(folder.join("000000.seg"), &segment).unwrap();
+        read(folder, segment.len() as u64, written.as_deref());
+    });
+});
+
+/// A segment of `count` records with edits, and the payloads it had.
+fn damaged(count: u8, mut rest: &[u8]) -> (Vec<u8>, Option<Vec<Vec<u8>>>) {
+    let mut segment = header();
+    let mut payloads = Vec::new();
+    for number in 1..=u64::from(count) {
+        let Some((&length, after)) = rest.split_first() else { break };
+        rest = after;
+        let payload = vec![number as u8; 1 + usize::from(length)];
+        segment.extend_from_slice(&MAGIC);
+        let start = segment.len();
+        segment.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        segment.extend_from_slice(&number.to_le_bytes());
+        segment.extend_from_slice(&payload);
+        let crc = crc32fast::hash(&segment[start..]);
+        segment.extend_from_slice(&crc.to_le_bytes());
+        payloads.push(payload);
+    }
+    while let [low, high, count, after @ ..] = rest {
+        let at = usize::from(u16::from_le_bytes([*low, *high])) % segment.len();
+        let bytes = &after[..usize::from(*count).min(after.len())];
+        rest = &after[bytes.len()..];
+        if bytes.is_empty() {
+            segment.truncate(at.max(1));
+        } else {
+            let end = (at + bytes.len()).min(segment.len());
+            segment[at..end].copy_from_slice(&bytes[..end - at]);
+        }
+    }
+    (segment, Some(payloads))
+}
+
+fn header() -> Vec<u8> {
+    let mut out = b"tuikejnl".to_vec();
+    out.extend_from_slice(&FORMAT.to_le_bytes());
+    out.extend_from_slice(&0_u32.to_le_bytes());
+    out.extend_from_slice(&INCARNATION.to_le_bytes());
+    out.extend_from_slice(&1_u64.to_le_bytes());
+    out.resize(60, 0);
+    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+    out
+}
+
+fn read(folder: &Path, size: u64, written: Option<&[Vec<u8>]>) {
+    let Ok(mut reader) = Reader::open(folder, 0) else { return };
+    let mut last = 0;
+    // each step passes over a byte at least
+    for _ in 0..=size + 2 {
+        match reader.next() {
+            Next::Record { seq, payload } => {
+                assert!(seq > last, "{seq} after {last}");
+                last = seq;
+                if let Some(written) = written {
+                    let known = usize::try_from(seq - 1).ok().and_then(|at| written.get(at));
+                    assert_eq!(known.map(Vec::as_slice), Some(payload), "record {seq}");
+                }
+            }
+            Next::Damage { length, .. } => assert!(length > 0),
+            Next::Wait | Next::End | Next::Failed(_) => return,
+        }
+    }
+    panic!("no end after {size} bytes");
+}

@@ -1,0 +1,79 @@
+"""What is kept no longer: hits lose whoever they were about, once nothing can ask for it any more.
+
+A segment that was last written to before the end of the retention has visitor, customer, device, fingerprint, address,
+agent, referrer and unknown parameters taken out of its hits (core_rs/src/erasure.rs): so what is counted, and every
+sum, can still be proved, and orders in the same segment stay as they are. No segment is deleted: verify and replay read
+it as before.
+"""
+
+import json
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from tuike import _core
+from tuike.data import write_private
+from tuike.stores import meta
+
+KEY = "retention"
+"""In `meta`: JSON of `Kept`."""
+
+_log = logging.getLogger(__name__)
+
+
+def note(connection: Connection, hits: int, touches: int, before: int) -> None:
+    """How long hits and touches are kept (ms), and that hits received before an instant are nobody's from now on."""
+    meta.write(connection, KEY, json.dumps({"hits": hits, "touches": touches, "before": before}))
+
+
+def noted(connection: Connection) -> dict[str, int]:
+    """What was noted last: `hits`, `touches`, `before`, or nothing yet."""
+    text = meta.read(connection, KEY)
+    found: dict[str, int] = {} if text is None else json.loads(text)
+    return found
+
+
+class Retention:
+    """A journal's. Segments are written in a thread; what is done is kept in a file beside the journal."""
+
+    def __init__(self, root: Path, done: Path) -> None:
+        self._root = root
+        self._done = done
+        self._thread = ThreadPoolExecutor(1, "retention")
+        self._work: Future[int] | None = None
+
+    def begin(self, before: int) -> None:
+        """Takes people out of what was received before an instant, unless that is still under way."""
+        if self._work is None or self._work.done():
+            self._work = self._thread.submit(anonymize, self._root, self._done, before)
+
+    def wait(self) -> int:
+        """How many hits it was that the last work changed."""
+        return 0 if self._work is None else self._work.result()
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+
+def anonymize(root: Path, done: Path, before: int) -> int:
+    """Takes people out of hits; how many hits. A disk that fails ends nothing else: it is tried again another day."""
+    reached: dict[str, int] = json.loads(done.read_text()) if done.exists() else {}
+    changed = 0
+    try:
+        for producer, number, path in _core.incarnations(str(root)):
+            name = f"{producer}/{number:016x}"
+            for index in _core.journal_segments(path):
+                if index < reached.get(name, 0):
+                    continue
+                written = (Path(path) / f"{index:06}.seg").stat().st_mtime_ns // 1_000_000
+                records = None if written >= before else _core.anonymize_segment(path, index, before)
+                if records is None:
+                    break
+                changed += records
+                reached[name] = index + 1
+                write_private(done, json.dumps(reached))
+    except OSError as error:
+        _log.warning("hits past their keeping wait: %s", error)
+    return changed

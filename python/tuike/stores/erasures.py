@@ -1,0 +1,162 @@
+"""Erasures under way: what stands of a person in SQL is written again under one fresh random id (as in
+core_rs/src/erasure.rs).
+
+`waiting` until all that was received before it is in the books; then tables and touches are rewritten in one
+transaction, and from there on whoever reads the books' journal reads it as rewritten (`under_way`), until each machine
+has written its segments again (`journals`) and nothing is left that says who it was (`done`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+
+from tuike import _core
+from tuike.stores.bulk import Bulk, stream
+from tuike.stores.schema import booked, conversions, erasure_journals, erasures, path_ends, waiting
+
+WAITING, JOURNALS, DONE = "waiting", "journals", "done"
+ROWS_PER_UPDATE = 1_000
+
+Pending = dict[str, list[int]]
+"""Of a machine's journal: producer/incarnation -> indexes of segments."""
+
+EVIDENCE = Bulk(
+    update(conversions).where(conversions.c.number == bindparam("which")).values(evidence=bindparam("proof")),
+    ("proof", "which"),
+)
+BOOKED = Bulk(
+    update(booked).where(booked.c.number == bindparam("which")).values(record=bindparam("said")), ("said", "which")
+)
+
+
+def ask(connection: Connection, id: str, number: int, at: int, *, visitor: str, merchant: str, cust: str) -> None:
+    """Notes who is to be forgotten: a visitor, or a merchant's customer."""
+    kind = "visitor" if visitor else "customer"
+    row = {"id": id, "number": number, "kind": kind, "merchant": "" if visitor else merchant, "at": at}
+    row |= {"subject": visitor or cust, "fresh": "", "state": WAITING, "upto": 0, "touches": 0, "orders": 0, "done": 0}
+    connection.execute(insert(erasures).values(row))
+
+
+def in_state(connection: Connection, state: str) -> Sequence[Row[Any]]:
+    """Those in this state, the first of them first."""
+    return connection.execute(select(erasures).where(erasures.c.state == state).order_by(erasures.c.number)).all()
+
+
+def of(rows: Sequence[Row[Any]], upto: int | None = None) -> _core.Erasure:
+    """What rewrites what stands about these; `upto` is the books' number now, for those whose tables come only now."""
+    return _core.Erasure(
+        [(row.kind, row.merchant, row.subject, row.at, row.upto if upto is None else upto, row.fresh) for row in rows]
+    )
+
+
+def under_way(connection: Connection) -> _core.Erasure | None:
+    """How the journal is read while segments of it are not written again yet."""
+    rows = in_state(connection, JOURNALS)
+    return of(rows) if rows else None
+
+
+def give_ids(connection: Connection, random: dict[str, str]) -> None:
+    """Fresh ids (hex) by erasure: committed before anything is written under them."""
+    for id, fresh in random.items():
+        connection.execute(update(erasures).where(erasures.c.id == id).values(fresh=fresh))
+
+
+def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
+    """Orders' evidence, where paths ended, refunds that wait and, on several machines, what was booked up to the books'
+    number `upto`; how many orders there were. It reads all orders (of the merchant)."""
+    erasure = of([row], upto)
+    asked = select(conversions.c.number, conversions.c.merchant, conversions.c.evidence)
+    if row.merchant:
+        asked = asked.where(conversions.c.merchant == row.merchant)
+    proofs: list[tuple[str, int]] = []
+    own: list[tuple[int, str]] = []
+    for number, merchant, evidence in stream(connection, asked):
+        proof = erasure.rewrite_text(merchant, evidence)
+        if proof is not None:
+            proofs.append((proof, number))
+            own += [(number, visitor) for visitor in _visitors(evidence)]
+    for start in range(0, len(proofs), ROWS_PER_UPDATE):
+        EVIDENCE.run(connection, proofs[start : start + ROWS_PER_UPDATE])
+    _rewrite_path_ends(connection, erasure, row, own)
+    _rewrite_waiting(connection, erasure)
+    _rewrite_booked(connection, erasure, upto)
+    return len(proofs)
+
+
+def _visitors(evidence: str) -> set[str]:
+    """Whose order it is."""
+    said = msgspec.json.decode(evidence)
+    return {said.get("visitor", ""), said.get("identifiers", {}).get("visitor", "")} - {""}
+
+
+def _rewrite_path_ends(
+    connection: Connection, erasure: _core.Erasure, row: Row[Any], own: Sequence[tuple[int, str]]
+) -> None:
+    fresh = erasure.fresh[0]
+    ends = update(path_ends).values(visitor=fresh)
+    if row.kind == "visitor":
+        connection.execute(ends.where(path_ends.c.visitor == row.subject))
+    for number, visitor in own:
+        connection.execute(ends.where(path_ends.c.conversion == number, path_ends.c.visitor == visitor))
+
+
+def _rewrite_waiting(connection: Connection, erasure: _core.Erasure) -> None:
+    for kept in connection.execute(select(waiting)).all():
+        merchant = msgspec.json.decode(kept.message)["merchant"]
+        message = erasure.rewrite_text(merchant, kept.message)
+        if message is not None:
+            where = (waiting.c.conversion == kept.conversion, waiting.c.event_id == kept.event_id)
+            connection.execute(update(waiting).where(*where).values(message=message))
+
+
+def _rewrite_booked(connection: Connection, erasure: _core.Erasure, upto: int) -> None:
+    asked = select(booked.c.number, booked.c.record).where(booked.c.number <= upto)
+    said: list[tuple[bytes, int]] = []
+    for number, record in stream(connection, asked):
+        text = erasure.rewrite_booked(bytes(record).decode())
+        if text is not None:
+            said.append((text.encode(), number))
+    for start in range(0, len(said), ROWS_PER_UPDATE):
+        BOOKED.run(connection, said[start : start + ROWS_PER_UPDATE])
+
+
+def tables_done(connection: Connection, id: str, upto: int, touches: int, orders: int) -> None:
+    values = {"state": JOURNALS, "upto": upto, "touches": touches, "orders": orders}
+    connection.execute(update(erasures).where(erasures.c.id == id).values(values))
+
+
+# --- journals --------------------------------------------------------------------------------------
+
+
+def journal_pending(connection: Connection, id: str, machine: str) -> Pending | None:
+    """What this machine has still to write again; None: it has not looked yet."""
+    where = (erasure_journals.c.id == id, erasure_journals.c.machine == machine)
+    kept = connection.scalar(select(erasure_journals.c.pending).where(*where))
+    return None if kept is None else msgspec.json.decode(kept, type=Pending)
+
+
+def keep_pending(connection: Connection, id: str, machine: str, pending: Pending) -> None:
+    text = msgspec.json.encode(pending).decode()
+    where = (erasure_journals.c.id == id, erasure_journals.c.machine == machine)
+    if not connection.execute(update(erasure_journals).where(*where).values(pending=text)).rowcount:
+        connection.execute(insert(erasure_journals).values(id=id, machine=machine, pending=text))
+
+
+def end(connection: Connection, machines: Sequence[str], now: int) -> int:
+    """Ends those that all these machines have done, and forgets who they were; how many."""
+    ended = 0
+    for row in in_state(connection, JOURNALS):
+        left = [journal_pending(connection, row.id, machine) for machine in machines]
+        if all(pending == {} for pending in left):
+            values = {"state": DONE, "subject": "", "fresh": "", "done": now}
+            connection.execute(update(erasures).where(erasures.c.id == row.id).values(values))
+            ended += 1
+    return ended
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many there are in each state."""
+    grouped = select(erasures.c.state, func.count()).group_by(erasures.c.state)
+    return {row[0]: row[1] for row in connection.execute(grouped)}

@@ -1,0 +1,227 @@
+"""`make attack`: a real service under attack, with honest traffic beside it. Ends with 1 and the reason where honest
+traffic was harmed, something was lost, money went to an attacker, memory stayed taken or the books do not verify.
+
+A run is a seed: `python tests/attack/attack.py --seconds 300 --seed 1`."""
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from attackers import RING, Plan
+from honest import Honest
+
+from instance import Instance, running, tuike
+from tuike import _core
+from waiting import eventually, until
+
+HERE = Path(__file__).parent
+HONEST = [f"h{n}" for n in range(5)]
+P99_LIMIT = 0.020
+"""Seconds, on a machine that has nothing else to do."""
+QUIET = 0.5
+"""Load of a core, before the run, above which latencies say nothing."""
+KEPT = 48 << 20
+"""Bytes that a process may have kept: caches, pools and arenas that are full once."""
+OPTIONS = ("--trusted-proxies", "127.0.0.0/8", "--rate-limit-hits", "600", "--rate-limit-orders", "60000")
+WARM = 2.0
+
+
+@dataclass
+class Finding:
+    """What came out: lines to print, and what is wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def check(self, right: bool, what: str) -> None:
+        self.say(f"{'right' if right else 'WRONG'}  {what}")
+        if not right:
+            self.wrong.append(what)
+
+
+def set_up(instance: Instance) -> None:
+    """The shop, honest promoters, attackers; a ring whose members bought as customers that are known to be theirs."""
+    instance.merchant(settlement="T+0")
+    instance.product(hold_days=0)
+    for code in (*HONEST, "mallory", "forger", "refunder", *(f"ring{n}" for n in range(RING))):
+        parent = f"ring{int(code[-1]) - 1}" if code.startswith("ring") and code != "ring0" else None
+        instance.promoter(code, parent)
+    for n in range(RING):
+        own = [{"merchant": "shop", "cust": f"buyer{n}"}]
+        instance.post("promoters", id=f"own{n}", name="Own", customers=own)
+    codes = [*HONEST, "mallory", "forger", "refunder", *(f"{who}{n}" for who in ("ring", "own") for n in range(RING))]
+    for code in codes:
+        instance.post("links", code=code, promoter=code, product="tea")
+
+
+def memory(instance: Instance) -> dict[str, int]:
+    """Bytes of each part's own memory (`RssAnon`)."""
+    found = {}
+    for part in ("edge", "process", "admin"):
+        for number, pid in enumerate(instance.children(part)):
+            status = Path(f"/proc/{pid}/status").read_text()
+            found[f"{part} {number}"] = int(status.partition("RssAnon:")[2].split()[0]) << 10
+    return found
+
+
+async def run(instance: Instance, folder: Path, seconds: float, seed: int, judge_latency: bool) -> Finding:
+    finding = Finding()
+    quiet = os.getloadavg()[0] < QUIET
+    set_up(instance)
+    captured = folder / "captured"
+    captured.touch()
+    honest = Honest(instance.edge_port, instance.secrets["shop"], HONEST, captured, random.Random(seed))
+    stop = asyncio.Event()
+    browsing = asyncio.create_task(honest.run(stop))
+    await asyncio.sleep(WARM)
+    before = memory(instance)
+    attacked = await attack(Plan(instance.edge_port, seconds, seed, instance.secrets["shop"], str(captured)), folder)
+    stop.set()
+    await browsing
+    finding.say(f"attackers were answered: {', '.join(f'{n} x {what}' for what, n in sorted(attacked.items()))}")
+    judge_traffic(finding, honest, judge_latency and quiet, quiet)
+    await settled(instance, honest)
+    judge_money(finding, instance, honest)
+    await judge_memory(finding, instance, before)
+    finding.check(instance.stop() == 0, "the service stops as it should")
+    judge_journal(finding, instance.data, honest, attacked)
+    verified = tuike("verify", "--data", instance.data, check=False)
+    finding.check(verified.returncode == 0, f"`tuike verify` ends with {verified.returncode}")
+    return finding
+
+
+async def attack(plan: Plan, folder: Path) -> Counter[str]:
+    path = folder / "plan.json"
+    path.write_bytes(msgspec.json.encode(plan))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent), *sys.path])}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE / "attackers.py"), str(path), stdout=subprocess.PIPE, env=environment
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, f"the attackers ended with {process.returncode}"
+    return Counter(msgspec.json.decode(said, type=dict[str, int]))
+
+
+async def settled(instance: Instance, honest: Honest) -> None:
+    """Waits until the books have all honest orders, then releases what is due."""
+
+    def booked() -> bool:
+        sums = instance.get("reports/summary")
+        return int(sums["conversions"]) >= len(honest.orders)
+
+    await asyncio.to_thread(until, booked, "the honest orders to be booked")
+    await asyncio.to_thread(instance.post, "settlements")
+
+
+# --- judgement -------------------------------------------------------------------------------------
+
+
+def judge_traffic(finding: Finding, honest: Honest, judged: bool, quiet: bool) -> None:
+    asked = len(honest.latencies)
+    p99 = percentile(honest.latencies)
+    finding.check(honest.unanswered == 0, f"{honest.unanswered} of {asked} honest requests have no answer")
+    finding.check(not honest.refused, f"honest requests refused: {honest.refused[:5] or 0}")
+    text = f"honest clicks and views: p99 {p99 * 1000:.1f} ms, median {statistics.median(honest.latencies) * 1000:.1f}"
+    text += f" ms, of {asked}; orders p99 {percentile(honest.order_latencies) * 1000:.1f} ms"
+    if judged:
+        finding.check(p99 < P99_LIMIT, f"{text} (limit {P99_LIMIT * 1000:.0f})")
+    else:
+        finding.say(f"       {text}; not judged: {'asked not to' if quiet else 'the machine has other work'}")
+
+
+def percentile(values: list[float]) -> float:
+    return sorted(values)[int(len(values) * 0.99)] if values else 0.0
+
+
+def judge_money(finding: Finding, instance: Instance, honest: Honest) -> None:
+    for promoter, owed in sorted(honest.owed().items()):
+        got = instance.balance(promoter)["available"]
+        finding.check(got == f"{owed / 100:.2f}", f"{promoter} has {got}, earned {owed / 100:.2f}")
+    thieves = ["mallory", "forger", "refunder", *(f"own{n}" for n in range(RING))]
+    if instance.call("GET", "fraud/flags")[0] == 200:
+        thieves += [f"ring{n}" for n in range(RING)]
+    else:
+        finding.say("       the ring's purchases by each other's links are not judged: this version has no fraud flags")
+    taken = {promoter: released(instance, promoter) for promoter in thieves}
+    finding.check(not any(taken.values()), f"released to attackers: {({k: v for k, v in taken.items() if v}) or 0}")
+
+
+def released(instance: Instance, promoter: str) -> str:
+    """What of a promoter's money left the hold, empty where nothing did."""
+    balance = instance.balance(promoter)
+    sums = {name: balance.get(name, "0.00") for name in ("available", "reserved", "paid")}
+    return ", ".join(f"{name} {amount}" for name, amount in sums.items() if amount.strip("0."))
+
+
+async def judge_memory(finding: Finding, instance: Instance, before: dict[str, int]) -> None:
+    def back() -> bool:
+        return all(now <= before[part] + KEPT for part, now in memory(instance).items())
+
+    try:
+        await eventually(back, "memory")
+        right = True
+    except AssertionError:
+        right = False
+    now = memory(instance)
+    text = ", ".join(f"{part} {before[part] >> 20} -> {now[part] >> 20}" for part in now)
+    finding.check(right and set(now) == set(before), f"memory in MiB: {text} (may keep {KEPT >> 20} each)")
+
+
+def judge_journal(finding: Finding, data: Path, honest: Honest, attacked: Counter[str]) -> None:
+    """What was answered is there, and what is there of the flood is marked."""
+    links: Counter[tuple[str, str]] = Counter()
+    views, orders = 0, set()
+    for event in journalled(data):
+        kind, reason = event["kind"], event.get("reason", "")
+        if kind == "click":
+            links[event["link"], reason] += 1
+        elif kind == "view" and event.get("aff") in HONEST and not reason:
+            views += 1
+        elif kind == "order":
+            orders.add(event["oid"])
+    clicks = sum(links[code, ""] for code in HONEST)
+    finding.check(clicks == honest.clicks, f"{clicks} honest clicks in the journal, {honest.clicks} answered")
+    finding.check(views == honest.views, f"{views} honest views in the journal, {honest.views} answered")
+    finding.check(set(honest.orders) <= orders, f"{len(honest.orders)} honest orders are in the journal")
+    flood = sum(number for (code, _), number in links.items() if code == "mallory")
+    answered = attacked["flood 302"] + attacked["names 302"]
+    marked = links["mallory", "rate_limited"]
+    finding.check(flood >= answered, f"{flood} clicks of the flood, {answered} answered, {marked} marked rate_limited")
+    forged = [oid for oid in orders if oid.startswith("forged-")]
+    finding.check(not forged, f"{len(forged)} forged orders in the journal")
+
+
+def journalled(data: Path) -> Any:
+    for edge in sorted((data / "journal").glob("edge-*/*")):
+        for _, payload in _core.JournalReader(str(edge)):
+            yield _core.decode_event(payload)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tuike-attack-") as made:
+        folder = Path(made)
+        with running(folder / "data", *OPTIONS) as instance:
+            finding = asyncio.run(run(instance, folder, options.seconds, options.seed, judge_latency=True))
+    print("\n".join(finding.lines))
+    sys.exit(1 if finding.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

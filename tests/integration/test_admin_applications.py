@@ -1,0 +1,70 @@
+"""New promoters: invited by a code, approved by an admin."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from admin_support import Admin, Json, serving
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
+    async with serving(tmp_path / "data") as admin:
+        await admin.post("/v1/promoters", {"id": "bob", "name": "Bob"})
+        yield admin
+
+
+def wish(promoter: str, invite: str = "spring") -> Json:
+    return {"invite": invite, "promoter": promoter, "name": promoter.title(), "note": "I write about tea"}
+
+
+async def apply(admin: Admin, promoter: str, invite: str = "spring") -> tuple[int, Json]:
+    return await admin.call("POST", "/v1/applications", wish(promoter, invite), token=None)
+
+
+async def test_who_is_invited_applies_and_becomes_a_promoter_under_the_one_who_invited(admin: Admin) -> None:
+    await admin.post("/v1/invites", {"code": "spring", "parent": "bob", "uses": 2})
+    status, sent = await apply(admin, "ann")
+    assert (status, sent["status"]) == (201, "waiting")
+    assert (await admin.call("GET", "/v1/promoters/ann"))[0] == 404
+    assert [one["id"] for one in (await admin.get("/v1/applications?status=waiting"))["items"]] == [sent["id"]]
+    approved = await admin.post(f"/v1/applications/{sent['id']}/approve", None)
+    assert approved["status"] == "approved"
+    assert (await admin.get("/v1/promoters/ann"))["parent"] == "bob"
+    asked = await admin.get(f"/v1/applications/{sent['id']}/status", token=None)
+    assert asked == {"id": sent["id"], "promoter": "ann", "status": "approved", "reason": ""}
+    again, problem = await admin.call("POST", f"/v1/applications/{sent['id']}/approve")
+    assert (again, problem["code"]) == (409, "decided")
+
+
+async def test_a_rejection_has_its_reason_and_makes_nobody(admin: Admin) -> None:
+    await admin.post("/v1/invites", {"code": "spring"})
+    _, sent = await apply(admin, "ann")
+    await admin.post(f"/v1/applications/{sent['id']}/reject", {"reason": "no tea"})
+    assert (await admin.get(f"/v1/applications/{sent['id']}/status", token=None))["reason"] == "no tea"
+    assert (await admin.call("GET", "/v1/promoters/ann"))[0] == 404
+
+
+async def test_an_invitation_is_worth_its_uses_and_its_time(admin: Admin) -> None:
+    await admin.post("/v1/invites", {"code": "spring", "uses": 1})
+    await admin.post("/v1/invites", {"code": "past", "expires": "2020-01-01T00:00:00Z"})
+    assert (await apply(admin, "ann"))[0] == 201
+    for promoter, invite in (("kim", "spring"), ("kim", "past"), ("kim", "nobody-s")):
+        status, problem = await apply(admin, promoter, invite)
+        assert (status, problem["code"]) == (404, "not_found"), invite
+
+
+async def test_a_code_that_is_taken_or_wanted_already_is_refused(admin: Admin) -> None:
+    await admin.post("/v1/invites", {"code": "spring", "uses": 9})
+    assert (await apply(admin, "ann"))[0] == 201
+    for promoter in ("ann", "bob"):
+        status, problem = await apply(admin, promoter)
+        assert (status, problem["code"]) == (409, "taken")
+    assert (await admin.get("/v1/invites"))["items"][0]["uses"] == 8
+
+
+async def test_only_an_admin_invites_and_decides(admin: Admin) -> None:
+    viewer, bob = await admin.token("viewer"), await admin.token("promoter:bob")
+    assert (await admin.call("POST", "/v1/invites", {"code": "x"}, token=viewer))[0] == 403
+    assert (await admin.call("POST", "/v1/invites", {"code": "x"}, token=bob))[0] == 404
+    assert (await admin.call("GET", "/v1/applications", token=bob))[0] == 404

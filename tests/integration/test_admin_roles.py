@@ -1,0 +1,143 @@
+"""Every route and every role: what each may, beside what the table here says. A route without a line fails."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from admin_support import FIRST_TOKEN, Admin, serving
+
+from tuike.admin.app import ROUTES
+from tuike.admin.routes import Route
+
+TABLE = """
+GET    /healthz                          everyone
+GET    /readyz                           everyone
+GET    /metrics                          everyone
+GET    /v1/openapi.json                  everyone
+GET    /v1/docs                          everyone
+POST   /v1/merchants                     admin
+GET    /v1/merchants                     admin finance viewer merchant
+GET    /v1/merchants/{id}                admin finance viewer merchant
+PATCH  /v1/merchants/{id}                admin
+POST   /v1/merchants/{id}/secret         admin
+POST   /v1/products                      admin
+GET    /v1/products                      admin finance viewer merchant promoter
+GET    /v1/products/{id}                 admin finance viewer merchant promoter
+PATCH  /v1/products/{id}                 admin
+POST   /v1/promoters                     admin
+GET    /v1/promoters                     admin finance viewer promoter
+GET    /v1/promoters/{id}                admin finance viewer promoter
+PATCH  /v1/promoters/{id}                admin
+PUT    /v1/promoters/{id}/parent         admin
+POST   /v1/promoters/{id}/bind           admin
+GET    /v1/promoters/{id}/chain          admin finance viewer
+GET    /v1/promoters/{id}/team           admin finance viewer promoter
+GET    /v1/promoters/{id}/balance        admin finance viewer promoter
+GET    /v1/promoters/{id}/statements     admin finance viewer promoter
+POST   /v1/links                         admin promoter
+GET    /v1/links                         admin finance viewer promoter
+GET    /v1/links/{code}                  admin finance viewer promoter
+PATCH  /v1/links/{code}                  admin promoter
+GET    /v1/conversions                   admin finance viewer merchant promoter
+GET    /v1/conversions/{id}              admin finance viewer merchant promoter
+GET    /v1/conversions/{id}/why          admin finance viewer merchant promoter
+POST   /v1/conversions/{id}/approve      admin finance
+POST   /v1/conversions/{id}/reject       admin finance
+POST   /v1/conversions/{id}/refund       admin finance
+GET    /v1/clicks/{click_id}             admin finance viewer merchant promoter
+GET    /v1/events/{event_id}             admin finance viewer merchant promoter
+GET    /v1/reports/summary               admin finance viewer merchant promoter
+GET    /v1/reports/withheld              admin finance viewer
+POST   /v1/settlements                   admin finance
+GET    /v1/settlements                   admin finance viewer
+GET    /v1/settlements/{id}              admin finance viewer
+PATCH  /v1/settlements/{id}              admin finance
+POST   /v1/payouts                       admin finance
+GET    /v1/payouts                       admin finance viewer promoter
+GET    /v1/payouts/export                admin finance viewer promoter
+GET    /v1/payouts/{id}                  admin finance viewer promoter
+PATCH  /v1/payouts/{id}                  admin finance
+POST   /v1/payouts/{id}/paid             admin finance
+POST   /v1/payouts/{id}/failed           admin finance
+POST   /v1/rules/preview                 admin finance
+GET    /v1/ledger/transfers              admin finance viewer
+GET    /v1/ledger/accounts               admin finance viewer
+GET    /v1/ledger/accounts/{id}          admin finance viewer merchant promoter
+GET    /v1/ledger/roots                  admin finance viewer merchant promoter
+POST   /v1/ledger/fund                   admin finance
+POST   /v1/ledger/prize                  admin finance
+POST   /v1/ledger/adjust                 admin finance
+POST   /v1/ledger/write_off              admin finance
+POST   /v1/ledger/remit                  admin finance
+POST   /v1/tokens                        admin
+GET    /v1/tokens                        admin
+DELETE /v1/tokens/{id}                   admin
+GET    /v1/audit                         admin finance viewer
+"""
+ROLES = ("admin", "finance", "viewer", "merchant", "promoter")
+NO_TOKENS = {"none": None, "empty": "", "wrong": "tk_" + "0" * 64, "cut": FIRST_TOKEN[:-1], "long": "x" * 5_000}
+# what a scoped role is told of a route that is not its own: that there is none
+NOT_THERE = "no such resource, or none that this token may see"
+
+
+def table() -> dict[tuple[str, str], frozenset[str]]:
+    rows = (line.split() for line in TABLE.strip().splitlines())
+    return {(method, path): frozenset(who) for method, path, *who in rows}
+
+
+def filled(route: Route) -> str:
+    """The route's path with ids that nobody has."""
+    return route.path.replace("{", "no-such-").replace("}", "")
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
+    async with serving(tmp_path / "data") as admin:
+        yield admin
+
+
+def test_each_route_has_its_line_and_each_line_its_route() -> None:
+    declared = {(route.method, route.path): route.roles or frozenset({"everyone"}) for route in ROUTES}
+    lines = {f"{method:6} {path:32} {' '.join(sorted(who))}" for (method, path), who in declared.items()}
+    wanted = {f"{method:6} {path:32} {' '.join(sorted(who))}" for (method, path), who in table().items()}
+    assert not lines ^ wanted, "\n".join(sorted(lines ^ wanted))
+
+
+async def test_each_role_gets_what_the_table_says_and_nothing_more(admin: Admin) -> None:
+    await admin.shop()
+    subjects = {"merchant": "merchant:shop", "promoter": "promoter:ann"}
+    tokens = {role: await admin.token(subjects.get(role, role)) for role in ROLES}
+    for route in ROUTES:
+        allowed = table()[route.method, route.path]
+        if "everyone" in allowed:
+            continue
+        for role in ROLES:
+            # a body that is none is refused after the role is judged: nothing is done
+            raw = None if route.method == "GET" else b"["
+            status, problem = await admin.call(route.method, filled(route), token=tokens[role], raw=raw)
+            where = f"{role}: {route.method} {route.path}: {status} {problem}"
+            if role in allowed:
+                assert status not in (401, 403) and problem.get("detail") != NOT_THERE, where
+            elif role in subjects:
+                assert (status, problem["code"], problem["detail"]) == (404, "not_found", NOT_THERE), where
+            else:
+                assert (status, problem["code"]) == (403, "forbidden"), where
+
+
+async def test_without_a_token_that_stands_every_route_is_401(admin: Admin) -> None:
+    for route in ROUTES:
+        if "everyone" in table()[route.method, route.path]:
+            continue
+        for what, token in NO_TOKENS.items():
+            status, problem = await admin.call(route.method, filled(route), token=token)
+            assert (status, problem["code"]) == (401, "unauthorized"), f"{what}: {route.method} {route.path}"
+
+
+async def test_what_everyone_may_read_says_nothing_of_the_instance(admin: Admin) -> None:
+    await admin.shop()
+    for (method, path), who in table().items():
+        if "everyone" in who:
+            status, text = await admin.text(path)
+            # no edge is there that could record a hit
+            assert (method, status) == ("GET", 503 if path == "/readyz" else 200), path
+            assert "Shop" not in text and "promoter:ann" not in text, path
