@@ -1,14 +1,17 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
 # test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types;
 # attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
+# chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE: see tests/chaos/chaos.py).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PAGE := python/tuike/admin/static/index.html
 ARGS ?=
 MINUTES ?= 10
+SEED ?=
+DATABASE ?= postgresql
 
-.PHONY: setup run test bench check attack fuzz audit need clean
+.PHONY: setup run test bench check chaos attack fuzz audit need clean
 
 setup: need $(PAGE) $(VENV)/.installed
 
@@ -42,6 +45,9 @@ test: setup
 
 bench: setup
 	$(BIN)/python bench/run.py $(ARGS)
+
+chaos: setup
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
 
 attack: setup
 	PYTHONPATH=tests $(BIN)/python tests/attack/attack.py $(ARGS)

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tuike import config, demo, logs
+from tuike import config, control, demo, logs
+from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
-from tuike.joining import Network, text_of
-from tuike.observing import observed
+from tuike.joining import Helper, Network, text_of
+from tuike.observing import Watched, Workers, observed
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-SAID = (1, 2)
+SAID = (1, 2, control.OVER)
 """What the program ends with when it has said why."""
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | Non
     listeners = _listen(settings)
     port = listeners[0].getsockname()[1]
     supervised = Supervisor([supervisor.worker_parts(listeners, _worker(data, settings))], listeners)
-    async with _observed(settings.host, metrics_port, data / "metrics"):
+    async with _observed(settings.host, metrics_port, Workers(data / "metrics", Clock(Path(os.devnull)))):
         return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
@@ -99,7 +100,7 @@ async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | N
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
     workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
     supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
-    async with _observed(settings.host, metrics_port, data.metrics):
+    async with _observed(settings.host, metrics_port, Workers(data.metrics, Clock(data.clock))):
         return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 
@@ -115,25 +116,31 @@ async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str,
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
 
 
-async def processes_of_many(parts: Sequence[Part]) -> int:
+async def processes_of_many(helpers: Sequence[Helper], watched: Watched, host: str, metrics_port: int | None) -> int:
     """Folders and a bookkeeper, which need nothing of each other; the exit code."""
-    return await _run(Supervisor([parts]), lambda: print(f"{len(parts)} processes", flush=True))
+    supervised = Supervisor([[_part(helper) for helper in helpers]])
+    async with _observed(host, metrics_port, watched):
+        return await _run(supervised, lambda: print(f"{len(helpers)} processes", flush=True))
 
 
 @asynccontextmanager
-async def _observed(host: str, port: int | None, metrics: Path) -> AsyncIterator[None]:
+async def _observed(host: str, port: int | None, watched: Watched) -> AsyncIterator[None]:
     """With /healthz, /readyz and /metrics on their own port, where one is wanted."""
     if port is None:
         yield
         return
     _listening(host, port, "--metrics-port", lambda: supervisor.free_port(host, port))
-    async with observed(host, port, metrics):
+    async with observed(host, port, watched):
         yield
 
 
 def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:
     found = network.helpers(data, address, serves=serves)
-    return [[Part(helper.name, helper.command, helper.environment)] for helper in found]
+    return [[_part(helper)] for helper in found]
+
+
+def _part(helper: Helper) -> Part:
+    return Part(helper.name, helper.command, helper.environment)
 
 
 def _listen(settings: EdgeSettings) -> list[socket.socket]:
@@ -177,11 +184,13 @@ async def _run(supervised: Supervisor, announce: Callable[[], None]) -> int:
     try:
         await supervised.start()
         await asyncio.to_thread(announce)
-        ends = [loop.create_task(told.wait()), loop.create_task(supervised.failed())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        stopping, failed = loop.create_task(told.wait()), loop.create_task(supervised.failed())
+        await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        failed.cancel()
         await supervised.stop()
+        if not failed.cancelled():
+            await failed
     except PartFailed as error:
         if error.code not in SAID:
             print(f"tuike: {error}", file=sys.stderr)

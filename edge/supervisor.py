@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 
 
 class PartFailed(RuntimeError):
-    """A part ended before it had ever been ready. With a `code` that the program itself ends with, the part has said
-    why in its own line on stderr."""
+    """A part ended before it had ever been ready, or for good. With a `code` that the program ends with too, the part
+    has said why in its own line on stderr."""
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name} could not start (exit code {code})")
@@ -188,7 +188,7 @@ class _Child:
             code = await self._run_once()
             if self._stopping.is_set():
                 return
-            if not self.ready.is_set():
+            if not self.ready.is_set() or code == control.OVER:
                 raise PartFailed(self.part.name, code)
             _log.error("%s ended with %d and is started again", self.part.name, code)
             if loop.time() - began >= STEADY:

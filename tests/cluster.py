@@ -1,30 +1,47 @@
 """`deploy/local-cluster` as tests drive it: the scaled form, real servers and real processes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from instance import Instance, Json
+import redis
+from sqlalchemy import Connection
+
+from instance import Instance, Json, family
+from link import Link, linked
 from ports import free_ports
+from tuike.stores import engine
 from waiting import PATIENCE
 
 SCRIPT = Path(__file__).parents[1] / "deploy" / "local-cluster"
+REDIS_NODES = 6
+LINK_PORT = 70
+"""From the first port on: where the tests' link to the first Redis listens."""
 
 
 class Cluster(Instance):
-    """An instance on several machines: its first edge is `edge`, its admin API `admin`."""
+    """An instance on several machines: its first edge is `edge`, its admin API `admin`. All its parts reach Redis by
+    `link`."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, base: int, link: Link, *options: str) -> None:
         super().__init__(folder)
-        base = str(free_ports(100))
-        command = [sys.executable, str(SCRIPT), "--data", str(folder), "--base-port", base, *options]
+        self.link = link
+        command = [sys.executable, str(SCRIPT), "--data", str(folder), "--base-port", str(base), *options]
+        command += ["--redis-link", str(base + LINK_PORT)]
         self._log = self.log.open("ab")
         self._script = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=os.environ | {"TUIKE_FOLDERS": "1"},  # of each processor
         )
         self.services: dict[str, Json] = {}
 
@@ -32,12 +49,44 @@ class Cluster(Instance):
         """Waits until all of it is ready."""
         while "ready" not in (told := self._told()):
             self.services[told["name"]] = told
-        self.admin = told["admin"]
-        self.edges = [
-            f"http://127.0.0.1:{service['port']}" for name, service in self.services.items() if name.startswith("edge-")
-        ]
+        self.admin, self.database = told["admin"], told["database"]
+        self.edges = [f"http://127.0.0.1:{self.port(name)}" for name in self.names("edge-") if self.runs(name)]
         self.edge = self.edges[0]
-        self.edge_port = int(self.edge.rpartition(":")[2])
+        self.edge_port = self.port("edge-1")
+
+    # --- services ----------------------------------------------------------------------------------
+
+    def names(self, prefix: str) -> list[str]:
+        return [name for name in self.services if name.startswith(prefix)]
+
+    def port(self, name: str) -> int:
+        return int(self.services[name]["port"])
+
+    def group(self, name: str) -> int:
+        """The process group of a service."""
+        return int(self.services[name]["pid"])
+
+    def runs(self, name: str) -> bool:
+        return bool(self.services[name]["runs"])
+
+    def running(self, name: str) -> list[int]:
+        """The processes that run a module, e.g. `tuike.folder`, in any service."""
+        groups = [family(self.group(service)) for service in self.services if self.runs(service)]
+        return sorted(pid for group in groups for pid, (_, command) in group.items() if name in command)
+
+    def redis(self, name: str) -> "redis.Redis":
+        """A client of one Redis, not by the link."""
+        return redis.Redis(port=self.port(name))
+
+    @contextmanager
+    def books(self) -> Iterator[Connection]:
+        """A connection of its own to the database."""
+        books = engine.open_reader(engine.parse(self.database))
+        try:
+            with books.begin() as connection:
+                yield connection
+        finally:
+            books.dispose()
 
     def tell(self, line: str) -> Json:
         """One command of the script, e.g. `kill redis-1`."""
@@ -46,6 +95,7 @@ class Cluster(Instance):
         self._script.stdin.flush()
         told = self._told()
         assert "error" not in told, told
+        self.services |= {told["name"]: told} if "name" in told else {}
         return told
 
     def _told(self) -> Json:
@@ -61,10 +111,14 @@ class Cluster(Instance):
 
 
 @contextmanager
-def cluster(folder: Path, *options: str) -> Iterator[Cluster]:
-    made = Cluster(folder, *options)
-    try:
+def cluster(*options: str) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        # pytest's own folders are closed to the users that the database servers run as
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="tuike-cluster-")))
+        folder.chmod(0o755)
+        base = free_ports(100)
+        link = stack.enter_context(linked({base + LINK_PORT + node: base + node for node in range(REDIS_NODES)}))
+        made = Cluster(folder / "cluster", base, link, *options)
+        stack.callback(made.end)
         made.begin()
         yield made
-    finally:
-        made.end()

@@ -1,8 +1,6 @@
 """Fixtures that all tests may use."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -12,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
+import preloads
 import sql_servers
 from sql_servers import Server
 from tuike.stores import engine
@@ -35,22 +34,20 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library to preload: a disk that fails on demand (see faults.c)."""
-    return _compiled("faults.c", tmp_path_factory)
+    return _preloaded("faults.c", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library to preload: a wall clock that is ahead (see clock.c)."""
-    return _compiled("clock.c", tmp_path_factory)
+    return _preloaded("clock.c", tmp_path_factory)
 
 
-def _compiled(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("preloaded") / f"{source}.so"
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip(f"no C compiler for {source}")
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, HERE / source], check=True)
-    return library
+def _preloaded(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        return preloads.compiled(source, tmp_path_factory.mktemp("preloaded"))
+    except preloads.NoCompiler as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

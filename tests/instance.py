@@ -47,6 +47,20 @@ def tuike(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPro
     return done
 
 
+def family(group: int) -> dict[int, tuple[int, list[str]]]:
+    """The processes of a group that have not ended: their parents and commands."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, of = status.read_text().rpartition(")")[2].split()[:3]
+            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(of) == group and state not in "ZX":
+            found[int(status.parent.name)] = (int(parent), command)
+    return found
+
+
 class Instance:
     """One data directory and the service on it."""
 
@@ -104,18 +118,8 @@ class Instance:
         return sorted(pid for pid, (above, command) in self._family().items() if above == parent and wanted in command)
 
     def _family(self) -> dict[int, tuple[int, list[str]]]:
-        """The processes of the instance's group that have not ended: their parents and commands."""
         assert self._process is not None
-        found = {}
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, parent, group = status.read_text().rpartition(")")[2].split()[:3]
-                command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            except OSError:  # it has ended meanwhile
-                continue
-            if int(group) == self._process.pid and state not in "ZX":
-                found[int(status.parent.name)] = (int(parent), command)
-        return found
+        return family(self._process.pid)
 
     # --- talking to it ---------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -39,7 +40,7 @@ from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
@@ -52,7 +53,6 @@ SAY_S = 0.25
 """Between two words to the shippers of how far it has come."""
 LOOK_S = 0.05
 """Between looks at the promises of the partitions while orders wait."""
-PACKETS_PER_READ = 64
 UNCOMMITTED_BYTES = 16 << 20
 """With more than this read and not booked (an import before its closing mark), shippers go on after what was read;
 whoever takes over has it sent again from its position."""
@@ -103,6 +103,7 @@ class Books:
             )
             self._promises = Promises(connection, tick)
         self._reading = Reading.at(self._seen.upto, self._seen.marks, self._promises.closed)
+        self._portion = Portion()
         self._cursor = START
         self._trimmed = START
         self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
@@ -127,16 +128,19 @@ class Books:
 
     def step(self, tick: float) -> bool:
         """Reads and books once. Whether there was anything to do; `tick` is a monotonic clock's seconds."""
-        self._read(tick)
+        began = time.monotonic()
+        most = self._read(tick)
         busy = self._book(tick)
+        self._portion.took(most, time.monotonic() - began)
         if tick - self._said >= SAY_S:
             self._say(tick)
         return busy
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def _read(self, tick: float) -> None:
-        packets = self._log.read({ORDERS: self._cursor}, PACKETS_PER_READ).get(ORDERS, [])
+    def _read(self, tick: float) -> int:
+        """How many packets came."""
+        packets = self._log.read({ORDERS: self._cursor}, self._portion.packets).get(ORDERS, [])
         for id, packet in packets:
             self._cursor = id
             self._take(id, packet, tick)
@@ -154,15 +158,17 @@ class Books:
             _log.info("orders lack something of %s", ", ".join(sorted(gaps)))
             self._log.commit({ORDERS: (self._reading.reached(), START)})
             self._log.ask(ORDERS, gaps)
+        return len(packets)
 
     def _take(self, id: bytes, packet: Packet, tick: float) -> None:
         self._reading.take(packet)
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
         self._promises.hear(packet.machine, packet.live, names, self.now, tick)
-        size = sum(len(entry.data) for entry in packet.entries)
-        self._unbooked.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
-        self._size += size
+        self._unbooked.append(
+            (id, packet.size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries))
+        )
+        self._size += packet.size
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -227,8 +233,7 @@ class Books:
         rollups.add_damage(connection, self._damage, now)
         self._promises.write(connection)
         upto = self._backlog.upto(self._reading.upto)
-        # a promise is about what was read: what is to be read again has none
-        marks = {i: mark for i, mark in self._reading.marks.items() if upto.get(i, 0) == self._reading.upto.get(i, 0)}
+        marks = self._backlog.marks(self._reading.marks)
         self._seen = position.advance(connection, self._seen, upto, marks=marks, token=self.token)
 
     def _forget(self, connection: Connection) -> None:

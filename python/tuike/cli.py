@@ -183,14 +183,17 @@ def retire(machine: str, database: str) -> None:
     help="Processes that fold hits, on one machine of several.",
 )
 @with_logs
+@with_host
+@with_metrics
 def process(
     data: Path,
     database: Any,
     redis: str | None,
     folders: int | None,
-    max_levels: int,
-    payout_minimum: dict[str, int],
+    host: str,
+    metrics_port: int | None,
     retention_days: int,
+    **books: Any,
 ) -> None:
     """Run the processor alone: it folds hits and keeps the books.
 
@@ -202,23 +205,19 @@ def process(
         from tuike.process import run_processor
 
         opened = Data.open(data, database, create=True)
-        run_processor(opened, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days)
+        run_processor(opened, retention_days=retention_days, **books)
         return
     if database is None:
         raise click.UsageError("--redis and --folders go with --database")
     from tuike.edge import serving
-    from tuike.edge.supervisor import Part
     from tuike.joining import Network, text_of
 
     opened = Data.open_member(data)
     network = Network(text_of(database), redis or "")
     network.check(opened)
     with opened.lock("lock"):
-        helpers = network.processes(
-            opened, config.available_cores() if folders is None else folders, max_levels, payout_minimum
-        )
-        parts = [Part(helper.name, helper.command, helper.environment) for helper in helpers]
-        sys.exit(asyncio.run(serving.processes_of_many(parts)))
+        helpers = network.processes(opened, config.available_cores() if folders is None else folders, **books)
+        sys.exit(asyncio.run(serving.processes_of_many(helpers, network.watched(), host, metrics_port)))
 
 
 @program.command()

@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 VARIABLE = "TUIKE_CONTROL"
 READY = b"ready\n"
+OVER = 3
+"""The exit code of a part that must not be started again, nor its program with it: it has said why."""
 
 
 def descriptor() -> int | None:

@@ -29,7 +29,7 @@ from tuike.process import collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Portion, Reached, Reading
 from tuike.transport.http_log import HttpLog
 from tuike.transport.redis_log import START, Failed, RedisLog, order_of
 
@@ -40,7 +40,6 @@ RENEW_S = 1.0
 """Between looks at who holds what: a dead folder's partitions have moved after `LEASE_MS` and two of these."""
 PRESENCE = "folder-"
 """Beside its partitions each folder holds a lease of its own, so that the others know how many share them."""
-PACKETS_PER_READ = 16
 MARKS_S = 0.1
 """Positions that only marks have moved are committed so often."""
 REST_S = 0.02
@@ -82,6 +81,7 @@ class Folder:
         self._touches = SqlTouches(books)
         self._held: dict[int, _Held] = {}
         self._next_leases = 0.0
+        self._portion = Portion()
         self._closed: dict[int, float] = {}
         """Incarnations that are wholly applied, and when that was heard."""
         self._next_closed = 0.0
@@ -104,8 +104,11 @@ class Folder:
             if tick >= self._next_leases:
                 self._share(tick)
                 self._next_leases = tick + RENEW_S
-            self._read(tick)
-            return self._commit(tick)
+            began = time.monotonic()
+            most = self._read(tick)
+            busy = self._commit(tick)
+            self._portion.took(most, time.monotonic() - began)
+            return busy
         except PositionMoved as moved:
             _log.info("%s", moved)
             self._lose()
@@ -176,10 +179,11 @@ class Folder:
 
     # --- reading and committing --------------------------------------------------------------------
 
-    def _read(self, tick: float) -> None:
+    def _read(self, tick: float) -> int:
+        """The most packets that came of one partition."""
         if not self._held:
-            return
-        found = self._log.read({p: held.cursor for p, held in self._held.items()}, PACKETS_PER_READ)
+            return 0
+        found = self._log.read({p: held.cursor for p, held in self._held.items()}, self._portion.packets)
         for partition, packets in found.items():
             held = self._held[partition]
             held.heard = tick
@@ -194,6 +198,7 @@ class Folder:
             held.heard = tick
             if order_of(last) < order_of(held.cursor):
                 held.cursor = START
+        return max(map(len, found.values()), default=0)
 
     def _ask(self, partition: int, held: _Held, tick: float) -> None:
         """Has a gap sent again from the position in the database, which Redis may have forgotten."""

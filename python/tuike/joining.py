@@ -17,6 +17,7 @@ from tuike.data import Data, DataError
 from tuike.stores import engine, members
 from tuike.transport import shipper
 from tuike.transport.redis_log import connect
+from tuike.watching import Watch
 
 ANY_ADDRESS = ("0.0.0.0", "::")
 
@@ -71,6 +72,10 @@ class Network:
         config = mirror.Config(str(data.root), self.database, self.redis, url, serves)
         found.append(_helper("mirror", "tuike.mirror", mirror.VARIABLE, config))
         return found
+
+    def watched(self) -> Watch:
+        """What operators see of all processes."""
+        return Watch(engine.parse(self.database))
 
     def processes(self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int]) -> list[Helper]:
         """What folds hits and keeps the books on a machine of several."""

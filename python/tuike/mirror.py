@@ -7,6 +7,7 @@ what is on its disk, and the mirror tries again: nothing that fails here ends th
 
 import logging
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -226,7 +227,7 @@ def _hosts(url: str) -> list[str]:
 
 
 def run(config: Config) -> None:
-    """Until it is told to stop."""
+    """Until it is told to stop. Raises Retired: what the machine takes from now on would be lost."""
     stop, called = threading.Event(), threading.Event()
     control.watch(stop)
     threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
@@ -242,7 +243,7 @@ def run(config: Config) -> None:
             mirror.step(called=was_called)
             retry, said = RETRY_FIRST_S, ""
             pause: float = mirror.pause
-        except (SQLAlchemyError, OSError, OtherSecret, Retired) as error:
+        except (SQLAlchemyError, OSError, OtherSecret) as error:
             if (text := _brief(error)) != said:
                 said = text
                 log.warning("%s", said)
@@ -261,15 +262,18 @@ def _brief(error: Exception) -> str:
     match error:
         case OtherSecret():
             return str(error)
-        case Retired():
-            return "this machine was retired: start its edge with a new data directory"
         case _:
             return f"tried again: {' '.join(str(getattr(error, 'orig', None) or error).split())}"
 
 
 def main() -> None:
     logs.configure()
-    run(msgspec.json.decode(os.environ[VARIABLE], type=Config))
+    config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
+    try:
+        run(config)
+    except Retired:
+        print(f"tuike: {config.data}: this machine was retired; choose a new --data", file=sys.stderr)
+        sys.exit(control.OVER)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """What operators see of the edge workers of a data directory: readiness and metrics in Prometheus' text format, and a
-port of its own for them where there is no admin API beside the edge."""
+port of its own for such things where there is no admin API beside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
 from tuike import _core
-from tuike.clock import wall
+from tuike.clock import Clock
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EDGE_PREFIX = "edge-"
@@ -63,21 +65,47 @@ def edge_metrics(directory: str, now: int) -> str:
     )
 
 
+class Watched(Protocol):
+    """What operators look at. Both are called in threads."""
+
+    def unready(self) -> str:
+        """Why it cannot do its work; empty: it can."""
+
+    def metrics(self) -> str:
+        """In Prometheus' text format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The edge workers whose counters are in a directory, and the clock by which they say that they live."""
+
+    directory: Path
+    clock: Clock
+
+    def unready(self) -> str:
+        return unready(str(self.directory), self._now())
+
+    def metrics(self) -> str:
+        return edge_metrics(str(self.directory), self._now())
+
+    def _now(self) -> int:
+        self.clock.look()
+        return self.clock()
+
+
 @asynccontextmanager
-async def observed(host: str, port: int, metrics: Path) -> AsyncIterator[None]:
-    """Answers /healthz, /readyz and /metrics for the workers of one machine while it is entered. OSError where the port
-    cannot be had."""
-    directory = str(metrics)
+async def observed(host: str, port: int, watched: Watched) -> AsyncIterator[None]:
+    """Answers /healthz, /readyz and /metrics while it is entered. OSError where the port cannot be had."""
 
     async def healthz(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        reason = await asyncio.to_thread(unready, directory, wall())
+        reason = await asyncio.to_thread(watched.unready)
         return web.json_response({"status": reason or "ready"}, status=503 if reason else 200)
 
     async def render(request: web.Request) -> web.Response:
-        text = await asyncio.to_thread(edge_metrics, directory, wall())
+        text = await asyncio.to_thread(watched.metrics)
         return web.Response(body=text.encode(), headers={"Content-Type": PROMETHEUS_TEXT})
 
     app = web.Application()

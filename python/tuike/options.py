@@ -79,7 +79,7 @@ def with_edge(command: Command) -> Command:
 
 
 def with_metrics(command: Command) -> Command:
-    text = "A port for /healthz, /readyz and /metrics of the workers."
+    text = "A port for /healthz, /readyz and /metrics, on one machine of several."
     return option("--metrics-port", type=click.IntRange(1, 65535), show_default="none", help=text)(command)
 
 

@@ -72,7 +72,8 @@ class Promises:
                 self._set(incarnation, replace(known, producer=name))
 
     def expect(self, machines: Iterable[str], tick: float) -> None:
-        """Machines that live: one that was never heard of here is waited for too, `LATE_AFTER_S` at most."""
+        """Machines that serve hits: one of which nothing was heard here, or nothing but what has ended, is waited for
+        too, `LATE_AFTER_S` at most. Its shipper may not have reached us yet."""
         self._expected = {name: self._expected.get(name, tick) for name in machines}
 
     def gone(self, lost: Iterable[int]) -> None:
@@ -101,8 +102,9 @@ class Promises:
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
                 self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+        speaking = {self._known[incarnation].machine for incarnation in least} & self._heard.keys()
         for name, since in self._expected.items():
-            if name not in self._heard and tick - since < LATE_AFTER_S:
+            if name not in speaking and tick - since < LATE_AFTER_S:
                 return 0
         waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
         self.watermark = max(self.watermark, min(waited, default=now))

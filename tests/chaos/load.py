@@ -7,8 +7,8 @@ import shutil
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,69 +35,102 @@ NAMES = itertools.count()
 def shop(data: Path, *options: str) -> Iterator[Instance]:
     """A running instance with what the load needs."""
     with running(data, "--workers", "2", *options) as instance:
-        instance.merchant()
-        instance.product(
-            commission={
-                "type": "percentage",
-                "value": "10.0",
-                "levels": [{"level": 1, "value": "5.0"}, {"level": 2, "value": "3.0"}],
-            }
-        )
-        instance.promoter("ann")
-        instance.promoter("bo", "ann")
-        instance.post("links", code="L", promoter="ann", product="tea", channel="web")
+        stock(instance)
         yield instance
 
 
-class Load(threading.Thread):
-    """A client that keeps what was acknowledged: labels of clicks and views, ids of orders."""
+def stock(instance: Instance) -> None:
+    """What the load needs. All its hits come from one address: no rule against fraud looks at them."""
+    instance.merchant()
+    levels = [{"level": 1, "value": "5.0"}, {"level": 2, "value": "3.0"}]
+    instance.product(
+        commission={"type": "percentage", "value": "10.0", "levels": levels},
+        fraud={"max_clicks_per_ip_day": 0, "min_seconds_to_order": 0, "max_devices": 0},
+    )
+    instance.promoter("ann")
+    instance.promoter("bo", "ann")
+    instance.post("links", code="L", promoter="ann", product="tea", channel="web")
 
-    def __init__(self, instance: Instance, name: str, padding: int) -> None:
+
+class Load(threading.Thread):
+    """A client that keeps what was acknowledged: labels of clicks and views, ids of orders. It goes to the first of
+    `ports` that answers; its orders name clicks in `clicks`, to which it adds its own."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        name: str,
+        padding: int = 0,
+        ports: Sequence[int] = (),
+        clicks: deque[str] | None = None,
+        breath: float = BREATH,
+    ) -> None:
         super().__init__(daemon=True)
         self.instance = instance
         self.label = name
+        self.ports = ports or (instance.edge_port,)
+        self.clicks = clicks
+        self.breath = breath
         self.padding = "".join(f"&sub{n}={'x' * padding}" for n in range(2, 6)) if padding else ""
         self.stopping = threading.Event()
         self.hits: list[str] = []
         self.orders: list[str] = []
         self.unrecorded = 0
         self.refused = 0
+        self.failed: list[int] = []
+        """The status of each hit that got one of 500 and more."""
+        self.cut_off = 0
+        self.took: list[float] = []
+        """Seconds of each answer to a hit, from when it was asked for, with those ahead of it."""
         self.sent = 0
 
     def run(self) -> None:
-        while not self.stopping.is_set():
+        for port in itertools.cycle(self.ports):
             try:
-                with socket.create_connection(("127.0.0.1", self.instance.edge_port), timeout=PATIENCE) as connection:
+                with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
                     self._talk(connection)
             except OSError:
+                self.cut_off += 1
                 time.sleep(0.005)  # the edge is down: no condition to wait for but that it answers again
+            if self.stopping.is_set():
+                return
 
     def _talk(self, connection: socket.socket) -> None:
         file = connection.makefile("rb")
         while not self.stopping.is_set():
             labels = [self._next() for _ in range(AHEAD)]
-            connection.sendall(b"".join(self._request(label) for label in labels))
+            requests = b"".join(self._request(label) for label in labels)
+            asked = time.monotonic()
+            connection.sendall(requests)
             for label in labels:
                 status, headers, body = _answer(file)
-                if status == 202:
-                    self.orders.append(json.loads(body)["event_id"])
-                elif status == 503:
-                    self.refused += 1
-                elif headers.get("tuike-recorded") == "0":
-                    self.unrecorded += 1
-                elif status in (200, 302):
-                    self.hits.append(label)
+                self._account(label, status, headers, body, time.monotonic() - asked)
                 if headers.get("connection") == "close":
                     return
-            time.sleep(BREATH)
+            time.sleep(self.breath)
+
+    def _account(self, label: str, status: int, headers: dict[str, str], body: bytes, took: float) -> None:
+        if _is_order(label):
+            if status == 202:
+                self.orders.append(json.loads(body)["event_id"])
+            self.refused += status == 503
+            return
+        self.took.append(took)
+        if headers.get("tuike-recorded") == "0":
+            self.unrecorded += 1
+        elif status in (200, 302):
+            self.hits.append(label)
+            if self.clicks is not None and status == 302:
+                self.clicks.append(headers["location"].rpartition("click_id=")[2])
+        elif status >= 500:
+            self.failed.append(status)
 
     def _next(self) -> str:
         self.sent += 1
         return f"{self.label}-{self.sent}"
 
     def _request(self, label: str) -> bytes:
-        number = int(label.rsplit("-", 1)[1])
-        if number % ORDER_EVERY == 0:
+        if _is_order(label):
             pairs = {
                 "merchant": "shop",
                 "ts": str(int(time.time())),
@@ -106,12 +139,18 @@ class Load(threading.Thread):
                 "amount": "100.00",
                 "aff": "bo",
             }
+            if self.clicks:
+                pairs["click_id"] = self.clicks[-1]
             target = f"/postback?{signed(self.instance.secrets['shop'], **pairs)}"
-        elif number % 2:
+        elif int(label.rsplit("-", 1)[1]) % 2:
             target = f"/c/L?sub1={label}{self.padding}"
         else:
             target = f"/p.gif?aff=ann&pid=tea&sub1={label}{self.padding}"
         return f"GET {target} HTTP/1.1\r\nHost: edge.example\r\n\r\n".encode()
+
+
+def _is_order(label: str) -> bool:
+    return int(label.rsplit("-", 1)[1]) % ORDER_EVERY == 0
 
 
 def _answer(file: socket.SocketIO) -> tuple[int, dict[str, str], bytes]:

@@ -20,7 +20,7 @@ from edge_support import events
 import redis_server
 from ports import free_port
 from sql_servers import Server
-from tuike import _core
+from tuike import _core, control
 from tuike.books.backlog import Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.edge_registry import EdgeNews
@@ -308,3 +308,17 @@ def test_machines_are_told_where_a_journal_can_be_fetched(books: Books, start: C
     edge.start()
     until(lambda: books.machine().url == "http://edge.internal:1", "the edge's word in SQL")
     assert json.loads((edge.data / "version").read_text()) == 1
+
+
+def test_an_edge_that_was_cut_off_and_retired_finds_out_and_stops(books: Books, start: Callable[..., Edge]) -> None:
+    edge = start(books.text)
+    edge.start()
+    machine = Data.open(edge.data).machine
+    until(lambda: books.machine().live, "the edge's word in SQL")
+    assert edge.process is not None
+    os.killpg(edge.process.pid, signal.SIGSTOP)
+    until(lambda: not books.machine().live, "the edge to be silent long enough")
+    assert retire(books, machine).returncode == 0
+    os.killpg(edge.process.pid, signal.SIGCONT)
+    assert edge.process.wait(PATIENCE) == control.OVER
+    assert f"tuike: {edge.data}: this machine was retired; choose a new --data" in edge.log.read_text()

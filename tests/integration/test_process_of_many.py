@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import pytest
 from sqlalchemy import select
 
 import redis_servers
+from ports import free_port
 from redis_servers import RedisServer
 from scaled import SECRET
 from sql_servers import Server
 from tuike.stores import engine
 from tuike.stores.schema import leases
-from waiting import until
+from waiting import PATIENCE, until
 
 COMMAND = [sys.executable, "-m", "tuike", "process"]
 ENVIRONMENT = os.environ | {"TUIKE_SECRET": SECRET}
@@ -60,17 +62,32 @@ def test_folders_and_a_bookkeeper_run_and_give_back_what_they_hold(
 ) -> None:
     options = ["--data", str(tmp_path / "data"), "--database", database, "--folders", "2"]
     options += ["--redis", redis_server.url] if transport == "redis" else []
+    port = free_port()
+    options += ["--metrics-port", str(port)]
     log = tmp_path / "log"
     with log.open("wb") as out:
         running = subprocess.Popen([*COMMAND, *options], env=ENVIRONMENT, stdout=out, stderr=out)
     try:
         until(lambda: running.poll() is not None or shared(database), "two folders share the partitions", 60)
         assert "3 processes" in log.read_text()
+        assert asked(port, "/healthz") == '{"status": "ok"}'
+        assert asked(port, "/readyz") == '{"status": "ready"}'
+        metrics = asked(port, "/metrics").splitlines()
+        leases = [line for line in metrics if line.startswith("affiliate_lease{")]
+        assert len(leases) == 64 + 2 + 1
+        assert f'affiliate_lease{{lease="books",holder="{held(database)["books"]}"}} 1' in leases
+        assert {"affiliate_books_away 0", "affiliate_folded_hits_total 0"} <= set(metrics)
     finally:
         running.send_signal(signal.SIGTERM)
         code = running.wait(60)
     assert code == 0, log.read_text()
     assert held(database) == {}
+
+
+def asked(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 def refusal(*options: str) -> str:

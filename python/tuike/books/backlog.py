@@ -42,7 +42,8 @@ class Backlog:
         self._waiting: list[Item] = []
         self._imports: dict[str, list[Item]] = {}
         self._due: deque[Item] = deque()
-        self._unapplied: dict[int, deque[int]] = {}
+        self._unapplied: dict[int, deque[tuple[int, int]]] = {}
+        """Of each incarnation, numbers and receipts."""
         self._applied: dict[int, set[int]] = {}
         self._seen: dict[int, int] = {}
 
@@ -64,7 +65,7 @@ class Backlog:
             if kind not in BOOKED_KINDS:
                 continue
             item = item_of(incarnation, seq, producer, fields)
-            self._unapplied.setdefault(incarnation, deque()).append(seq)
+            self._unapplied.setdefault(incarnation, deque()).append((seq, item.received))
             if kind == "registry":
                 self._registry.append(item)
             elif kind == "order" and producer.startswith(IMPORT):
@@ -96,8 +97,8 @@ class Backlog:
             self._applied.setdefault(item.incarnation, set()).add(item.seq)
         for incarnation, applied in list(self._applied.items()):
             unapplied = self._unapplied[incarnation]
-            while unapplied and unapplied[0] in applied:
-                applied.remove(unapplied.popleft())
+            while unapplied and unapplied[0][0] in applied:
+                applied.remove(unapplied.popleft()[0])
             if not unapplied:
                 del self._unapplied[incarnation]
             if not applied:
@@ -106,8 +107,16 @@ class Backlog:
     def upto(self, read: Mapping[int, int]) -> dict[int, int]:
         """How far the books have come: below the first event of each incarnation that is not applied."""
         return {
-            incarnation: self._unapplied[incarnation][0] - 1 if incarnation in self._unapplied else seq
+            incarnation: self._unapplied[incarnation][0][0] - 1 if incarnation in self._unapplied else seq
             for incarnation, seq in read.items()
+        }
+
+    def marks(self, read: Mapping[int, int]) -> dict[int, int]:
+        """What is promised above `upto`, given what is promised above what was read: nothing that is older than the
+        first event of the incarnation that is not applied."""
+        return {
+            incarnation: min(mark, self._unapplied[incarnation][0][1]) if incarnation in self._unapplied else mark
+            for incarnation, mark in read.items()
         }
 
     def rewrite(self, change: Callable[[Message], Message]) -> None:

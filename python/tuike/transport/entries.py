@@ -49,6 +49,11 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     live: tuple[int, ...] = ()
     damage: tuple[Damage, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of its records."""
+        return sum(len(entry.data) for entry in self.entries)
+
 
 class Reached(msgspec.Struct, array_like=True):
     """How far a partition has come: incarnation to sequence number, and to mark (ms)."""
@@ -60,6 +65,25 @@ class Reached(msgspec.Struct, array_like=True):
         """Whether an entry brings nothing more."""
         incarnation = entry.incarnation
         return self.upto.get(incarnation, 0) >= entry.upto and self.marks.get(incarnation, 0) >= entry.mark
+
+
+class Portion:
+    """How many packets of a partition to read at a time: more, as long as there are more and what is read is applied
+    well within a lease. With a fixed number, many machines that each send a few small ones would be read more slowly
+    than they write."""
+
+    LEAST, MOST = 16, 1_024
+    LONG_S = 1.0
+
+    def __init__(self) -> None:
+        self.packets = self.LEAST
+
+    def took(self, most: int, seconds: float) -> None:
+        """Of one partition so many packets came at most, and they and the others took so long."""
+        if seconds > self.LONG_S:
+            self.packets = max(self.LEAST, self.packets // 2)
+        elif most >= self.packets:
+            self.packets = min(self.MOST, self.packets * 2)
 
 
 Applicable = tuple[str, int, int, bytes]

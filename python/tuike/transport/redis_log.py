@@ -19,7 +19,7 @@ import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from redis.retry import Retry
 
 from tuike.data import DataError
@@ -40,7 +40,7 @@ _packets = msgspec.msgpack.Decoder(Packet)
 _reached = msgspec.msgpack.Decoder(Reached)
 _encode = msgspec.msgpack.Encoder().encode
 
-Failed = (RedisError, OSError)
+Failed = (RedisError, RedisClusterException, OSError)
 """What a call raises where Redis cannot be reached, has no memory left or fails over: it can be tried again."""
 
 

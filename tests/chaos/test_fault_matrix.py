@@ -1,0 +1,44 @@
+"""Each fault of an instance on several machines, one by one, under load: docs/SCALING.md has the list."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faults import FAULTS
+from scaled_load import SLOWEST_S, STARTING_S, goes_on, p99, prove, prove_books, recovers, under_load
+
+from cluster import Cluster, cluster
+from load import stock
+
+SEED = 20251205
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Cluster]:
+    with cluster("--spares", "1") as made:
+        stock(made)
+        yield made
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_under_load_each_event_is_applied_once(
+    machines: Cluster, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    fault = FAULTS[name]
+    with under_load(machines) as clients:
+        goes_on(clients)
+        repair = fault.strike(machines, random.Random(f"{SEED} {name}"))
+        try:
+            time.sleep(fault.short)  # so long it lasts: what is tried, and no condition to wait for
+        finally:
+            repair()
+        goes_on(clients)
+        record_property("seconds until the lag is normal", recovers(machines))
+    record_property("p99 in seconds", p99(clients))
+    prove(machines, clients, STARTING_S if fault.part == "edge" else SLOWEST_S)
+
+
+def test_after_all_of_it_the_books_are_those_of_an_undisturbed_run(machines: Cluster, tmp_path: Path) -> None:
+    prove_books(machines, tmp_path / "quiet")
