@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from sqlalchemy import insert, select
+
 import machine
 import registry
 import servers
@@ -18,7 +20,7 @@ from servers import ServerFailed
 from stencil import journal
 from tuike import _core
 from tuike.data import Data
-from tuike.stores import engine, rollups
+from tuike.stores import engine, rollups, schema
 from workload import CURRENCY, MERCHANT, PRODUCTS, PROMOTERS
 
 DAYS = 30
@@ -36,6 +38,14 @@ LABELLED = 2
 ORDERED = 10
 """One in so many has orders."""
 SKETCHES = 512
+SUMS = (
+    schema.rollups,
+    schema.order_rollups,
+    schema.hit_days,
+    schema.order_days,
+    schema.hit_cuts,
+    schema.order_cuts,
+)
 ASKED = 15
 PATIENCE = 10.0
 """Seconds after which a report is not asked for again."""
@@ -67,7 +77,14 @@ def measure(bench: Bench) -> Result:
             ("reports/summary", "/v1/reports/summary", {}),
             ("reports/summary by day", "/v1/reports/summary", {"group_by": "day"}),
             ("reports/summary by promoter", "/v1/reports/summary", {"group_by": "promoter"}),
-            ("reports/trend", "/v1/reports/trend", {}),
+            ("reports/summary by product", "/v1/reports/summary", {"group_by": "product"}),
+            ("reports/summary of a promoter", "/v1/reports/summary", {"promoter": PROMOTERS[7]}),
+            ("reports/trend by day", "/v1/reports/trend", {}),
+            ("reports/trend by day in Shanghai", "/v1/reports/trend", {"tz": "Asia/Shanghai"}),
+            ("reports/trend by day in Kathmandu", "/v1/reports/trend", {"tz": "Asia/Kathmandu"}),
+            ("reports/trend by hour", "/v1/reports/trend", {"interval": "hour"}),
+            ("reports/leaderboard", "/v1/reports/leaderboard", {"metric": "clicks"}),
+            ("reports/anomalies", "/v1/reports/anomalies", {}),
         ):
             if path not in paths:
                 result.left_out.append(f"{name}: not in this version")
@@ -81,13 +98,20 @@ def measure(bench: Bench) -> Result:
 
 
 def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
-    """Writes the sums as the processor would; how many hits they stand for. `end` in seconds."""
+    """Writes a day's sums as the processor would, and the other days alike; how many hits they stand for. `end` in
+    seconds."""
     books = engine.open_writer(data.database)
-    for day in range(end - days * DAY, end, DAY):
-        rows = [row for quarter in range(day, day + DAY, QUARTER) for row in _rows(quarter, sketches)]
+    first = end - days * DAY
+    rows = [row for quarter in range(first, first + DAY, QUARTER) for row in _rows(quarter, sketches)]
+    with books.begin() as connection:
+        rollups.add_rollups(connection, rows)
+        rollups.add_orders(connection, [_ordered(row) for row in rows[::ORDERED]])
+    for table in SUMS:
         with books.begin() as connection:
-            rollups.add_rollups(connection, rows)
-            rollups.add_orders(connection, [_ordered(row) for row in rows[::ORDERED]])
+            for day in range(1, days):
+                later = [column + day * DAY if column.name == "bucket" else column for column in table.columns]
+                of_first = select(*later).where(table.c.bucket >= first, table.c.bucket < first + DAY)
+                connection.execute(insert(table).from_select([column.name for column in table.columns], of_first))
     books.dispose()
     return days * DAY // QUARTER * PAIRS * HITS
 

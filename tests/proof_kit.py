@@ -304,6 +304,9 @@ def full(path: Path) -> World:
     world.order("s1", 40_000, 2, pid="silk")
     world.order("s2", 20_000, 3, pid="silk")
     world.decide("ledger.fund", merchant="shop", amount="50")
+    about = {"name": "Spring", "since": START // 1000 // 900 * 900, "until": START // 1000 // 900 * 900 + 900}
+    about |= {"timezone": "UTC", "metric": "sales", "currency": "CNY", "prizes": ["3.00", "2.00"]}
+    world.decide("contest.create", id="spring", **about)
     world.drain()
     world.order("o2", 5_000, 4, status="refunded", refund_id="r1")
     # what s2 was rated by falls, so that its second look takes something back
@@ -317,6 +320,7 @@ def full(path: Path) -> World:
             world.decide(f"payout.{move}", id=payout)
             world.drain()
     world.now += 40 * DAY
+    world.decide("contest.close", id="spring")
     world.decide("ledger.remit", month="2025-10")
     world.drain()
     found = world.rows(select(schema.conversions.c.id).where(schema.conversions.c.order_id == "o1"))

@@ -153,6 +153,35 @@ def settlement(row: Row) -> Body:
     }
 
 
+def contest(row: Row) -> Body:
+    """`prizes` are those of the places 1, 2 ...; `winners` are there once it is closed."""
+    currency = row["currency"]
+    prizes, winners = (of if not isinstance(of, str) else json.loads(of) for of in (row["prizes"], row["winners"]))
+    of_money = row["metric"] in ("sales", "commission")
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "from": instant(row["since"] * 1000),
+        "to": instant(row["until"] * 1000),
+        "tz": row["timezone"],
+        "metric": row["metric"],
+        "currency": currency,
+        "status": row["status"],
+        "prizes": [_core.format_amount(prize, currency) for prize in prizes],
+        "winners": [
+            {
+                "place": won["place"],
+                "rank": won["rank"],
+                "promoter": won["promoter"],
+                "value": _core.format_amount(won["figure"], currency) if of_money else won["figure"],
+                "amount": _core.format_amount(won["amount"], currency),
+            }
+            for won in winners
+        ],
+        "created": instant(row["created"]),
+    }
+
+
 def payout(row: Row) -> Body:
     """`basis` is the arithmetic of the tax."""
     currency = row["currency"]

@@ -1,6 +1,7 @@
 """/v1/reports/…: what each role sees of trend, levels, team, leaderboard and anomalies."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,30 @@ REFUSED = (
 async def test_what_cannot_be_reported_is_refused_by_name(admin: Admin) -> None:
     for path, code in REFUSED:
         assert (await admin.call("GET", f"/v1/reports/{path}"))[1]["code"] == code, path
+
+
+async def test_a_contest_is_announced_and_paid_by_the_api(admin: Admin) -> None:
+    day = f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}"
+    body = {
+        "id": "cup",
+        "name": "Cup",
+        "from": day,
+        "to": day,
+        "metric": "sales",
+        "currency": "CNY",
+        "prizes": ["5.00"],
+    }
+    made = await admin.post("/v1/contests", body)
+    assert (made["status"], made["prizes"], made["winners"]) == ("open", ["5.00"], [])
+    assert (await admin.call("POST", "/v1/contests", body))[0] == 200
+    assert (await admin.call("POST", "/v1/contests", body | {"name": "Bowl"}))[0] == 409
+    assert (await admin.call("POST", "/v1/contests", body | {"from": "2026-13-01"}))[1]["code"] == "bad_range"
+    later = body | {"id": "open", "to": f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"}
+    await admin.post("/v1/contests", later)
+    assert (await admin.call("POST", "/v1/contests/open/close"))[1]["code"] == "contest_open"
+    assert (await admin.post("/v1/contests/cup/close", None))["status"] == "closed"
+    assert [item["id"] for item in (await admin.get("/v1/contests"))["items"]] == ["open", "cup"]
+    ann, shop = await admin.token("promoter:ann"), await admin.token("merchant:shop")
+    assert (await admin.get("/v1/contests/cup", token=ann))["winners"] == []
+    assert (await admin.call("GET", "/v1/contests/cup", token=shop))[0] == 404
+    assert (await admin.call("POST", "/v1/contests", body, token=ann))[0] == 404

@@ -171,6 +171,8 @@ TAMPERED = [
     ("UPDATE settlements SET amounts = '{'", "settlements", "settlement"),
     ("UPDATE conversions SET evidence = '{' WHERE order_id = 's2'", "booked", "conversion"),
     ("DELETE FROM payouts", "payouts", "transfer reserve:"),
+    ("UPDATE contests SET winners = '[]'", "contests", "contest spring"),
+    ("DELETE FROM contests", "contests", "contest spring"),
     ("DELETE FROM closings", "months", "month"),
     ("UPDATE closings SET number = 1", "months", "month"),
     ("UPDATE settlements SET released = released + 1", "settlements", "settlement"),

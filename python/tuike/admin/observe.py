@@ -10,8 +10,8 @@ from tuike import _core, observing
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.observing import NO_EDGE, PROMETHEUS_TEXT, Sample, family
-from tuike.stores import members
-from tuike.stores.schema import conversions, fraud_flags, merchants, rollups, shares
+from tuike.stores import cuts, members
+from tuike.stores.schema import conversions, fraud_flags, hit_cuts, merchants, shares
 
 CLICK_THROUGH_SECONDS = 86_400
 
@@ -115,11 +115,13 @@ def _conversions(connection: Connection) -> list[Sample]:
 
 def _click_through(connection: Connection, now: int) -> list[Sample]:
     since = now // 1000 - CLICK_THROUGH_SECONDS
+    columns = hit_cuts.c
     sums = connection.execute(
-        select(rollups.c.channel, func.sum(rollups.c.clicks), func.sum(rollups.c.impressions))
-        .where(rollups.c.bucket >= since, rollups.c.label_number == 0)
-        .group_by(rollups.c.channel)
-        .order_by(rollups.c.channel)
+        select(columns.value, func.sum(columns.clicks), func.sum(columns.impressions))
+        .where(columns.cut == cuts.CHANNEL, columns.span == cuts.QUARTER_HOUR, columns.merchant == "")
+        .where(columns.bucket >= since)
+        .group_by(columns.value)
+        .order_by(columns.value)
     )
     return [("", (("channel", channel),), int(clicks) / int(views)) for channel, clicks, views in sums if views]
 

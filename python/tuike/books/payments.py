@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuike.books.booking import Desk, Place
+from tuike.books.contests import Contests
 from tuike.books.payouts import Payouts
 from tuike.books.records import Decision, Outcome, Refusal, Request
 from tuike.books.settlement import Settlements
@@ -17,7 +18,7 @@ class Payments:
     """Decides where nothing is unposted: all that was decided before can be read from the tables."""
 
     def __init__(self, desk: Desk, settlements: Settlements, payout_minimum: Mapping[str, int]) -> None:
-        payouts, treasury = Payouts(desk, payout_minimum), Treasury(desk)
+        payouts, treasury, contests = Payouts(desk, payout_minimum), Treasury(desk), Contests(desk)
         self._operations: dict[str, Operation] = {
             "settlement.run": settlements.start,
             "settlement.note": settlements.note,
@@ -25,6 +26,8 @@ class Payments:
             "payout.paid": payouts.paid,
             "payout.failed": payouts.failed,
             "payout.note": payouts.note,
+            "contest.create": contests.create,
+            "contest.close": contests.close,
             "ledger.fund": treasury.fund,
             "ledger.prize": treasury.prize,
             "ledger.adjust": treasury.adjust,

@@ -52,6 +52,7 @@ AUDIT = bulk.inserting(schema.audit)
 KEYS = bulk.missing(schema.idempotency)
 PAYOUTS = bulk.replacing(schema.payouts)
 SETTLEMENTS = bulk.replacing(schema.settlements)
+CONTESTS = bulk.replacing(schema.contests, keep=("number", "created"))
 CLOSINGS = bulk.inserting(schema.closings)
 DAYS = bulk.inserting(schema.days)
 WAITING = bulk.inserting(schema.waiting)
@@ -164,6 +165,10 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
         if effect.payout is not None:
             *columns, detail = msgspec.structs.astuple(effect.payout)
             PAYOUTS.run(connection, [(*columns, msgspec.json.encode(detail).decode())])
+        if effect.contest is not None:
+            *columns, prizes, winners = msgspec.structs.astuple(effect.contest)
+            texts = [msgspec.json.encode(list(of)).decode() for of in (prizes, winners)]
+            CONTESTS.run(connection, [(*columns, *texts)])
         if effect.settlement is not None:
             *columns, amounts = msgspec.structs.astuple(effect.settlement)
             SETTLEMENTS.run(connection, [(*columns, msgspec.json.encode(amounts).decode())])

@@ -270,6 +270,33 @@ class Payout(msgspec.Struct, frozen=True):
     detail: dict[str, Any]
 
 
+class Winner(msgspec.Struct, frozen=True):
+    """Who was paid a prize: the place (1, 2, ...), the rank, which equal figures share, and the figure."""
+
+    place: int
+    rank: int
+    promoter: str
+    figure: int
+    amount: int
+
+
+class Contest(msgspec.Struct, frozen=True):
+    """A row of `contests`. `since` and `until` in seconds; `prizes` and `winners` from the first place on."""
+
+    id: str
+    number: int
+    name: str
+    since: int
+    until: int
+    timezone: str
+    metric: str
+    currency: str
+    status: str
+    created: int
+    prizes: tuple[int, ...]
+    winners: tuple[Winner, ...] = ()
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """A row of `settlements`: a run, and how far it has come in the order of (due, conversion).
     `released` are orders, `amounts` what they released to promoters, per currency."""
@@ -342,6 +369,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     released: tuple[tuple[int, int], ...] = ()
     looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
+    contest: Contest | None = None
     settlement: Settlement | None = None
     closing: Closing | None = None
     day: Day | None = None

@@ -1,6 +1,6 @@
 """Two databases, table by table and row by row."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container
 from itertools import zip_longest
 from typing import Any
 
@@ -25,11 +25,7 @@ PASSED_OVER = {
     "erasures": tuple(column.name for column in erasures.columns if column.name not in ASKED_FOR),
 }
 SKETCHED = ("rollups", "hit_days", "hit_cuts")
-FORGOTTEN = dict.fromkeys(SKETCHED, ("visitors",))
-"""Passed over too, once somebody was forgotten: whoever had one id has had two."""
-READ_AS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
-    table: {"visitors": _core.estimate_sketch} for table in SKETCHED
-}
+NEVER = 1 << 62
 SHOWN = 60
 
 
@@ -39,15 +35,21 @@ def compare(live: Connection, made: Connection) -> str:
     if numbers[0] != numbers[1]:
         raise Found("books", f"they are at number {numbers[0]}, the journal's at {numbers[1]}")
     tables = [table for table in metadata.sorted_tables if table.name not in NOT_DERIVED]
-    forgotten = FORGOTTEN if live.execute(select(erasures.c.id).limit(1)).first() else {}
-    before = retention.noted(live).get("before", 0) // 1000
-    passed_over = PASSED_OVER | forgotten
-    rows = sum(_compare(live, made, table, passed_over.get(table.name, ()), before) for table in tables)
+    since = visitors_since(live)
+    rows = sum(_compare(live, made, table, PASSED_OVER.get(table.name, ()), since) for table in tables)
     return f"{len(tables)} tables, {rows} rows"
 
 
-def _compare(live: Connection, made: Connection, table: Table, passed_over: Container[str], before: int) -> int:
-    """`before` (s): the visitors of earlier hits are kept no longer."""
+def visitors_since(live: Connection) -> int:
+    """From which instant (s) on the visitors of hits can be counted again: earlier ones are kept no longer, and once
+    somebody was forgotten whoever had one id has had two."""
+    if live.execute(select(erasures.c.id).limit(1)).first():
+        return NEVER
+    return retention.noted(live).get("before", 0) // 1000
+
+
+def _compare(live: Connection, made: Connection, table: Table, passed_over: Container[str], since: int) -> int:
+    """Sketches are of rows that begin `since`."""
     columns = [column for column in table.columns if column.name not in passed_over]
     keys = list(table.primary_key.columns)
     places = [columns.index(key) for key in keys]
@@ -56,7 +58,7 @@ def _compare(live: Connection, made: Connection, table: Table, passed_over: Cont
     for here, there in zip_longest(stream(live, statement), stream(made, statement)):
         rows += 1
         if here == there or (
-            here and there and _read(table, columns, here, before) == _read(table, columns, there, before)
+            here and there and _read(table, columns, here, since) == _read(table, columns, there, since)
         ):
             continue
         if here is None or (
@@ -73,15 +75,12 @@ def _compare(live: Connection, made: Connection, table: Table, passed_over: Cont
     return rows
 
 
-def _read(table: Table, columns: list[Any], row: Row, before: int) -> Row:
-    read_as = READ_AS.get(table.name, {})
-    if table.name in SKETCHED and row[[column.name for column in columns].index("bucket")] < before:
-        read_as = {"visitors": lambda sketch: None}
-    return tuple([read_as.get(column.name, _same)(value) for column, value in zip(columns, row, strict=True)])
-
-
-def _same(value: Any) -> Any:
-    return value
+def _read(table: Table, columns: list[Any], row: Row, since: int) -> Row:
+    if table.name not in SKETCHED:
+        return tuple(row)
+    values = {column.name: value for column, value in zip(columns, row, strict=True)}
+    values["visitors"] = _core.estimate_sketch(values["visitors"]) if values["bucket"] >= since else None
+    return tuple(values.values())
 
 
 def _place(table: Table, row: Row, places: list[int]) -> str:

@@ -95,11 +95,13 @@ def read(
     for piece in period.pieces([span for span in spans if span <= grid]):
         hits, orders = sources(piece.span)
         statement = _hits(hits, piece, clock, visitors=visitors).execution_options(yield_per=ROWS_PER_FETCH)
-        for value, bucket, impressions, clicks, bots, prefetches, sketch in connection.execute(statement):
-            sums = group(value, bucket)
-            sums.count(impressions, clicks, bots, prefetches)
-            if sketch:
-                sums.see(sketch)
+        # a server's cursor is closed whatever ends it
+        with connection.execute(statement) as rows:
+            for value, bucket, impressions, clicks, bots, prefetches, sketch in rows:
+                sums = group(value, bucket)
+                sums.count(impressions, clicks, bots, prefetches)
+                if sketch:
+                    sums.see(sketch)
         for value, bucket, currency, *figures in connection.execute(_orders(orders, piece, clock)):
             group(value, bucket).add(Sums(money={currency: Money(*map(int, figures))}))
     return groups

@@ -80,6 +80,7 @@ class Checks:
         yield self._now("waiting"), sums.check_waiting(connection, left)
         yield self._now("order reports"), sums.check_reports(connection, orders.sums)
         yield self._now("payouts"), payments.check_payouts(connection, left)
+        yield self._now("contests"), payments.check_contests(connection, left)
         yield self._now("months"), payments.check_closings(connection, left)
         yield self._now("settlements"), payments.check_settlements(connection, left)
         yield self._now("booked days"), payments.check_days(connection, left)

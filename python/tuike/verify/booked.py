@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, bindparam, func, select
 from tuike import _core
 from tuike.books.records import (
     Closing,
+    Contest,
     Day,
     Flag,
     Look,
@@ -77,6 +78,7 @@ class Effect(msgspec.Struct, frozen=True):
     looked_at: tuple[Look, ...] = ()
     payout: Payout | None = None
     settlement: Settlement | None = None
+    contest: Contest | None = None
     closing: Closing | None = None
     day: Day | None = None
     waiting: Waiting | None = None
@@ -100,6 +102,7 @@ class Left:
     looks: dict[int, str] = field(default_factory=dict)  # where that came last: how the evidence ends since
     payouts: dict[str, Payout] = field(default_factory=dict)
     settlements: dict[str, Settlement] = field(default_factory=dict)
+    contests: dict[str, Contest] = field(default_factory=dict)
     closings: dict[tuple[int, str], Closing] = field(default_factory=dict)
     days: dict[int, Day] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -165,6 +168,8 @@ class Records:
         left.fraud.take(effect)
         if effect.payout is not None:
             left.payouts[effect.payout.id] = effect.payout
+        if effect.contest is not None:
+            left.contests[effect.contest.id] = effect.contest
         if effect.settlement is not None:
             left.settlements[effect.settlement.id] = effect.settlement
         if effect.closing is not None:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select
 
-from tuike.books.ledger import CASH, promoters
-from tuike.books.records import Closing, Day, Payout, Settlement
+from tuike.books.ledger import CASH, REVENUE, promoters
+from tuike.books.records import Closing, Contest, Day, Payout, Settlement, Winner
 from tuike.books.tax import month_number, month_text
 from tuike.faults import Found
 from tuike.stores.bulk import stream
-from tuike.stores.schema import accounts, closings, days, entries, payouts, settlements, transfers
+from tuike.stores.schema import accounts, closings, contests, days, entries, payouts, settlements, transfers
 from tuike.stores.tiles import date_of
 from tuike.verify.booked import Left
 from tuike.verify.evidence import decoded
@@ -112,6 +113,32 @@ def _remitted(connection: Connection) -> dict[tuple[str, str], int]:
         key = step.split(":")[1], currency
         sums[key] = sums.get(key, 0) + amount
     return sums
+
+
+def check_contests(connection: Connection, left: Left) -> str:
+    """Each contest is as it was booked, and what it paid are the transfers of its places."""
+    rows = [_contest(row) for row in connection.execute(select(contests))]
+    _same([msgspec.structs.astuple(row) for row in rows], Contest, left.contests, "contest")
+    found = (
+        select(transfers.c.step, entries.c.amount)
+        .join(entries, entries.c.transfer == transfers.c.number)
+        .join(accounts, accounts.c.id == entries.c.account)
+        .where(transfers.c.conversion == 0, transfers.c.kind == "prize", transfers.c.step.like("contest:%"))
+        .where(accounts.c.name == REVENUE)
+    )
+    paid = {step: -amount for step, amount in connection.execute(found)}
+    wanted = {f"contest:{of.id}:{won.place}": won.amount for of in rows for won in of.winners if won.amount}
+    for step in sorted(paid.keys() | wanted.keys()):
+        if paid.get(step) != wanted.get(step):
+            raise Found(f"transfer {step}", f"it moved {paid.get(step)}, the prize is {wanted.get(step)}")
+    return f"{len(rows)} contests"
+
+
+def _contest(row: Any) -> Contest:
+    place = f"contest {row.id}"
+    prizes = decoded(place, row.prizes, tuple[int, ...])
+    winners = decoded(place, row.winners, tuple[Winner, ...])
+    return Contest(**{**row._mapping, "prizes": prizes, "winners": winners})
 
 
 def check_settlements(connection: Connection, left: Left) -> str:

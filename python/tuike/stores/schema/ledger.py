@@ -87,6 +87,23 @@ payouts = Table(
     CheckConstraint("tax >= 0 AND net >= 0 AND tax + net = amount"),
 )
 
+contests = Table(
+    "contests",
+    metadata,
+    Column("id", CODE, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("name", String(256), nullable=False),
+    Column("since", BigInteger, nullable=False),  # seconds
+    Column("until", BigInteger, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("metric", String(16), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("status", String(16), nullable=False),  # "open" or "closed"
+    Column("created", BigInteger, nullable=False),
+    Column("prizes", Text, nullable=False),  # JSON: amounts, from the first place on
+    Column("winners", Text, nullable=False),  # JSON: what was paid to whom
+)
+
 closings = Table(
     "closings",
     metadata,

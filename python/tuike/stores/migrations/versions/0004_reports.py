@@ -1,4 +1,4 @@
-"""Reports that read few rows: sums by day and in cuts, made of the quarter-hours that are there."""
+"""Reports that read few rows: sums by day and in cuts, made of the quarter-hours that are there. Contests."""
 
 from collections.abc import Callable, Sequence
 
@@ -66,6 +66,23 @@ def upgrade() -> None:
         ("order_cuts", (*CUT, "currency"), [*_cut(), *_orders()]),
     ):
         op.create_table(name, *columns, sa.PrimaryKeyConstraint(*keys), sqlite_with_rowid=False)
+    op.create_table(
+        "contests",
+        sa.Column("id", CODE, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("metric", sa.String(length=16), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("prizes", sa.Text(), nullable=False),
+        sa.Column("winners", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("number"),
+    )
     for name in ("rollups", "order_rollups", "hit_days", "order_days"):
         op.create_index(f"ix_{name}_promoter", name, ["promoter", "bucket"], unique=False)
     _fill("rollups", rollups.add_coarser_hits)
