@@ -35,7 +35,7 @@ impl Meter {
     pub fn new(limit: u32, seed: &[u8; 32]) -> Meter {
         let half = |at: usize| u64::from_le_bytes(seed[at..at + 8].try_into().expect("8 bytes"));
         let sets = if limit == 0 { 0 } else { SETS };
-        Meter { limit, key: [half(0), half(8) | 1], minute: 0, sets: vec![Default::default(); sets].into() }
+        Meter { limit, key: [half(0), half(8)], minute: 0, sets: vec![Default::default(); sets].into() }
     }
 
     /// Counts one more of `key` at `now_ms`; whether it is over the limit of its minute.
@@ -64,13 +64,12 @@ impl Meter {
         set[place].count > self.limit
     }
 
-    /// A keyed mix of two multiplications, each followed by its high half.
+    /// MurmurHash3's finalizer, keyed before each multiplication: no two keys have the same 64 bits.
     fn hash(&self, key: u64) -> u64 {
-        let mix = |x: u64, by: u64| {
-            let wide = u128::from(x) * u128::from(by);
-            (wide >> 64) as u64 ^ wide as u64
-        };
-        mix(mix(key ^ self.key[0], self.key[1]) ^ self.key[0].rotate_left(32), 0x9e37_79b9_7f4a_7c15)
+        let first = key ^ self.key[0];
+        let second = (first ^ first >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd) ^ self.key[1];
+        let third = (second ^ second >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        third ^ third >> 33
     }
 }
 
