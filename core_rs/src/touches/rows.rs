@@ -48,12 +48,11 @@ pub(super) fn key_of<'a>(subject: &'a Subject, merchant: &str) -> Option<Key<'a>
     }
 }
 
+/// Of a record that is written again: the keys that go, and the rows that come.
+pub type Rewritten = (Vec<Vec<u8>>, Vec<Row>);
+
 /// What rows of a database become where the persons in them are forgotten: keys that go, rows that come.
-pub fn erased_rows(
-    erasure: &Erasure,
-    record: &[u8],
-    binds: bool,
-) -> Result<Option<(Vec<Vec<u8>>, Vec<Row>)>, DecodeError> {
+pub fn erased_rows(erasure: &Erasure, record: &[u8], binds: bool) -> Result<Option<Rewritten>, DecodeError> {
     let hit = Event::decode(record)?;
     let Some(id) = hit.id.filter(|_| hit.received <= erasure.until && erasure.names(&hit)) else { return Ok(None) };
     let (mut gone, mut come, mut texts) = (Vec::new(), Vec::new(), Texts::default());
