@@ -87,10 +87,10 @@ class Books:
         return made
 
     @classmethod
-    def with_click(cls, path: Path) -> "Books":
+    def with_click(cls, path: Path, **product: Any) -> "Books":
         """Books of a shop under THREE_LEVELS with alice's click of a day ago."""
         books = cls(path)
-        books.shop(THREE_LEVELS)
+        books.shop(THREE_LEVELS, **product)
         books.touches.add(touch("alice", NOW - DAY, ALICE_CLICK, channel="wechat", sub1="red"))
         return books
 

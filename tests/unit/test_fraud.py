@@ -12,11 +12,20 @@ from tuike.stores import schema
 
 HOUR = 60 * MINUTE
 OFF: dict[str, Any] = {"min_seconds_to_order": 0}
+# beside what is on by default
+ALL: dict[str, Any] = {
+    "max_clicks_before_order": 20,
+    "max_visitors_per_fingerprint": 50,
+    "max_flood_score": 10,
+    "max_refund_percent": 50,
+    "self_referral": True,
+    "mismatch": True,
+}
 
 
 @pytest.fixture
 def books(tmp_path: Path) -> Books:
-    return Books.with_click(tmp_path)
+    return Books.with_click(tmp_path, fraud=ALL)
 
 
 def hasty(books: Books, oid: str = "o1", **fields: Any) -> str:
@@ -60,7 +69,7 @@ def decide(books: Books, op: str, flag: str, **more: Any) -> dict[str, Any]:
 )
 def test_a_rule_holds_an_order_past_its_limit(tmp_path: Path, seen: dict[str, Any], rule: str, value: int) -> None:
     books = Books(tmp_path)
-    books.shop(THREE_LEVELS)
+    books.shop(THREE_LEVELS, fraud=ALL)
     books.touches.add(touch("alice", NOW - HOUR, ALICE_CLICK, **seen))
     books.order(visitor=VISITOR)
     (flag,) = flags(books)
@@ -71,7 +80,7 @@ def test_a_rule_holds_an_order_past_its_limit(tmp_path: Path, seen: dict[str, An
 
 def test_what_is_at_its_limit_is_no_fraud(tmp_path: Path) -> None:
     books = Books(tmp_path)
-    books.shop(THREE_LEVELS)
+    books.shop(THREE_LEVELS, fraud=ALL)
     at = {"address_clicks": 100, "devices": 5, "clicks_before": 20, "fingerprint_visitors": 50, "agents": 1}
     books.touches.add(touch("alice", NOW - 5_000, ALICE_CLICK, referrer="https://blog.example", **at))
     books.order(visitor=VISITOR)
@@ -97,6 +106,15 @@ def test_a_product_turns_rules_off(tmp_path: Path) -> None:
     books.touches.add(touch("alice", NOW - 1, ALICE_CLICK))
     books.order(visitor=VISITOR)
     assert stands(books) == ("approved", "")
+
+
+def test_what_the_contract_does_not_name_is_off_by_default(tmp_path: Path) -> None:
+    books = Books.with_click(tmp_path)
+    seen = {"clicks_before": 99, "fingerprint_visitors": 99, "agents": 9, "referrer": "https://s.example"}
+    books.touches.add(touch("alice", NOW - HOUR, f"{3:032x}", **seen))
+    books.ask("promoter.update", id="bob", customers=[{"merchant": "shop", "cust": "b"}])
+    books.order(visitor=VISITOR, cust="b")
+    assert (flags(books), stands(books)) == ([], ("approved", ""))
 
 
 def test_a_product_of_an_older_version_has_the_other_rules_by_default(books: Books) -> None:
