@@ -66,7 +66,7 @@ class Team(Page, rename={"since": "from", "until": "to"}):
 
 
 class Leaderboard(Filtered):
-    """Of the `period` with the day `at` in it (today by default), or from `from` to `to`."""
+    """Of the `period` (the month by default) with the day `at` in it (today by default), or from `from` to `to`."""
 
     period: Literal["", "week", "month"] = ""
     at: Day | None = None

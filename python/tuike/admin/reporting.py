@@ -69,8 +69,8 @@ def _leaderboard(
 
 
 def _periods(period: Period, query: report_queries.Leaderboard, now: int) -> tuple[Period, Period]:
-    if query.period and not (query.since or query.until):
-        return Period.calendar(query.period, query.at or _today(now, period.zone), period.zone)
+    if not (query.since or query.until):
+        return Period.calendar(query.period or "month", query.at or _today(now, period.zone), period.zone)
     if query.period or query.at is not None:
         raise Problem("bad_parameter", "`period` with `at`, or `from` with `to`")
     return period, period.before()
