@@ -88,6 +88,8 @@ class Admin:
             headers["Idempotency-Key"] = key
         sent = raw if raw is not None else (None if body is None else msgspec.json.encode(body))
         async with self._session.request(method, path, data=sent, headers=headers) as answer:
+            if answer.content_type == "text/event-stream":  # it has no end
+                return answer.status, {}
             document = await answer.read()
             if answer.content_type in (tables.MEDIA, exports.NDJSON):
                 return answer.status, {"csv": document.decode()}

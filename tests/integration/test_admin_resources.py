@@ -89,7 +89,7 @@ async def test_what_is_not_there_is_404(admin: Admin) -> None:
         assert await refused(admin, "GET", f"/v1/promoters/none/{group}") == (404, "not_found")
     for path, code in (("merchants/none", "unknown_merchant"), ("links/none", "not_found")):
         assert await refused(admin, "PATCH", f"/v1/{path}", {}) == (404, code)
-    for path in ("/v1/clicks/none", f"/v1/clicks/{'0' * 32}", f"/v1/events/{'0' * 32}", "/v1/nothing", "/"):
+    for path in ("/v1/clicks/none", f"/v1/clicks/{'0' * 32}", f"/v1/events/{'0' * 32}", "/v1/nothing", "/nothing"):
         assert await refused(admin, "GET", path) == (404, "not_found")
     assert await refused(admin, "PUT", "/v1/merchants") == (405, "method_not_allowed")
 

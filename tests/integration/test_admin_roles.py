@@ -32,6 +32,11 @@ PUT    /v1/promoters/{id}/parent         admin
 POST   /v1/promoters/{id}/bind           admin
 GET    /v1/promoters/{id}/chain          admin finance viewer
 GET    /v1/promoters/{id}/team           admin finance viewer promoter
+GET    /v1/promoters/{id}/risk           admin finance viewer
+GET    /v1/contests                      admin finance viewer promoter
+GET    /v1/contests/{id}                 admin finance viewer promoter
+POST   /v1/contests                      admin finance
+POST   /v1/contests/{id}/close           admin finance
 GET    /v1/promoters/{id}/balance        admin finance viewer promoter
 GET    /v1/promoters/{id}/statements     admin finance viewer promoter
 POST   /v1/links                         admin promoter

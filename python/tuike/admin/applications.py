@@ -79,7 +79,7 @@ class ApplicationPage(Shape):
     next: Next
 
 
-class Standing(Shape):
+class ApplicationStatus(Shape):
     """What an applicant may ask; the id is known to nobody else."""
 
     id: str
@@ -164,7 +164,7 @@ OPEN = (
         answer=Application,
         status=201,
     ),
-    Route("GET", "/v1/applications/{id}/status", standing, "What became of one's application", ANYONE, answer=Standing),
+    Route("GET", "/v1/applications/{id}/status", standing, "What became of one's application", ANYONE, answer=ApplicationStatus),
 )
 ROUTES = (
     Route(

@@ -119,7 +119,7 @@ class Inserts(Bulk):
             return
         start = size = 0
         for place, row in enumerate(rows):
-            size += sum([len(row[long]) for long in self._long])
+            size += sum([len(row[long] or "") for long in self._long])
             if place - start == ARRAYS or (size > TEXT_BYTES and place > start):
                 yield rows[start:place]
                 start, size = place, 0
