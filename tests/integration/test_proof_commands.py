@@ -110,7 +110,7 @@ def test_the_commands_prove_replay_and_compare(world: World, tmp_path: Path) -> 
     [
         (["verify", "--key", "00"], "--key goes with --statement"),
         (["verify", "--statement", "missing"], "missing"),
-        (["replay", "--product", "tea"], "--product goes with --rule or --model"),
+        (["replay", "--product", "tea"], "--product goes with --rule, --model or --fraud"),
         (["replay", "--model", "best"], "best"),
         (["replay", "--rule", "missing"], "missing"),
     ],
