@@ -80,7 +80,7 @@ REFUSED = (
     ("leaderboard?period=week&currency=XXZ", "bad_parameter"),
     ("team/bob?depth=11", "bad_parameter"),
     ("team/bob?cursor=x", "bad_cursor"),
-    ("anomalies?from=2026-02-01&to=2026-01-01", "bad_range"),
+    ("anomalies?from=2026-02-01&to=2026-01-01", "empty_period"),
 )
 
 

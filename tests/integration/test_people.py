@@ -163,7 +163,7 @@ async def test_who_may_ask_and_for_what(tmp_path: Path) -> None:
                 if method == "GET" and "?" not in path:
                     target = path + "/export"
                 status, problem = await admin.call(method, target)
-                assert (status, problem["code"]) == (400, "bad_parameter")
+                assert (status, problem["code"]) == (422, "bad_person")
         for role, status in (("viewer", 403), ("finance", 403), ("merchant:shop", 404), ("promoter:ann", 404)):
             token = await admin.token(role)
             person = f"/v1/visitors/{secrets.token_hex(16)}"

@@ -37,10 +37,10 @@ def _person(call: Call) -> Person:
     who, merchant = call.path("id"), call.query.merchant
     if merchant:
         if len(who.encode()) > MAX_CUSTOMER_BYTES:
-            raise Problem("bad_parameter", f"a customer's id has at most {MAX_CUSTOMER_BYTES} bytes")
+            raise Problem("bad_person", f"a customer's id has at most {MAX_CUSTOMER_BYTES} bytes")
         return "customer", merchant, who
     if len(who) != ID_DIGITS or not set(who.lower()) <= set("0123456789abcdef"):
-        raise Problem("bad_parameter", f"a visitor's id has {ID_DIGITS} hex digits; of a customer say the `merchant`")
+        raise Problem("bad_person", f"a visitor's id has {ID_DIGITS} hex digits; of a customer say the `merchant`")
     return "visitor", "", who.lower()
 
 

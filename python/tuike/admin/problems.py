@@ -28,6 +28,8 @@ STATUS: Mapping[str, int] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
+    "bad_person": 422,
+    "empty_period": 422,
     "url_not_allowed": 422,
     "one_machine_only": 422,
     "internal": 500,

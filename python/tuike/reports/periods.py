@@ -51,7 +51,7 @@ class Period:
         begin = None if first is None else first // QUARTER_HOUR * QUARTER_HOUR
         end = None if last is None else -(-last // QUARTER_HOUR) * QUARTER_HOUR
         if begin is not None and end is not None and begin >= end:
-            raise ReportError("bad_range", "`from` is not before `to`")
+            raise ReportError("empty_period", "`from` is not before `to`")
         return cls(begin, end, zone)
 
     @classmethod
