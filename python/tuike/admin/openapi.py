@@ -15,7 +15,6 @@ from tuike.admin.routes import Body, Call, Route
 
 REFERENCE = "#/components/schemas/{name}"
 PATH_NAME = re.compile(r"{(\w+)}")
-WRITES = ("POST", "PUT", "PATCH", "DELETE")
 # Nothing on the page runs or is loaded from elsewhere.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
@@ -105,7 +104,7 @@ def _operation(route: Route) -> Body:
         operation["responses"][str(route.status)]["content"][route.also] = {"schema": {"type": "string"}}
     if not route.roles:
         operation["security"] = []
-    if route.method in WRITES:
+    if route.method != "GET" and route.journalled:
         parameters.append(KEY_PARAMETER)
         operation["responses"]["202"] = _content("The books did not answer in 5 seconds", answers.Accepted)
     if route.status == 201:

@@ -64,5 +64,6 @@ ROUTES = (
         auth.MONEY,
         body=money_inputs.PreviewBody,
         answer=money_answers.Preview,
+        journalled=False,
     ),
 )

@@ -173,6 +173,7 @@ class Route:
     status: int = 200
     media: str = "application/json"
     also: str = ""  # another media type it answers in, where it is asked to
+    journalled: bool = True  # of what is no GET: it takes an Idempotency-Key, and the books may answer late
 
 
 def answer_of(event_id: str, outcome: Outcome | None) -> Answer:

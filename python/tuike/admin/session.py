@@ -159,7 +159,16 @@ ROUTES = (
         ANYONE,
         body=SessionBody,
         answer=Session,
+        journalled=False,
     ),
     Route("GET", "/v1/session", show, "Who is signed in by the cookie", ANYONE, answer=Session),
-    Route("DELETE", "/v1/session", sign_out, "Sign out: the cookie is cleared", ANYONE, answer=Session),
+    Route(
+        "DELETE",
+        "/v1/session",
+        sign_out,
+        "Sign out: the cookie is cleared",
+        ANYONE,
+        answer=Session,
+        journalled=False,
+    ),
 )
