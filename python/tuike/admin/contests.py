@@ -9,14 +9,16 @@ from tuike import views
 from tuike.admin import auth, inputs, pages, queries
 from tuike.admin.answers import Answer as Shown
 from tuike.admin.answers import Next
-from tuike.admin.inputs import Amount, Code, Currency, Input, Name
+from tuike.admin.inputs import Amount, Code, Currency, Input, Name, Timezone
 from tuike.admin.problems import Problem, not_found
+from tuike.admin.report_queries import DAY_OR_INSTANT
 from tuike.admin.routes import Answer, Body, Call, Route
 from tuike.reports import Period, ReportError
 from tuike.stores.schema import contests
 
 MAX_PRIZES = 100
 
+Bound = Annotated[str, Meta(min_length=1, extra_json_schema=DAY_OR_INSTANT)]
 Metric = Literal["sales", "orders", "commission", "clicks"]
 
 
@@ -25,12 +27,12 @@ class ContestBody(Input, rename={"since": "from", "until": "to"}):
 
     id: Code
     name: Name
-    since: Annotated[str, Meta(min_length=1)]
-    until: Annotated[str, Meta(min_length=1)]
+    since: Bound
+    until: Bound
     metric: Metric
     currency: Currency
     prizes: Annotated[list[Amount], Meta(min_length=1, max_length=MAX_PRIZES)]
-    tz: str = "UTC"
+    tz: Timezone = "UTC"
 
     def __post_init__(self) -> None:
         inputs.check_timezone(self.tz)

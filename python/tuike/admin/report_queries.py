@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tuike import _core
+from tuike.admin.inputs import CURRENCIES
 from tuike.admin.queries import DEFAULT_LIMIT, Limit, Page, Query
+from tuike.reports import CURRENCIES as TIERED
 from tuike.reports.teams import MAX_DEPTH
 
 Clock = Literal["hour", "day"]
@@ -19,6 +21,10 @@ LAST = "an instant (exclusive), or a day (inclusive); now by default"
 ONLY = "of sales, where there are several"
 DAY_OR_INSTANT = {"format": "day-or-instant"}
 TIME_ZONE = {"format": "time-zone"}
+OneCurrency = Annotated[str, Meta(description=ONLY, extra_json_schema={"enum": ["", *CURRENCIES]})]
+TierCurrency = Annotated[
+    str, Meta(description="of the sales that tiers are by", extra_json_schema={"enum": ["", *TIERED]})
+]
 Zone = Annotated[str, Meta(description="IANA time zone of days and hours", extra_json_schema=TIME_ZONE)]
 
 
@@ -52,7 +58,7 @@ class Levels(Period):
     product: str = ""
     merchant: str = ""
     channel: str = ""
-    currency: Annotated[str, Meta(description="of the sales that tiers are by")] = "CNY"
+    currency: TierCurrency = "CNY"
 
 
 class Team(Page, rename={"since": "from", "until": "to"}):
@@ -71,7 +77,7 @@ class Leaderboard(Filtered):
     period: Literal["", "week", "month"] = ""
     at: Day | None = None
     metric: Literal["sales", "orders", "commission", "clicks"] = "sales"
-    currency: Annotated[str, Meta(description=ONLY)] = ""
+    currency: OneCurrency = ""
     limit: Limit = DEFAULT_LIMIT
 
     def __post_init__(self) -> None:
@@ -82,7 +88,7 @@ class Anomalies(Filtered):
     """The last 7 days by default."""
 
     interval: Clock = "hour"
-    currency: Annotated[str, Meta(description=ONLY)] = ""
+    currency: OneCurrency = ""
 
     def __post_init__(self) -> None:
         _check_currency(self.currency)
