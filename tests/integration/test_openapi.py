@@ -50,8 +50,9 @@ def test_schemathesis_finds_no_answer_that_the_contract_does_not_have(instance: 
         *(
             "--phases",
             "coverage,fuzzing",
+            # `ast.parse` of Python 3.11 fails now and then in several threads: "recursion depth mismatch"
             "--workers",
-            "4",
+            "1",
             "--max-examples",
             EXAMPLES,
             "--seed",
