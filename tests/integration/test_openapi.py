@@ -1,6 +1,7 @@
 """The OpenAPI document is what the admin API does: held to it by schemathesis, and by a client generated from it."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_schemathesis_finds_no_answer_that_the_contract_does_not_have(instance: 
         SCHEMATHESIS_HOOKS="schemathesis_hooks",
         PYTHONPATH=os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
     )
-    assert " passed" in said and " failed" not in said, said
+    assert " passed" in said and re.search("[0-9] failed", said) is None, said
 
 
 def test_a_generated_client_makes_a_product_and_reads_a_report(instance: Instance, tmp_path: Path) -> None:
