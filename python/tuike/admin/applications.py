@@ -164,7 +164,14 @@ OPEN = (
         answer=Application,
         status=201,
     ),
-    Route("GET", "/v1/applications/{id}/status", standing, "What became of one's application", ANYONE, answer=ApplicationStatus),
+    Route(
+        "GET",
+        "/v1/applications/{id}/status",
+        standing,
+        "What became of one's application",
+        ANYONE,
+        answer=ApplicationStatus,
+    ),
 )
 ROUTES = (
     Route(
