@@ -67,12 +67,15 @@ async def test_a_token_lasts_until_it_expires(admin: Admin) -> None:
     assert made["expires"] is not None
 
 
+ADMINS_ALONE = ("/v1/tokens", "/v1/visitors", "/v1/webhooks")
+
+
 async def test_a_viewer_reads_all_and_writes_nothing(admin: Admin) -> None:
     viewer = await admin.token("viewer")
     for route in RESOURCES:
         path = route.path.replace("{", "").replace("}", "")
         status, problem = await admin.call(route.method, path, token=viewer)
-        if route.method == "GET" and route.path != "/v1/tokens":
+        if route.method == "GET" and not route.path.startswith(ADMINS_ALONE):
             assert status in (200, 404), path
         else:
             assert (status, problem["code"]) == (403, "forbidden"), path

@@ -35,6 +35,7 @@ def test_a_merchant_gets_the_defaults_and_its_secret_stays_out_of_the_answer(boo
         "release_when": "approved",
         "status": "active",
         "created": "2025-10-09T08:53:20Z",
+        "old_secret_until": None,
     }
 
 

@@ -15,7 +15,7 @@ from tuike.faults import Found
 from tuike.replay import replay
 from tuike.replay.attribution import attribution
 from tuike.replay.compare import NOT_DERIVED, PASSED_OVER, compare
-from tuike.replay.logs import JournalLog
+from tuike.replay.logs import log_of
 from tuike.replay.rebuild import fresh, rebuild_books, rebuild_hits, untold
 from tuike.replay.what_if import CannotBe, Change, what_if
 from tuike.stores import engine, meta, position, schema
@@ -53,10 +53,11 @@ def test_any_column_of_any_table_that_differs_is_named(tmp_path: Path) -> None:
     with books.begin() as live:
         number = int(meta.read(live, NUMBER_KEY) or 0)
         folded = position.read(live, "hits").upto
+        log = log_of(live, root)
     books.dispose()
     shutil.copy(world.data.books, world.data.root / "kept")
     with fresh(world.data) as (_, made):
-        rebuild_books(made, JournalLog(root), root, number, 3, untold)
+        rebuild_books(made, log, root, number, 3, untold)
         rebuild_hits(made, root, folded)
         for table in schema.metadata.sorted_tables:
             if table.name in NOT_DERIVED or table.name == "damage":

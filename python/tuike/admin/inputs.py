@@ -165,8 +165,8 @@ class Fraud(Input):
     the 10 minutes before the order; `max_flood_score` how many robust standard deviations a promoter's hour may lie
     above the hours of the week before; `max_refund_percent` how many of a promoter's newest orders may come to nothing.
     `self_referral` is rings too; `datacentres` are the networks of /v1/fraud/networks; `mismatch` is a click from the
-    product's own site, or a visitor with two user agents at once. Those that are off by default are good for a start
-    with 20, 50, 10 and 50."""
+    product's own site, or a visitor with two user agents at once. To those that are off by default 20, 50, 10 and 50
+    are a start."""
 
     max_clicks_per_ip_day: Limit = 100
     min_seconds_to_order: Limit = 5

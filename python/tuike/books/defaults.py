@@ -19,8 +19,7 @@ ATTRIBUTION: Body = {
     "self_purchase": False,
     "collapse_minutes": 30,
 }
-# The contract's three; the others hold orders that money.md pays (own purchases above level 1), so who wants them says
-# so.
+# The contract's three. The others hold what would be paid (own purchases above level 1): who wants them says so.
 FRAUD: Body = {
     "max_clicks_per_ip_day": 100,
     "min_seconds_to_order": 5,
