@@ -44,7 +44,8 @@ class Tables:
         return now >= self._next
 
     def step(self, connection: Connection, watermark: int, number: int, now: int, touches: Touches) -> bool:
-        """In a transaction of the books at `number`, which are complete up to `watermark`. Whether tables changed."""
+        """The first that can be done, in a transaction of the books at `number`, which are complete up to `watermark`.
+        Whether tables changed. One reads all orders: several would keep the books waiting for as many times as long."""
         self._next = now + LOOK_MS
         waiting = [row for row in erasures.in_state(connection, erasures.WAITING) if row.at < watermark]
         without = [row.id for row in waiting if not row.fresh]
@@ -53,12 +54,16 @@ class Tables:
             erasures.give_ids(connection, {id: self._random(ID_BYTES).hex() for id in without})
             self._next = now
             return False
-        for row in waiting:
-            count = touches(connection, row, erasures.of([row], number))
-            orders = erasures.rewrite_tables(connection, row, number)
-            erasures.tables_done(connection, row.id, number, count, orders)
-            _log.info("erasure %s: %d touches and %d orders, journals follow", row.id, count, orders)
-        return bool(waiting)
+        if not waiting:
+            return False
+        row = waiting[0]
+        count = touches(connection, row, erasures.of([row], number))
+        orders = erasures.rewrite_tables(connection, row, number)
+        erasures.tables_done(connection, row.id, number, count, orders)
+        _log.info("erasure %s: %d touches and %d orders, journals follow", row.id, count, orders)
+        if len(waiting) > 1:
+            self._next = now
+        return True
 
 
 class Journals:

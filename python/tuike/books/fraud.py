@@ -127,9 +127,9 @@ class Fraud:
     def look(self, order: Message, conversion: Conversion, found: Attribution) -> Sequence[Finding]:
         """What the product's rules find, of each rule the worst, in the order of the rules."""
         product = self._desk.registry.products[conversion.product]
-        worst: dict[str, Finding] = {}
         if product.fraud.off:
             return ()
+        worst: dict[str, Finding] = {}
         for touch in _newest(found.candidates):
             facts, more = self._facts(order, conversion, product, touch, found.own)
             for rule, score, value, limit in product.fraud.judge(facts):
@@ -141,9 +141,11 @@ class Fraud:
     def _facts(
         self, order: Message, conversion: Conversion, product: Product, touch: Candidate, own: Sequence[str]
     ) -> tuple[Facts, dict[str, Any]]:
-        """What is known about one promoter's credit, and what of it a person wants to see beside a rule's number."""
+        """What is known about one promoter's credit, and what of it a person wants to see beside a rule's number. What
+        the tables would have to be asked for a rule that is off stays 0."""
         registry = self._desk.registry
         clicked = touch.kind in CLICKED
+        asks = product.fraud_on
         seen = self._touches.seen(
             merchant=conversion.merchant,
             click=touch.id if clicked else "",
@@ -155,8 +157,13 @@ class Fraud:
             most=product.most_counted,
         )
         prefix, referrer = seen["prefix"], seen["referrer"]
-        hour, hours = self._hour(touch.promoter, conversion.merchant, touch.at) if clicked else (0, [])
-        orders, undone = self._refunded(touch.promoter, conversion.currency, conversion.day)
+        hour, hours, orders, undone, ring = 0, list[int](), 0, 0, 0
+        if clicked and "max_flood_score" in asks:
+            hour, hours = self._hour(touch.promoter, conversion.merchant, touch.at)
+        if "max_refund_percent" in asks:
+            orders, undone = self._refunded(touch.promoter, conversion.currency, conversion.day)
+        if "self_referral" in asks:
+            ring = self._ring(conversion.merchant, own, touch.promoter)
         facts = Facts(
             since_click=order.at - touch.at if clicked else None,
             address_clicks=seen["address_clicks"],
@@ -169,7 +176,7 @@ class Fraud:
             orders=orders,
             undone=undone,
             related=any(self._related(buyer, touch.promoter, order.at) for buyer in own),
-            ring=self._ring(conversion.merchant, own, touch.promoter),
+            ring=ring,
             datacentre=bool(prefix) and registry.in_datacentre(prefix),
             own_site=bool(referrer) and urlsplit(referrer).hostname in product.hosts,
         )

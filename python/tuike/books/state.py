@@ -106,6 +106,7 @@ class Product:
     status: str
     fraud: _core.FraudRules
     most_counted: int  # clicks of an address: what more there are would change no score
+    fraud_on: frozenset[str]  # names of the rules that say anything
     hosts: frozenset[str]  # of its own site
     rules: list[RuleVersion] = field(default_factory=list)
 
@@ -125,6 +126,7 @@ class Product:
             row["status"],
             _core.FraudRules(json.dumps(fraud)),
             2 * fraud["max_clicks_per_ip_day"],
+            frozenset([name for name, value in fraud.items() if value]),
             frozenset([urlsplit(row["url"]).hostname or "", *(host.lower() for host in allowed)]),
             rules,
         )

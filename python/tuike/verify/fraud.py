@@ -11,9 +11,8 @@ from tuike.books.flags import OPEN, of_row
 from tuike.books.records import Flag, Purchase
 from tuike.faults import Found
 from tuike.stores.bulk import stream
+from tuike.stores.rollups import HOUR_S
 from tuike.stores.schema import bad_touches, fraud_flags, promoter_hours, promoter_purchases, rollups
-
-HOUR_S = 3_600
 
 
 class Effect(Protocol):
