@@ -117,6 +117,17 @@ def test_what_the_contract_does_not_name_is_off_by_default(tmp_path: Path) -> No
     assert (flags(books), stands(books)) == ([], ("approved", ""))
 
 
+@pytest.mark.parametrize(("rules", "asked"), [(OFF, False), (ALL, True)])
+def test_tables_are_asked_only_for_rules_that_are_on(tmp_path: Path, rules: dict[str, Any], asked: bool) -> None:
+    books = Books.with_click(tmp_path, fraud=rules)
+    said: list[str] = []
+    with books.engine.begin() as connection:
+        connection.connection.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]
+    books.order(visitor=VISITOR)
+    assert any("FROM promoter_hours" in text for text in said) is asked
+    assert any("ORDER BY sales.day DESC" in text for text in said) is asked
+
+
 def test_a_product_of_an_older_version_has_the_other_rules_by_default(books: Books) -> None:
     with books.engine.begin() as connection:
         connection.execute(update(schema.products).values(fraud='{"min_seconds_to_order": 0}'))
