@@ -110,7 +110,8 @@ def _is_held(lock: Path) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A copy on the disk, with holes where there are only zeros: segments are allocated ahead."""
+    """A copy on the disk, with holes where there are only zeros: segments are allocated ahead. It is as old as its
+    source: by that it is known which segments are past their keeping."""
     with source.open("rb") as read, target.open("wb") as written:
         while chunk := read.read(CHUNK):
             if chunk.count(0) == len(chunk):
@@ -119,6 +120,8 @@ def _copy(source: Path, target: Path) -> None:
                 written.write(chunk)
         written.truncate(read.tell())
         written.flush()
+        last = os.fstat(read.fileno())
+        os.utime(written.fileno(), ns=(last.st_atime_ns, last.st_mtime_ns))
         os.fsync(written.fileno())
 
 

@@ -1,6 +1,7 @@
 """A drill: an instance is backed up while orders come in, dies, and lives on from its backup."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -88,6 +89,20 @@ def test_a_backup_is_for_its_owner_alone_and_says_what_it_holds(saved: Path) -> 
     assert saved.stat().st_mode & 0o077 == 0
     for name in ("secret", "statement.key"):
         assert (saved / name).stat().st_mode & 0o077 == 0
+
+
+def test_segments_are_as_old_after_a_restore_as_they_were(tmp_path: Path) -> None:
+    """Else hits would be kept as long once more from then on."""
+    data = Data.open(tmp_path / "data", create=True)
+    tuike("demo", "--data", data.root)
+    segments = sorted(path.relative_to(data.root) for path in data.journal.rglob("*.seg"))
+    assert segments
+    for number, name in enumerate(segments, start=1):
+        os.utime(data.root / name, ns=(number * 10**9, number * 10**9))
+    backing.backup(data, tmp_path / "backup")
+    backing.restore(tmp_path / "backup", tmp_path / "new")
+    ages = [(tmp_path / "new" / name).stat().st_mtime_ns for name in segments]
+    assert ages == [number * 10**9 for number in range(1, len(segments) + 1)]
 
 
 def test_a_backup_that_is_not_whole_is_not_restored(saved: Path, tmp_path: Path) -> None:
