@@ -2,23 +2,15 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from admin_support import LEVELS, Admin, Json, click, serving
+from admin_support import LEVELS, Admin, Json, click
 
 from tuike.admin import exports
 
 FORMULA = '=cmd|" /C calc"!A0'
 NAMES = ("conversions", "credits", "transfers", "payouts", "promoters", "links")
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def rows(admin: Admin, name: str, query: str = "", **more: str) -> list[Json]:

@@ -3,11 +3,11 @@
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from admin_support import Admin, serving
+from admin_support import Admin
 
 from instance import running
 from tuike import logs
@@ -15,12 +15,6 @@ from tuike.admin import traces
 from tuike.admin.routes import Service
 
 CLICK = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 @pytest.fixture
