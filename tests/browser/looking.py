@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, Response
 
 import chromium
+import installed
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -16,9 +16,7 @@ STATIC = ROOT / "python" / "tuike" / "admin" / "static" / "index.html"
 GRAVE = ("serious", "critical")
 WAITING = ("Loading …", "加载中…")
 
-built = pytest.mark.skipif(
-    not (STATIC.exists() and AXE.exists()), reason="NO DASHBOARD: build it (make setup) to run these"
-)
+built = installed.needed(STATIC.exists() and AXE.exists(), "the dashboard is not built (make setup)")
 
 
 @dataclass

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-import pytest
+import installed
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
 STATIC = Path(__file__).parents[2] / "python" / "tuike" / "admin" / "static"
@@ -16,7 +16,7 @@ ENTRY = re.compile(r'^\s+"?([a-z_.0-9]+)"?:\s*("(?:[^"\\]|\\.)*"),$', re.MULTILI
 # of a key that is put together, such as t(`nav.${name}`), the part before is what is looked for
 ASKED = re.compile(r'\bt\(\s*["`]([a-z_.0-9]+)')
 
-built = pytest.mark.skipif(not STATIC.exists(), reason="NO DASHBOARD: build it (make setup) to run these")
+built = installed.needed(STATIC.exists(), "the dashboard is not built (make setup)")
 
 
 def words(language: str) -> dict[str, str]:
