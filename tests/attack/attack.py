@@ -98,8 +98,8 @@ async def run(instance: Instance, folder: Path, seconds: float, seed: int, judge
     finding.say(f"attackers were answered: {', '.join(f'{n} x {what}' for what, n in sorted(attacked.items()))}")
     idle = set(ATTACKS) - {what.rpartition(" ")[0] for what in attacked}
     finding.check(not idle, f"attacks that nobody answered: {', '.join(sorted(idle)) or 0}")
-    let_in = {what: n for what, n in attacked.items() if what.startswith("forged order") and what != "forged order 401"}
-    finding.check(not let_in, f"forged orders that were not refused: {let_in or 0}")
+    taken = sum(n for what, n in attacked.items() if what.startswith("forged order ") and not what[13:].startswith("4"))
+    finding.check(taken == 0, f"{taken} forged orders were not refused")
     judge_traffic(finding, honest, judge_latency and quiet, quiet)
     await settled(instance, honest)
     judge_money(finding, instance, honest)
