@@ -113,15 +113,13 @@ export function Empty({ children }: Kids) {
   return <div class="empty">{children}</div>;
 }
 
-/** What went wrong, in words. A part of the API that this version does not have is no fault. */
+/** What went wrong: the code's words, and what the server said of this case. */
 export function Trouble({ error }: { error: unknown }) {
   if (!error) return null;
-  if (error instanceof ApiError && error.status === 404 && error.detail.startsWith("no path "))
-    return <div class="note warn">{t("error.not_there")}</div>;
   const { code, detail } = error instanceof ApiError ? error : { code: "internal", detail: String(error) };
   return (
     <div class="note bad" role="alert">
-      {said("error", code, detail || code)} {detail && <span class="mono">{detail}</span>}
+      {said("error", code, detail ? t("error.none") : code)} {detail && <span class="mono">{detail}</span>}
     </div>
   );
 }
