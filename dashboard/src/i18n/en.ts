@@ -535,7 +535,7 @@ export const en = {
   "apply.approved": "You are a promoter now. The administrator sends you your token to sign in with.",
   "apply.rejected": "It was not approved.",
   "rank.title": "Rank and tiers",
-  "rank.intro": "Your tier follows from your own net sales of 365 days.",
+  "rank.intro": "Today's tier follows from your own net sales of the 365 days before today.",
   "rank.month": "Rank this month",
   "rank.sales": "Sales of 365 days",
   "rank.missing": "Missing to {tier}",

@@ -534,7 +534,7 @@ export const zh: Record<Key, string> = {
   "apply.approved": "您已成为推广者；管理员会把登录令牌发给您。",
   "apply.rejected": "申请未通过。",
   "rank.title": "排名与等级",
-  "rank.intro": "等级由您近 365 天的净销售额决定。",
+  "rank.intro": "今天的等级由您截至昨天的近 365 天净销售额决定。",
   "rank.month": "本月排名",
   "rank.sales": "近 365 天销售额",
   "rank.missing": "距离{tier}还差",
@@ -542,6 +542,6 @@ export const zh: Record<Key, string> = {
   "rank.highest": "已是最高",
   "rank.tiers": "等级",
   "rank.here": "当前",
-  "rank.from": "起",
+  "rank.from": "销售额满",
   "rank.earns": "各等级佣金",
 };

@@ -128,11 +128,12 @@ export function Waiting() {
   return <Empty>{t("loading")}</Empty>;
 }
 
-/** A control with its label; a hint below describes it. */
-export function Field({ label, hint, children }: { label: string; hint?: string; children: VNode }) {
+/** A control with its label; a hint below describes it. A `wide` one takes two columns of a grid. */
+export function Field(props: { label: string; hint?: string; wide?: boolean; children: VNode }) {
+  const { label, hint, wide, children } = props;
   const id = useId();
   return (
-    <div class="field">
+    <div class={wide ? "field wide" : "field"}>
       {/* biome-ignore lint/a11y/noLabelWithoutControl: the control is the child */}
       <label class="field">
         <span>{label}</span>
