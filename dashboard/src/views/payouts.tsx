@@ -106,8 +106,13 @@ function Ends({ payout, onEnd }: { payout: Payout; onEnd: (end: End) => void }) 
 
 function Make({ onDone, onClose }: { onDone: () => void; onClose: () => void }) {
   const [promoter, setPromoter] = useState("");
+  const [currency, setCurrency] = useState("");
   const [amount, setAmount] = useState("");
-  const body = { promoter: promoter.trim(), ...(amount.trim() ? { amount: amount.trim() } : {}) };
+  const body = {
+    promoter: promoter.trim(),
+    ...(currency.trim() ? { currency: currency.trim().toUpperCase() } : {}),
+    ...(amount.trim() ? { amount: amount.trim() } : {}),
+  };
   return (
     <Dialog title={t("payouts.make")} onClose={onClose}>
       <p>{t("payouts.make_what")}</p>
@@ -118,6 +123,13 @@ function Make({ onDone, onClose }: { onDone: () => void; onClose: () => void }) 
       >
         <Field label={t("promoter")}>
           <input required value={promoter} onInput={(event) => setPromoter(event.currentTarget.value)} />
+        </Field>
+        <Field label={t("currency")} hint={t("payouts.currency_hint")}>
+          <input
+            pattern="[A-Za-z]{3}"
+            value={currency}
+            onInput={(event) => setCurrency(event.currentTarget.value)}
+          />
         </Field>
         <Field label={t("amount")} hint={t("payouts.all")}>
           <input

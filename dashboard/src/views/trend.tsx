@@ -58,7 +58,7 @@ export function Trend() {
         }
       >
         <Trouble error={groups.error} />
-        {groups.data && <Groups items={groups.data.items ?? []} group={group} />}
+        {groups.data && !groups.loading && <Groups items={groups.data.items ?? []} group={group} />}
       </Card>
     </Page>
   );
