@@ -66,16 +66,12 @@ class Person:
         ]
 
     def complaints(self) -> list[str]:
-        """Errors of the console, but for parts of the API that this version does not have: the page says so itself."""
-        return [f"{text} {url}" for text, url in self.said if not ("404" in text and self._is_absent(url))]
+        """Errors of the console."""
+        return [f"{text} {url}" for text, url in self.said]
 
     def _said(self, kind: str, text: str, url: str) -> None:
         if kind == "error":
             self.said.append((text, url))
-
-    def _is_absent(self, url: str) -> bool:
-        answer = self.page.context.request.get(url)
-        return answer.status == 404 and str(answer.json().get("detail", "")).startswith("no path ")
 
     def _answered(self, response: Response | None) -> None:
         """Keeps the quickest of each: a loaded machine is not the server's slowness."""
