@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
-from admin_support import LEVELS, Admin, click, serving
+from admin_support import LEVELS, Admin, click
 from prometheus_client.parser import text_string_to_metric_families
 
 from tuike import _core
@@ -35,12 +34,6 @@ async def edge_of(admin: Admin) -> AsyncIterator[int]:
             yield listener.getsockname()[1]
         finally:
             await service.close()
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def test_metrics_are_those_of_the_contract(admin: Admin) -> None:
