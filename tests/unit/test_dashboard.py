@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import get_args
 
 import installed
-
 from tuike.admin import fraud_types, problems, why
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
