@@ -45,9 +45,13 @@ class Retention:
         self._work: Future[int] | None = None
 
     def begin(self, before: int) -> None:
-        """Takes people out of what was received before an instant, unless that is still under way."""
-        if self._work is None or self._work.done():
-            self._work = self._thread.submit(anonymize, self._root, self._done, before)
+        """Takes people out of what was received before an instant, unless that is still under way. Raises what the
+        work before raised."""
+        if self._work is not None:
+            if not self._work.done():
+                return
+            self._work.result()
+        self._work = self._thread.submit(anonymize, self._root, self._done, before)
 
     def wait(self) -> int:
         """How many hits it was that the last work changed."""

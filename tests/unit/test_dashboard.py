@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 import installed
 from tuike.admin import fraud_types, problems, why
 
