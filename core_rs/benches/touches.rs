@@ -26,7 +26,7 @@ fn click(number: u64, address: Option<u64>) -> Event<'static> {
         pid: "product",
         channel: "wechat",
         visitor: Some(id(!number)),
-        fingerprint: address.map(|address| id(address + 1)),
+        fingerprint: Some(id(address.unwrap_or(number) + 1)),
         address: address.map(id),
         prefix: "192.0.2.0/24",
         agent: 7,

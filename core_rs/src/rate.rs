@@ -77,7 +77,7 @@ impl Meter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     const NOW: u64 = 1_763_900_040_000;
 
@@ -119,6 +119,18 @@ mod tests {
         let over: usize = (0..200_000_u64).map(|i| usize::from(meter.is_over(i % 10_000, NOW))).sum();
         // of 32,768 counters in sets of four
         assert!((9_800..=10_000).contains(&over), "{over}");
+    }
+
+    #[test]
+    fn no_two_keys_share_a_counter_whatever_the_seed() {
+        for seed in [[0; 32], [1; 32], [3; 32], [7; 32], [0xff; 32]] {
+            let meter = Meter::new(1, &seed);
+            let places: HashSet<_> = (0..20_000_u64)
+                .map(|key| meter.hash(key))
+                .map(|hash| (hash >> (u64::BITS - SETS_BITS), hash as u32))
+                .collect();
+            assert_eq!(places.len(), 20_000, "{seed:?}");
+        }
     }
 
     proptest! {

@@ -35,12 +35,12 @@ use std::time::Duration;
 mod facts;
 mod rows;
 
-pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally, day_of};
+pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally};
 pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
 
-use crate::erasure::{Erasure, Erasures, Texts, erased};
+use crate::erasure::{Erasure, Erasures};
 use crate::event::{DecodeError, Event, Id, Kind};
 
 /// Blocks, filters and indexes kept in memory, bytes.
@@ -273,12 +273,11 @@ impl TouchStore {
                         let id = entry.last_chunk().expect("the range's keys end in an id");
                         slice.get(rows::record_key(id))?.ok_or_else(|| Error::Slice(day.to_string()))
                     };
-                    touches +=
-                        erase_in(&self.db, slice, &range, record, |h, id, put| rows::of_day(h, id, put), erasure)?;
+                    touches += erase_in(&self.db, slice, &range, record, false, erasure)?;
                 }
                 let bindings = &self.bindings;
                 let record = |entry: &[u8]| bindings.get(entry)?.ok_or_else(|| Error::Slice(BINDINGS.into()));
-                erase_in(&self.db, bindings, &range, record, |h, id, put| rows::of_bound(h, id, put), erasure)?;
+                erase_in(&self.db, bindings, &range, record, true, erasure)?;
             }
         }
         Ok(touches)
@@ -311,38 +310,26 @@ impl TouchStore {
     }
 }
 
-/// What a touch's event stands under, given to a function for each row.
-type RowsOf = fn(&Event<'_>, &Id, &mut dyn FnMut(Vec<u8>, &[u8]));
-
-/// Erases what stands in a range of one keyspace.
+/// Erases what stands in a range of one keyspace; `binds`: that of the clicks that bind.
 fn erase_in(
     db: &Database,
     keyspace: &Keyspace,
     range: &RangeInclusive<Vec<u8>>,
     record: impl Fn(&[u8]) -> Result<Slice, Error>,
-    rows_of: RowsOf,
+    binds: bool,
     erasure: &Erasure,
 ) -> Result<u64, Error> {
     let entries: Vec<Slice> = keyspace.range(range.clone()).map(|entry| entry.key()).collect::<Result<_, _>>()?;
     let (mut batch, mut touches) = (db.batch(), 0);
     for entry in &entries {
-        let id = entry.last_chunk().expect("the range's keys end in an id");
-        let touch = Touch(record(entry)?);
-        let hit = touch.event()?;
-        if hit.received > erasure.until || !erasure.names(&hit) {
-            continue;
-        }
-        let mut texts = Texts::default();
-        let fresh = erased(&hit, erasure, &mut texts);
+        let found = rows::erased_rows(erasure, &record(entry)?, binds).map_err(Error::Record)?;
+        let Some((gone, come)) = found else { continue };
         // a key once in a batch: a record stays under its id
-        let mut rows: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
-        rows_of(&hit, id, &mut |key, _| drop(rows.insert(key, None)));
-        rows_of(&fresh, id, &mut |key, record| drop(rows.insert(key, Some(record.to_vec()))));
-        for (key, record) in rows {
-            match record {
-                Some(record) => batch.insert(keyspace, key, record),
-                None => batch.remove(keyspace, key),
-            }
+        for key in gone.into_iter().filter(|key| come.iter().all(|(fresh, _)| fresh != key)) {
+            batch.remove(keyspace, key);
+        }
+        for (key, record) in come {
+            batch.insert(keyspace, key, record);
         }
         touches += 1;
     }

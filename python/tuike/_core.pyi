@@ -330,7 +330,7 @@ class Erasure:
         """What takes each one's place: the random id with an ending that marks it as made by an erasure."""
     def rewrite_segment(self, path: str, index: int) -> int | None:
         """Rewrites a segment of an incarnation's directory, durably and at once; how many of its records. None: it may
-        still be written to. OSError."""
+        still be written to, and its writer is asked to begin another. OSError."""
     def rewrite_booked(self, record: str) -> str | None:
         """A booked record (JSON); None where there is nothing to rewrite."""
     def rewrite_text(self, merchant: str, json: str) -> str | None:
@@ -342,7 +342,7 @@ class Erasure:
 
 def anonymize_segment(path: str, index: int, before: int) -> int | None:
     """Takes visitor, customer, device, fingerprint, address, agent, referrer and unknown parameters out of the hits of
-    a segment that were received before an instant; else as `Erasure.rewrite_segment`."""
+    a segment that were received before an instant; else as `Erasure.rewrite_segment`, but no writer is asked."""
 
 def journal_segments(path: str) -> list[int]:
     """The indexes of an incarnation's segments that have begun."""

@@ -177,7 +177,9 @@ impl Live {
 
     /// Says that a sync has succeeded.
     pub fn synced(&mut self, covered: &Unsynced) {
-        self.durable = covered.upto;
+        // a segment that was begun meanwhile has nothing in it yet that could be lost
+        let whole = covered.upto.seq == self.written.seq;
+        self.durable = if whole { self.written } else { covered.upto };
     }
 
     /// Takes records back whose sync failed before anyone was told of them; nothing may be written after.

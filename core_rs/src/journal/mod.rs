@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Each start of a producer is a new *incarnation* with sequence numbers from 1; nothing is ever continued,
-//! truncated or written twice, but by the law: see [`rewrite`]. Its directory is made under a hidden name and appears complete. Where a sync
-//! fails, another incarnation takes over what was not durable: who deletes incarnations begins with the oldest.
+//! truncated or written twice, but by the law: see [`rewrite`]. Its directory is made under a hidden name and
+//! appears complete. Where a sync fails, another incarnation takes over what was not durable: who deletes
+//! incarnations begins with the oldest.
 //!
 //! | module | what it knows |
 //! |---|---|

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{DAY_MS, Error, Key, TouchStore, rows};
-use crate::event::{Event, Id, Kind};
+use crate::event::{Event, Id};
 use crate::fraud::SHORTLY;
 
 /// Of a visitor's, a customer's or a fingerprint's hits the newest are looked at, so many.
@@ -62,8 +62,7 @@ impl Tally {
     }
 
     pub fn add(&mut self, hit: &Event<'_>) {
-        let counted = hit.counted && hit.kind == Kind::Click;
-        if counted && hit.at.saturating_add(SHORTLY) >= self.at {
+        if rows::is_counted_click(hit) && hit.at.saturating_add(SHORTLY) >= self.at {
             self.clicks_before += 1;
         }
         if !hit.did.is_empty() {
@@ -95,7 +94,7 @@ impl Tally {
 }
 
 /// The part of the click's day (UTC) that lies before the order.
-pub fn day_of(click_at: u64, at: u64) -> (u64, u64) {
+fn day_of(click_at: u64, at: u64) -> (u64, u64) {
     let begins = click_at / DAY_MS * DAY_MS;
     (begins, at.min(begins + DAY_MS - 1))
 }

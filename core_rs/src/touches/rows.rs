@@ -98,7 +98,7 @@ pub(super) fn of_binding(hit: &Event<'_>, id: &Id, put: impl FnMut(Vec<u8>, &[u8
 }
 
 /// The same of a click that is known to bind.
-pub(super) fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
+fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[u8])) {
     let record = record(hit);
     let keys = [hit.visitor.map(Key::Visitor), (!hit.cust.is_empty()).then_some(Key::Customer(hit.cust))];
     for prefix in keys.into_iter().flatten().filter_map(|key| key.prefix(hit.merchant)) {
@@ -106,7 +106,7 @@ pub(super) fn of_bound(hit: &Event<'_>, id: &Id, mut put: impl FnMut(Vec<u8>, &[
     }
 }
 
-fn is_counted_click(hit: &Event<'_>) -> bool {
+pub(super) fn is_counted_click(hit: &Event<'_>) -> bool {
     hit.counted && hit.kind == Kind::Click
 }
 

@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use super::super::live::Live;
+use super::super::mark::Published;
+use super::super::record;
 use super::super::rewrite::{Rewritten, ask_to_turn, rewrite, segments};
 use super::super::segment;
-use super::{Journal, PATIENCE, append, append_each, left_behind};
+use super::{Batch, Journal, PATIENCE, SMALL, append, append_each, left_behind};
 use crate::journal::{Durability, Next, Reader, check};
 
 fn payloads() -> Vec<Vec<u8>> {
@@ -88,6 +91,24 @@ fn a_writer_that_is_asked_begins_another_segment_and_readers_follow() {
         assert_eq!(seqs, (1..=40).collect::<Vec<_>>(), "{durability:?}");
         assert_eq!(check(&dir).unwrap().records, 40);
     }
+}
+
+#[test]
+fn a_segment_begun_during_a_sync_leaves_nothing_to_sync() {
+    let root = tempfile::tempdir().unwrap();
+    let mut live = Live::create(root.path(), 1, SMALL, &Published::default(), &mut []).unwrap();
+    let mut batch = Batch::new();
+    batch.push_payload(&payloads()[0]);
+    live.add_spare(segment::allocate(&live.dir, 1, SMALL.of(1)).unwrap());
+    record::number(batch.frames(), 1);
+    live.write(batch.frames(), 1).unwrap();
+    let under_way = live.take_unsynced();
+    ask_to_turn(&live.dir).unwrap();
+    live.turn(false).unwrap();
+    assert_ne!(live.durable, live.written());
+    under_way.sync().unwrap();
+    live.synced(&under_way);
+    assert_eq!(live.durable, live.written(), "else the clock stands and nothing wakes the upkeep");
 }
 
 #[test]
