@@ -1,5 +1,6 @@
 """Sessions by cookie, the dashboard's files and the live view, as a browser asks for them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -76,6 +77,7 @@ async def test_behind_tls_the_cookie_is_secure(admin: Admin) -> None:
         ({"Sec-Fetch-Site": "same-site"}, False),
         ({"Origin": "https://evil.example"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
         ({"Origin": "https://admin.example", "Host": "admin.example"}, True),
         ({}, False),
     ],
@@ -116,12 +118,23 @@ async def test_a_cookie_that_was_changed_or_is_too_old_is_none(admin: Admin) -> 
         f"{id}.{expires}.{nonce}.{mac[:-1]}x",
         f"{id}.1.{nonce}.{mac}",
         f"{id}.٣.{nonce}.{mac}",
+        f"{id}.{'9' * 5000}.{nonce}.{mac}",
         "nobody.9999999999999.0.0",
         "first",
     ):
         browser.cookie = changed
         async with admin._session.get("/v1/merchants", headers={"Cookie": f"{session.COOKIE}={changed}"}) as answer:
             assert answer.status == 401, changed
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xff", b"Cookie: tk_session=first.9999999999999.\xff.0"])
+async def test_bytes_that_are_no_text_are_no_token(admin: Admin, header: bytes) -> None:
+    url = admin._session._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /v1/merchants HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
 
 
 async def test_the_files_are_answered_with_their_policy_and_a_tag(
