@@ -26,6 +26,7 @@ T = TypeVar("T")
 Body = dict[str, Any]
 
 MAX_IDEMPOTENCY_KEY = 200
+MAX_KEPT_KEY = 256  # of the column, with the actor's name and a space before it
 
 
 @dataclass(slots=True)
@@ -112,10 +113,9 @@ class Call:
     @property
     def idempotency_key(self) -> str | None:
         key = self.request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-            raise Problem(
-                "bad_idempotency_key", f"`Idempotency-Key` is 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
-            )
+        longest = min(MAX_IDEMPOTENCY_KEY, MAX_KEPT_KEY - len(self.actor.name) - 1)
+        if key is not None and not (0 < len(key) <= longest and key.isascii() and key.isprintable()):
+            raise Problem("bad_idempotency_key", f"`Idempotency-Key` is 1 to {longest} printable ASCII characters")
         return key
 
     @property

@@ -28,8 +28,10 @@ def is_public(address: str) -> bool:
 
 
 def why_not(url: str) -> str:
-    """Why nothing may be sent to a URL, as far as it says itself; empty: it may. It is read as aiohttp will read it: what
-    another reader takes for a name (`127.0.0。1`) may be an address there, and an address is not resolved."""
+    """Why nothing may be sent to a URL, as far as it says itself; empty: it may.
+
+    It is read as aiohttp will read it: what another reader takes for a name (`127.0.0。1`) may be an address there, and
+    an address is not resolved."""
     try:
         parts = URL(url)
     except ValueError as error:
