@@ -18,7 +18,7 @@ from tuike.admin.auth import Actor
 from tuike.admin.inputs import MAX_REASON, Code, Input, Instant, Name
 from tuike.admin.problems import Problem, not_found
 from tuike.admin.queries import Page
-from tuike.admin.routes import Answer, Body, Call, Route, answer_of
+from tuike.admin.routes import Answer, Body, Call, Route, answer_of, writes
 from tuike.admin.writes import Outcome
 from tuike.stores.schema import applications, idempotency, invites, outcomes, promoters
 
@@ -90,8 +90,7 @@ class ApplicationStatus(Shape):
     reason: str
 
 
-async def invite(call: Call) -> Answer:
-    return await call.write("registry", "invite.create", inputs.data(call.body))
+invite = writes("registry", "invite.create")
 
 
 async def invited(call: Call) -> Body:
@@ -115,12 +114,8 @@ async def page(call: Call) -> Body:
     return await call.read_copy(_page, call.query)
 
 
-async def approve(call: Call) -> Answer:
-    return await call.write("registry", "application.approve", {"id": call.path("id")})
-
-
-async def reject(call: Call) -> Answer:
-    return await call.write("registry", "application.reject", inputs.data(call.body) | {"id": call.path("id")})
+approve = writes("registry", "application.approve", "id")
+reject = writes("registry", "application.reject", "id")
 
 
 def _answered(connection: Connection, call: Call) -> Answer | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuike import promises
+from tuike.admin import inputs
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
@@ -182,3 +183,13 @@ def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
     if outcome.http >= 400:
         raise Problem(outcome.code, outcome.result.get("detail", ""), status=outcome.http)
     return Answer(outcome.http, outcome.result)
+
+
+def writes(kind: str, op: str, *names: str) -> Handler:
+    """What journals the body as it came, with these names of the path in it."""
+
+    async def write(call: Call) -> Answer:
+        data = {} if call.body is None else inputs.data(call.body)
+        return await call.write(kind, op, data | {name: call.path(name) for name in names})
+
+    return write
