@@ -161,6 +161,17 @@ async def test_the_files_are_answered_with_their_policy_and_a_tag(
     assert "make setup" in (await admin.text("/"))[1]
 
 
+async def test_the_live_view_has_a_head_that_nothing_follows(admin: Admin) -> None:
+    url = admin._session._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    token = f"Host: x\r\nAuthorization: Bearer {FIRST_TOKEN}\r\n"
+    writer.write(f"HEAD /v1/live HTTP/1.1\r\n{token}\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+
+
 async def test_the_live_view_shows_an_order_within_its_next_message(admin: Admin) -> None:
     await admin.shop()
     assert (await admin.call("GET", "/v1/live", token=await admin.token("promoter:ann")))[0] == 404
