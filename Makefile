@@ -13,7 +13,7 @@ DATABASE ?= postgresql
 
 .PHONY: setup run test bench check chaos attack fuzz audit need clean
 
-setup: need $(PAGE) $(VENV)/.installed
+setup: $(PAGE) $(VENV)/.installed
 
 need:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: Python 3.11 or newer; apt-get install python3 python3-venv" >&2; exit 2; }
@@ -22,7 +22,7 @@ need:
 	@command -v cargo >/dev/null || { echo "missing: Rust 1.90 or newer; install it with rustup (https://rustup.rs)" >&2; exit 2; }
 	@command -v cc >/dev/null || { echo "missing: a C compiler to link with; apt-get install gcc" >&2; exit 2; }
 
-$(VENV)/.tools: pyproject.toml constraints.txt
+$(VENV)/.tools: pyproject.toml constraints.txt | need
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip maturin
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dashboard

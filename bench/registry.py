@@ -59,6 +59,7 @@ def _writes(data: Data) -> Iterator[tuple[str, dict[str, Any]]]:
         url = f"https://shop.example.com/{id}?from={{aff}}&click_id={{click_id}}"
         rule = {"type": "percentage", "value": "15.0", "levels": levels}
         product = {"id": id, "name": id, "merchant": MERCHANT, "category": "bench", "url": url, "commission": rule}
+        product["fraud"] = {"min_seconds_to_order": 0}  # the bench orders a moment after its clicks
         yield "product.create", product
     for number, id in enumerate(PROMOTERS):
         parent = {"parent": PROMOTERS[number // GROUP]} if number else {}

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+import installed
 from waiting import PATIENCE
 
 CHROMIUM = (
@@ -22,9 +22,7 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
-needed = pytest.mark.skipif(
-    CHROMIUM is None, reason="NO BROWSER: install chromium (apt-get install chromium) to run these"
-)
+needed = installed.needed(CHROMIUM, "chromium is not installed (apt-get install chromium)")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
+import installed
 import preloads
 import sql_servers
 from sql_servers import Server
@@ -27,7 +28,7 @@ def shared_data() -> Path:
     """The folder of real data, which is not part of the repository: TUIKE_SHARED_DATA, else ../shared/data."""
     folder = Path(os.environ.get("TUIKE_SHARED_DATA") or HERE.parents[1] / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"REAL DATA NOT TESTED: {folder} is not there (set TUIKE_SHARED_DATA)")
+        pytest.skip(f"NOT TESTED: {folder}, real data, is not there (set TUIKE_SHARED_DATA)")
     return folder
 
 
@@ -47,7 +48,7 @@ def _preloaded(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return preloads.compiled(source, tmp_path_factory.mktemp("preloaded"))
     except preloads.NoCompiler as missing:
-        pytest.skip(str(missing))
+        installed.lacking(str(missing))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +61,7 @@ def sql_server() -> Iterator[Callable[[str], Server]]:
             try:
                 return stack.enter_context(sql_servers.running(name))
             except sql_servers.NotInstalled as missing:
-                pytest.skip(f"{name.upper()} NOT TESTED: {missing}")
+                installed.lacking(str(missing))
 
         yield started
 
@@ -72,7 +73,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         with sql_servers.running(request.param) as started:
             yield started
     except sql_servers.NotInstalled as missing:
-        pytest.skip(f"{request.param.upper()} NOT TESTED: {missing}")
+        installed.lacking(str(missing))
 
 
 @pytest.fixture(params=sql_servers.SERVERS)

@@ -1,6 +1,5 @@
 """Real Redis servers for tests: one, or a cluster of three masters; without a disk, as a lost one comes back."""
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import redis
 
+import installed
 from ports import free_port
 from waiting import until
 
@@ -20,6 +20,7 @@ class RedisServer:
 
     def __init__(self, root: Path, *, cluster: bool = False) -> None:
         self.port = free_port()
+        self._program = installed.program("redis-server", "redis-server")
         self._root = root
         self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
@@ -29,7 +30,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += ["--dir", str(self._root), "--dbfilename", f"{self.port}.rdb"]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-config-file", f"{self.port}.nodes"]
@@ -76,14 +77,14 @@ def running() -> Iterator[RedisServer]:
 @contextmanager
 def cluster(replicas: int = 0) -> Iterator[list[RedisServer]]:
     """Three masters that share all slots, each with so many replicas."""
-    assert shutil.which("redis-cli")
+    client = installed.program("redis-cli", "redis-tools")
     with tempfile.TemporaryDirectory(prefix="tuike-redis-") as root, ExitStack() as stack:
         servers = [RedisServer(Path(root), cluster=True) for _ in range(3 + 3 * replicas)]
         for server in servers:
             stack.callback(server.kill)
             server.start()
         hosts = [f"127.0.0.1:{server.port}" for server in servers]
-        create = ["redis-cli", "--cluster", "create", *hosts, "--cluster-replicas", str(replicas), "--cluster-yes"]
+        create = [client, "--cluster", "create", *hosts, "--cluster-replicas", str(replicas), "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=START_S)
         until(lambda: all(_is_whole(server) for server in servers), "the cluster to be whole", START_S)
         until(lambda: sum(server.is_master for server in servers) == 3, "the replicas to be replicas", START_S)

@@ -178,5 +178,5 @@ def _program(name: str) -> str:
     places = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     found = shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", ""), "/usr/sbin"]))
     if found is None:
-        raise NotInstalled(f"{name} is not installed (Debian: postgresql, mariadb-server)")
+        raise NotInstalled(f"{name} is not installed (apt-get install postgresql mariadb-server)")
     return found

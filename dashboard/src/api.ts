@@ -105,8 +105,12 @@ interface PageOf<T> {
 /** A list by its pages: `more` is there while there are more. */
 export function usePages<T>(path: string): Pages<T> {
   const first = useApi<PageOf<T>>(path);
-  const [further, setFurther] = useState<{ of: unknown; items: T[]; next: string | null }>();
-  const [error, setError] = useState<ApiError>();
+  const [further, setFurther] = useState<{
+    of: unknown;
+    items: T[];
+    next: string | null;
+    error?: ApiError;
+  }>();
   const mine = further && further.of === first.data ? further : undefined;
   const next = mine ? mine.next : (first.data?.next ?? null);
   const items = first.data && [...first.data.items, ...(mine?.items ?? [])];
@@ -114,7 +118,9 @@ export function usePages<T>(path: string): Pages<T> {
     api<PageOf<T>>("GET", `${path}${path.includes("?") ? "&" : "?"}cursor=${next}`).then(
       (page) =>
         setFurther({ of: first.data, items: [...(mine?.items ?? []), ...page.items], next: page.next }),
-      setError,
+      (error: ApiError) => setFurther({ of: first.data, items: mine?.items ?? [], next, error }),
     );
-  return { ...first, data: items, error: first.error ?? error, more: next ? more : undefined };
+  // what stays from another path has no next page on this one
+  const goesOn = next && !first.loading;
+  return { ...first, data: items, error: first.error ?? mine?.error, more: goesOn ? more : undefined };
 }

@@ -133,15 +133,13 @@ function Shell({ session, onSignOut }: { session: Session; onSignOut: () => void
         <Brand />
         <nav aria-label={t("nav.label")}>
           <ul class="nav">
-            {views
-              .filter((view) => !view.hidden)
-              .map((view) => (
-                <li key={view.name}>
-                  <a href={`#/${view.name}`} aria-current={view === current ? "page" : undefined}>
-                    {t(`nav.${view.name}` as Key)}
-                  </a>
-                </li>
-              ))}
+            {views.map((view) => (
+              <li key={view.name}>
+                <a href={`#/${view.name}`} aria-current={view === current ? "page" : undefined}>
+                  {t(`nav.${view.name}` as Key)}
+                </a>
+              </li>
+            ))}
           </ul>
         </nav>
         <div class="foot">

@@ -33,7 +33,10 @@ QUIET = 0.5
 KEPT = 48 << 20
 """Bytes that a process may have kept: caches, pools and arenas that are full once."""
 OPTIONS = ("--trusted-proxies", "127.0.0.0/8", "--rate-limit-hits", "600", "--rate-limit-orders", "60000")
-WARM = 2.0
+WARM = 80
+"""Honest requests that are answered before it begins."""
+ATTACKS = ("flood", "names", "malformed", "forged cookie", "forged order", "replayed order", "refunder", "ring")
+"""Those that are answered, by the names under which `attackers.py` counts the answers."""
 
 
 @dataclass
@@ -87,12 +90,16 @@ async def run(instance: Instance, folder: Path, seconds: float, seed: int, judge
     honest = Honest(instance.edge_port, instance.secrets["shop"], HONEST, captured, random.Random(seed))
     stop = asyncio.Event()
     browsing = asyncio.create_task(honest.run(stop))
-    await asyncio.sleep(WARM)
+    await eventually(lambda: len(honest.latencies) >= WARM, "honest requests to be answered")
     before = memory(instance)
     attacked = await attack(Plan(instance.edge_port, seconds, seed, instance.secrets["shop"], str(captured)), folder)
     stop.set()
     await browsing
     finding.say(f"attackers were answered: {', '.join(f'{n} x {what}' for what, n in sorted(attacked.items()))}")
+    idle = set(ATTACKS) - {what.rpartition(" ")[0] for what in attacked}
+    finding.check(not idle, f"attacks that nobody answered: {', '.join(sorted(idle)) or 0}")
+    taken = sum(n for what, n in attacked.items() if what.startswith("forged order ") and not what[13:].startswith("4"))
+    finding.check(taken == 0, f"{taken} forged orders were not refused")
     judge_traffic(finding, honest, judge_latency and quiet, quiet)
     await settled(instance, honest)
     judge_money(finding, instance, honest)
@@ -151,11 +158,7 @@ def judge_money(finding: Finding, instance: Instance, honest: Honest) -> None:
     for promoter, owed in sorted(honest.owed().items()):
         got = instance.balance(promoter)["available"]
         finding.check(got == f"{owed / 100:.2f}", f"{promoter} has {got}, earned {owed / 100:.2f}")
-    thieves = ["mallory", "forger", "refunder", *(f"own{n}" for n in range(RING))]
-    if instance.call("GET", "fraud/flags")[0] == 200:
-        thieves += [f"ring{n}" for n in range(RING)]
-    else:
-        finding.say("       the ring's purchases by each other's links are not judged: this version has no fraud flags")
+    thieves = ["mallory", "forger", "refunder", *(f"{who}{n}" for who in ("own", "ring") for n in range(RING))]
     taken = {promoter: released(instance, promoter) for promoter in thieves}
     finding.check(not any(taken.values()), f"released to attackers: {({k: v for k, v in taken.items() if v}) or 0}")
 
@@ -196,11 +199,13 @@ def judge_journal(finding: Finding, data: Path, honest: Honest, attacked: Counte
     clicks = sum(links[code, ""] for code in HONEST)
     finding.check(clicks == honest.clicks, f"{clicks} honest clicks in the journal, {honest.clicks} answered")
     finding.check(views == honest.views, f"{views} honest views in the journal, {honest.views} answered")
-    finding.check(set(honest.orders) <= orders, f"{len(honest.orders)} honest orders are in the journal")
+    known = set(honest.orders)
+    finding.check(bool(known) and known <= orders, f"{len(known)} honest orders are in the journal")
     flood = sum(number for (code, _), number in links.items() if code == "mallory")
     answered = attacked["flood 302"] + attacked["names 302"]
     marked = links["mallory", "rate_limited"]
-    finding.check(flood >= answered, f"{flood} clicks of the flood, {answered} answered, {marked} marked rate_limited")
+    text = f"{flood} clicks of the flood, {answered} answered, {marked} marked rate_limited"
+    finding.check(flood >= answered and marked > 0, text)
     forged = [oid for oid in orders if oid.startswith("forged-")]
     finding.check(not forged, f"{len(forged)} forged orders in the journal")
 

@@ -16,13 +16,14 @@ from looking import Person, built, shows
 from playwright.sync_api import Browser
 
 import chromium
+import installed
 from instance import Instance, tuike
 from waiting import until
 
 pytestmark = [
     chromium.needed,
     built,
-    pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="NO curl or openssl"),
+    installed.needed(shutil.which("curl") and shutil.which("openssl"), "curl or openssl is not installed"),
 ]
 
 DAY = 86_400

@@ -185,6 +185,18 @@ def test_who_is_invited_applies_and_an_admin_approves(instance: Instance, browse
         assert instance.get("promoters/yu")["parent"] == "bo"
 
 
+def test_a_payout_is_asked_for_in_the_currency_that_is_said(instance: Instance, browser: Browser) -> None:
+    with browser.new_context(locale="en-GB") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(first_token(instance))
+        person.opens("payouts")
+        person.page.get_by_role("button", name="New payout").click()
+        person.page.locator("dialog").get_by_label("Promoter").fill("bo")
+        person.page.locator("dialog").get_by_label("Currency").fill("usd")
+        person.page.locator("dialog button[type=submit]").click()
+        shows(person.page, "USD")  # in the refusal: the demo has none
+
+
 def test_one_signs_out_and_the_page_asks_again(instance: Instance, browser: Browser) -> None:
     with browser.new_context(locale="en-GB") as context:
         person = Person.arrives(context, instance.admin)

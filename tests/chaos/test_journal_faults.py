@@ -307,7 +307,7 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=8m none "$0" && exec "$@"'
     prefix = ("unshare", *(() if os.geteuid() == 0 else ("-Ur",)), "-m", "sh", "-c", mount, str(space))
     if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], capture_output=True).returncode:
-        pytest.skip("mounting is not permitted here")
+        pytest.skip("NOT TESTED: mounting is not permitted here")
     writer = Child(space, "interval", prefix=prefix).start()
     outside = Path(f"/proc/{writer.process.pid}/root{space}")
     stop = 0

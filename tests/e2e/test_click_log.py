@@ -111,10 +111,13 @@ def test_addresses_are_kept_as_pseudonyms_that_still_count(
 
 
 def test_both_ways_end_in_the_same_books(over_http: Instance, imported: Instance) -> None:
-    """But for what fraud holds: over HTTP all clicks are of one day."""
+    """But for what fraud holds: over HTTP all clicks are of one day. Those that one of them holds are compared without
+    status and reason."""
     sides = [books(instance.data) for instance in (over_http, imported)]
+    held = {order[1] for side in sides for order in side["orders"] if order[8] == "fraud"}
+    assert 7 <= len(held) <= 10
     for side in sides:
-        side["orders"] = [(*order[:5], *order[6:8]) for order in side["orders"]]  # without status and reason
+        side["orders"] = [(*order[:5], *order[6:8]) if order[1] in held else order for order in side["orders"]]
     assert not differences(*sides)
 
 

@@ -1,11 +1,13 @@
 """Integration tests run on uvloop, as the services do, and the service is as patient there as the tests are."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from admin_support import Admin, serving
 
 from waiting import PATIENCE
 
@@ -25,3 +27,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         "tuike.edge.routes.SYNC_TIMEOUT",
     ):
         monkeypatch.setattr(limit, PATIENCE)
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
+    """The admin API of an empty instance, with its processor."""
+    async with serving(tmp_path / "data") as admin:
+        yield admin

@@ -1,19 +1,9 @@
 """Tokens and roles: who may do what, and who sees whom."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from admin_support import LEVELS, Admin, click, order, product, serving
+from admin_support import LEVELS, Admin, click, order, product
 
 from tuike.admin.app import RESOURCES
 from waiting import eventually
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def two_shops(admin: Admin) -> dict[str, str]:

@@ -2,23 +2,15 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from admin_support import LEVELS, Admin, Json, click, serving
+from admin_support import LEVELS, Admin, Json, click
 
 from tuike.admin import exports
 
 FORMULA = '=cmd|" /C calc"!A0'
 NAMES = ("conversions", "credits", "transfers", "payouts", "promoters", "links")
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def rows(admin: Admin, name: str, query: str = "", **more: str) -> list[Json]:
@@ -64,6 +56,7 @@ async def test_ndjson_has_the_same_lines_with_their_types(admin: Admin) -> None:
         _, document = await admin.call("GET", f"/v1/exports/{name}?format=ndjson")
         lines = [msgspec.json.decode(line) for line in document["csv"].splitlines()]
         table = await rows(admin, name)
+        assert bool(table) == (name not in ("payouts", "links"))
         assert [{key: "" if value is None else str(value) for key, value in line.items()} for line in lines] == table
 
 
@@ -119,7 +112,8 @@ async def test_exports_are_for_whom_the_lists_are(admin: Admin) -> None:
                 assert len(await rows(admin, name, token=token)) == expected[name], (role, name)
             else:
                 assert (await admin.call("GET", f"/v1/exports/{name}", token=token))[0] == 404, (role, name)
-        assert (await admin.call("GET", "/v1/exports/conversions?merchant=nobodys", token=token))[0] in (200, 404)
+        status = (await admin.call("GET", "/v1/exports/conversions?merchant=nobodys", token=token))[0]
+        assert status == (404 if role.startswith("merchant:") else 200), role
     bob = await admin.token("promoter:bob")
     (credit,) = await rows(admin, "credits", token=bob)
     assert (credit["promoter"], credit["via"], credit["amount"]) == ("bob", "", "3.00")

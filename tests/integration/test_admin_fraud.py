@@ -1,20 +1,12 @@
 """The review queue of fraud's flags, as those who decide see it."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from admin_support import LEVELS, Admin, click, now_ms, product, serving
 
 from tuike.verify import verify
 from waiting import eventually
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def flagged(admin: Admin, oid: str = "1", merchant: str = "shop", pid: str = "tea") -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
-from admin_support import LEVELS, Admin, click, serving
+from admin_support import LEVELS, Admin, click
+from prometheus_client.parser import text_string_to_metric_families
 
 from tuike import _core
 from tuike.admin.app import RESOURCES, first_token
@@ -36,12 +36,6 @@ async def edge_of(admin: Admin) -> AsyncIterator[int]:
             await service.close()
 
 
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
-
-
 async def test_metrics_are_those_of_the_contract(admin: Admin) -> None:
     await admin.shop(LEVELS)
     sent = click("ann", channel='a"b\\c')
@@ -64,6 +58,16 @@ async def test_metrics_are_those_of_the_contract(admin: Admin) -> None:
         "# TYPE affiliate_hit_duration_seconds histogram",
     ):
         assert line in lines
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    types = (
+        ("affiliate_hits", "counter"),
+        ("affiliate_conversions", "counter"),
+        ("affiliate_commission_payout", "summary"),
+    )
+    for name, kind in (*types, ("affiliate_hit_duration_seconds", "histogram")):
+        assert families[name].type == kind, name
+    (rate,) = families["affiliate_click_through_rate"].samples
+    assert (rate.labels, rate.value) == ({"channel": 'a"b\\c'}, 0.5)
     (lag,) = (float(line.split()[1]) for line in lines if line.startswith("affiliate_journal_lag_seconds "))
     assert 0 <= lag < 5
 

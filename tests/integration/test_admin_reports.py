@@ -90,7 +90,10 @@ async def test_what_cannot_be_reported_is_refused_by_name(admin: Admin) -> None:
 
 
 async def test_a_contest_is_announced_and_paid_by_the_api(admin: Admin) -> None:
-    day = f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}"
+    then = datetime.now(UTC) - timedelta(days=2)
+    day, at = f"{then:%Y-%m-%d}", int(then.timestamp() * 1000)
+    await admin.record([click("bob", visitor=f"{3:032x}", at=at - 1)])
+    await admin.order(oid="o3", amount=10_000, visitor=f"{3:032x}", at=at)
     body = {
         "id": "cup",
         "name": "Cup",
@@ -108,9 +111,12 @@ async def test_a_contest_is_announced_and_paid_by_the_api(admin: Admin) -> None:
     later = body | {"id": "open", "to": f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"}
     await admin.post("/v1/contests", later)
     assert (await admin.call("POST", "/v1/contests/open/close"))[1]["code"] == "contest_open"
-    assert (await admin.post("/v1/contests/cup/close", None))["status"] == "closed"
+    closed = await admin.post("/v1/contests/cup/close", None)
+    won = [(winner["promoter"], winner["value"], winner["amount"]) for winner in closed["winners"]]
+    assert (closed["status"], won) == ("closed", [("bob", "100.00", "5.00")])
+    assert (await admin.get("/v1/promoters/bob/balance"))["items"][0]["available"] == "5.00"
     assert [item["id"] for item in (await admin.get("/v1/contests"))["items"]] == ["open", "cup"]
     ann, shop = await admin.token("promoter:ann"), await admin.token("merchant:shop")
-    assert (await admin.get("/v1/contests/cup", token=ann))["winners"] == []
+    assert (await admin.get("/v1/contests/cup", token=ann))["winners"] == []  # of itself alone
     assert (await admin.call("GET", "/v1/contests/cup", token=shop))[0] == 404
     assert (await admin.call("POST", "/v1/contests", body, token=ann))[0] == 404

@@ -1,22 +1,13 @@
 """Merchants, products, promoters, links: created, shown, changed, listed, refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-from admin_support import LEVELS, PUBLIC_URL, TEN_PERCENT, Admin, Json, product, serving
+from admin_support import LEVELS, PUBLIC_URL, TEN_PERCENT, Admin, Json, product
 
 from tuike import _core
 from tuike.admin.pages import encode_cursor
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def refused(admin: Admin, method: str, path: str, body: object = None) -> tuple[int, str]:

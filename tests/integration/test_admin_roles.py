@@ -1,10 +1,6 @@
 """Every route and every role: what each may, beside what the table here says. A route without a line fails."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from admin_support import FIRST_TOKEN, Admin, serving
+from admin_support import FIRST_TOKEN, Admin
 
 from tuike.admin.app import ROUTES
 from tuike.admin.routes import Route
@@ -136,12 +132,6 @@ def table() -> dict[tuple[str, str], frozenset[str]]:
 def filled(route: Route) -> str:
     """The route's path with ids that nobody has."""
     return route.path.replace("{", "no-such-").replace("}", "")
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 def test_each_route_has_its_line_and_each_line_its_route() -> None:

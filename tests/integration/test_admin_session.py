@@ -2,22 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from admin_support import FIRST_TOKEN, Admin, serving
+from admin_support import FIRST_TOKEN, Admin
 from aiohttp import ClientResponse, CookieJar
 
 from tuike.admin import dashboard, session
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 class Browser:

@@ -1,7 +1,6 @@
 """How a write is answered: once, by its outcome, when every live edge works with it, or with a 202."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from waiting import eventually
 
 MERCHANT = {"id": "shop", "name": "Shop", "currency": "CNY"}
 EDGE = 0x0E
-
-
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async with serving(tmp_path / "data") as admin:
-        yield admin
 
 
 async def test_a_repeat_under_the_same_key_is_answered_as_the_first_time(admin: Admin) -> None:

@@ -112,7 +112,7 @@ IMPOSSIBLE: list[tuple[str, Json, str]] = [
     ("promoters", {"parent": "wen"}, "see PUT /v1/promoters/"),
     ("links", {"promoter": "lin"}, "`promoter` is "),
     ("products", {"commission": {"type": "percentage", "value": "99"}}, "ceiling"),
-    ("products", {"commission": {"type": "none"}}, ""),
+    ("products", {"commission": {"type": "none"}}, 'no rule has the type "none"'),
     ("products", {"cookie_days": 31}, "cookie_days"),
     ("products", {"colour": "red"}, "colour"),
     ("links", {"url": "https://elsewhere.example/"}, "url_not_allowed"),

@@ -17,7 +17,7 @@ import pytest
 import redis
 from edge_support import events
 
-import redis_server
+import redis_servers
 from ports import free_port
 from sql_servers import Server
 from tuike import _core, control
@@ -183,9 +183,9 @@ def seconds_until(true: Callable[[], object], what: str) -> float:
 
 
 def test_a_change_is_at_the_edge_within_a_second_by_redis_and_without_it(
-    books: Books, start: Callable[..., Edge], tmp_path: Path
+    books: Books, start: Callable[..., Edge]
 ) -> None:
-    with redis_server.running(tmp_path) as carrier:
+    with redis_servers.running() as carrier:
         edge = start(books.text, "--redis", carrier.url)
         edge.start()
         until(lambda: edge.knows("L1"), "the link")

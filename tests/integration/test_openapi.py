@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,11 +23,6 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield instance
 
 
-def needs(module: str) -> None:
-    if find_spec(module) is None:
-        pytest.skip(f"OPENAPI NOT TESTED: {module} is not installed (it is of the dependency group `test`)")
-
-
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
     """Runs a module; what it said."""
     given = os.environ | environment
@@ -44,7 +38,6 @@ def token(instance: Instance) -> str:
 
 
 def test_schemathesis_finds_no_answer_that_the_contract_does_not_have(instance: Instance, tmp_path: Path) -> None:
-    needs("schemathesis")
     said = run(
         *("-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml", "run"),
         *(f"{instance.admin}/v1/openapi.json", "--header", f"Authorization: Bearer {token(instance)}"),
@@ -70,7 +63,6 @@ def test_schemathesis_finds_no_answer_that_the_contract_does_not_have(instance: 
 
 
 def test_a_generated_client_makes_a_product_and_reads_a_report(instance: Instance, tmp_path: Path) -> None:
-    needs("openapi_python_client")
     generate = ("-m", "openapi_python_client", "generate", "--url", f"{instance.admin}/v1/openapi.json")
     said = run(*generate, "--output-path", tmp_path / "client", folder=tmp_path)
     assert "WARNING parsing" not in said, said

@@ -45,7 +45,7 @@ def test_a_repeated_postback_books_once_and_a_stale_or_borrowed_one_never(instan
     key = instance.secrets["shop"]
     first = query(key, "1")
     assert [send(instance, first) for _ in range(5)] == [202] * 5
-    refund = query(key, "1", status="refunded", refund_id="r1").replace("amount=100.00", "amount=100.00")
+    refund = query(key, "1", status="refunded", refund_id="r1")
     assert [send(instance, refund) for _ in range(3)] == [202] * 3
     # the approval again, within its five minutes: the refund is final
     assert send(instance, first) == 202

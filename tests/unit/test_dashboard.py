@@ -3,9 +3,13 @@
 import gzip
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
-import pytest
+import installed
+
+from tuike.admin import fraud_types, problems, why
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
 STATIC = Path(__file__).parents[2] / "python" / "tuike" / "admin" / "static"
@@ -16,7 +20,7 @@ ENTRY = re.compile(r'^\s+"?([a-z_.0-9]+)"?:\s*("(?:[^"\\]|\\.)*"),$', re.MULTILI
 # of a key that is put together, such as t(`nav.${name}`), the part before is what is looked for
 ASKED = re.compile(r'\bt\(\s*["`]([a-z_.0-9]+)')
 
-built = pytest.mark.skipif(not STATIC.exists(), reason="NO DASHBOARD: build it (make setup) to run these")
+built = installed.needed(STATIC.exists(), "the dashboard is not built (make setup)")
 
 
 def words(language: str) -> dict[str, str]:
@@ -42,6 +46,20 @@ def test_every_word_that_is_asked_for_is_there() -> None:
         for key in ASKED.findall(path.read_text()):
             found = any(word.startswith(key) for word in known) if key.endswith((".", "sub")) else key in known
             assert found, f"{path.name}: {key}"
+
+
+@pytest.mark.parametrize(
+    ("group", "codes"),
+    [
+        ("error", problems.STATUS),
+        ("order", why.ORDERS),
+        ("touch", why.TOUCHES),
+        ("level", why.LEVELS),
+        ("flag", get_args(fraud_types.Rule)),
+    ],
+)
+def test_every_code_of_the_api_has_words(group: str, codes: Iterable[str]) -> None:
+    assert {f"{group}.{code or 'none'}" for code in codes} <= words("en").keys()
 
 
 def test_files_are_short_enough_to_read() -> None:

@@ -1,6 +1,5 @@
 """What the doctor finds, and how long it says that cookies last."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,9 +74,8 @@ def test_what_the_machine_lacks_is_named(data: Path, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_the_kernel_says_whether_the_clock_is_synchronised() -> None:
-    assert doctor.is_synchronised() in (True, False)
-    assert os.sysconf("SC_CLK_TCK") > 0
+def test_the_kernel_can_be_asked_whether_the_clock_is_synchronised() -> None:
+    assert isinstance(doctor.is_synchronised(), bool)
 
 
 NAMES = {

@@ -61,6 +61,8 @@ def _refuses(made: Any) -> None:
         with pytest.raises(DBAPIError), made.begin() as connection:
             connection.execute(insert(rules).values(good | {"version": number, "rule": json.dumps(rule)}))
     line = {"conversion": 1, "position": 0, "promoter": "ann", "via": "ann", "weight": 1, "original": 5, "amount": 5}
+    with made.begin() as connection:
+        connection.execute(insert(shares).values(line | {"conversion": 2, "level": 3}))
     for wrong in ({"level": 4}, {"level": -1}, {"level": 1, "amount": 6}):
         with pytest.raises(DBAPIError), made.begin() as connection:
             connection.execute(insert(shares).values(line | wrong))

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Column, Engine, MetaData, Table, bindparam, delete, 
 from sqlalchemy.exc import DBAPIError
 
 from tuike.data import Data, DataError
-from tuike.stores import bulk, engine, migrations, position, rollups, schema
+from tuike.stores import bulk, engine, meta, migrations, position, rollups, schema
 from tuike.stores.bulk import stream
 from tuike.stores.position import PositionMoved
 
@@ -139,7 +139,17 @@ def test_the_migrations_make_the_schema(writer: Engine) -> None:
 
 
 def test_migrating_again_changes_nothing(writer: Engine) -> None:
+    def state() -> tuple[object, ...]:
+        with writer.begin() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            return revision, inspect(connection).get_table_names(), meta.read(connection, "kept")
+
+    with writer.begin() as connection:
+        meta.write(connection, "kept", "as it was")
+    before = state()
+    assert before[2] == "as it was"
     migrations.upgrade(writer)
+    assert state() == before
 
 
 def test_a_first_start_that_was_killed_is_done_again(database: URL) -> None:

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, useApi } from "../api";
 import { said, t } from "../i18n";
 import { Doing, Field, Status, Trouble } from "../ui/basics";
+import { Code } from "../ui/fields";
 
 interface Standing {
   id: string;
@@ -50,14 +51,7 @@ function Form({ invite, onDone }: { invite: string; onDone: (made: Standing) => 
             onInput={(event) => setName(event.currentTarget.value)}
           />
         </Field>
-        <Field label={t("apply.code")} hint={t("code.hint")}>
-          <input
-            required
-            pattern="[A-Za-z0-9._\-]{1,64}"
-            value={code}
-            onInput={(event) => setCode(event.currentTarget.value)}
-          />
-        </Field>
+        <Code label={t("apply.code")} value={code} onChange={setCode} />
         <Field label={t("apply.note")} hint={t("apply.note_hint")}>
           <textarea
             rows={3}

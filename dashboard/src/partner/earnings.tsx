@@ -4,7 +4,8 @@ import { query, useApi, usePages } from "../api";
 import { t } from "../i18n";
 import type { Payout } from "../types";
 import { Balances } from "../ui/balances";
-import { Card, Empty, Money, Page, Status, Trouble } from "../ui/basics";
+import { Card, Empty, Page, Status, Trouble } from "../ui/basics";
+import { money } from "../ui/columns";
 import { List, Table } from "../ui/table";
 import type { ViewProps } from "../views";
 
@@ -39,21 +40,9 @@ export function Earnings({ context }: ViewProps) {
           empty={t("payouts.none_yet")}
           columns={[
             { title: t("payouts.date"), cell: (payout) => payout.date },
-            {
-              title: t("amount"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.amount} currency={payout.currency} />,
-            },
-            {
-              title: t("tax"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.tax} currency={payout.currency} />,
-            },
-            {
-              title: t("payouts.net"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.net} currency={payout.currency} />,
-            },
+            money(t("amount"), "amount"),
+            money(t("tax"), "tax"),
+            money(t("payouts.net"), "net"),
             { title: t("status"), cell: (payout) => <Status of={payout.status} /> },
           ]}
         />

@@ -4,9 +4,9 @@ import { useState } from "preact/hooks";
 import { query, useApi, usePages } from "../api";
 import { short, time } from "../format";
 import { said, t } from "../i18n";
-import { to } from "../route";
 import type { Conversion, Why } from "../types";
 import { Card, Field, Money, Page, Status, Trouble, Waiting } from "../ui/basics";
+import { ordered } from "../ui/columns";
 import { List } from "../ui/table";
 import { WhyParts } from "../ui/why";
 import type { ViewProps } from "../views";
@@ -35,16 +35,7 @@ function All() {
           empty={t(order ? "orders.not_yours" : "orders.none")}
           columns={[
             { title: t("time"), cell: (row) => time(row.created) },
-            {
-              title: t("order"),
-              cell: (row) => <a href={to("orders", row.id)}>{row.order_id || short(row.id)}</a>,
-            },
-            { title: t("product"), cell: (row) => row.product },
-            {
-              title: t("amount"),
-              kind: "num",
-              cell: (row) => <Money amount={row.amount} currency={row.currency} />,
-            },
+            ...ordered("orders"),
             {
               title: t("orders.yours"),
               kind: "num",

@@ -113,15 +113,13 @@ export function Empty({ children }: Kids) {
   return <div class="empty">{children}</div>;
 }
 
-/** What went wrong, in words. A part of the API that this version does not have is no fault. */
+/** What went wrong: the code's words, and what the server said of this case. */
 export function Trouble({ error }: { error: unknown }) {
   if (!error) return null;
-  if (error instanceof ApiError && error.status === 404 && error.detail.startsWith("no path "))
-    return <div class="note warn">{t("error.not_there")}</div>;
   const { code, detail } = error instanceof ApiError ? error : { code: "internal", detail: String(error) };
   return (
     <div class="note bad" role="alert">
-      {said("error", code, detail || code)} {detail && <span class="mono">{detail}</span>}
+      {said("error", code, detail ? t("error.none") : code)} {detail && <span class="mono">{detail}</span>}
     </div>
   );
 }
@@ -130,11 +128,12 @@ export function Waiting() {
   return <Empty>{t("loading")}</Empty>;
 }
 
-/** A control with its label; a hint below describes it. */
-export function Field({ label, hint, children }: { label: string; hint?: string; children: VNode }) {
+/** A control with its label; a hint below describes it. A `wide` one takes two columns of a grid. */
+export function Field(props: { label: string; hint?: string; wide?: boolean; children: VNode }) {
+  const { label, hint, wide, children } = props;
   const id = useId();
   return (
-    <div class="field">
+    <div class={wide ? "field wide" : "field"}>
       {/* biome-ignore lint/a11y/noLabelWithoutControl: the control is the child */}
       <label class="field">
         <span>{label}</span>

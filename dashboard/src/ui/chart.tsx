@@ -14,7 +14,15 @@ export interface Line {
   kind?: "line" | "band" | "points";
 }
 
-const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour of the style sheet, as the theme has it now: a canvas knows no variables. */
+function css(name: string): string {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
 
 /** Times along the axis, as fine as its steps. */
 function times(splits: number[], step: number): string[] {
@@ -57,7 +65,11 @@ function options(width: number, height: number, lines: Line[], span: number | un
       ...(span
         ? {
             x: {
-              range: (_plot: uPlot, _from: number, last: number) => [last - span, last] as [number, number],
+              // before there is a point, up to now
+              range: (plot: uPlot, _from: number, last: number): [number, number] => {
+                const end = plot.data[0].length ? last : Date.now() / 1000;
+                return [end - span, end];
+              },
             },
           }
         : {}),
@@ -93,7 +105,7 @@ function options(width: number, height: number, lines: Line[], span: number | un
     ],
     bands: lines.flatMap((line, at) =>
       line.kind === "band" && at > 0
-        ? [{ series: [at, at + 1] as [number, number], fill: `${css("--accent")}22` }]
+        ? [{ series: [at, at + 1] as [number, number], fill: css("--band") }]
         : [],
     ),
   };

@@ -3,7 +3,7 @@
 import { count, dayAgo, percent } from "../format";
 import { t } from "../i18n";
 import type { Figures, Trend } from "../types";
-import { Money, Segments, Stats } from "./basics";
+import { Choice, Money, Segments, Stats } from "./basics";
 import { Chart } from "./chart";
 
 export type Span = "1" | "7" | "30" | "90";
@@ -14,6 +14,16 @@ export const since = (span: Span): string => dayAgo(Number(span) - 1);
 export function Spans({ value, onChange }: { value: Span; onChange: (span: Span) => void }) {
   const options = (["1", "7", "30", "90"] as const).map((span) => [span, t(`span.${span}`)] as const);
   return <Segments label={t("span")} value={value} options={options} onChange={onChange} />;
+}
+
+/** Which of these figures is looked at. */
+export function FigureChoice<
+  T extends "clicks" | "conversions" | "orders" | "sales" | "commission" | "bots",
+>(props: { of: readonly T[]; value: T; onChange: (figure: T) => void }) {
+  const options = props.of.map((name) => [name, t(`figure.${name}`)] as const);
+  return (
+    <Choice label={t("anomalies.metric")} value={props.value} options={options} onChange={props.onChange} />
+  );
 }
 
 /** One line a currency where there are several. */

@@ -39,10 +39,14 @@ export function RuleCard({ product, currency, admin, previews, onSaved }: Props)
   return (
     <div class="cols">
       <Card title={t("rule.title")}>
-        <Doing button={t("rule.save")} onDo={changed && admin ? save : async () => {}}>
-          <Editor rule={rule} onChange={setRule} readOnly={!admin} />
-          {changed && <p class="note warn">{t("rule.changed")}</p>}
-        </Doing>
+        {admin ? (
+          <Doing button={t("rule.save")} onDo={changed ? save : async () => {}}>
+            <Editor rule={rule} onChange={setRule} readOnly={false} />
+            {changed && <p class="note warn">{t("rule.changed")}</p>}
+          </Doing>
+        ) : (
+          <Editor rule={rule} onChange={setRule} readOnly />
+        )}
       </Card>
       {previews && (
         <Card title={t("rule.calculator")}>

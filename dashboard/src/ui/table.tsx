@@ -59,6 +59,7 @@ export function List<T>(props: {
   pages: Pages<T>;
   rowKey: (row: T) => string;
   empty?: ComponentChildren;
+  tree?: boolean;
 }) {
   const [busy, setBusy] = useState(false);
   const { data, error, more } = props.pages;

@@ -5,10 +5,10 @@ import { query, useApi } from "../api";
 import { count, grouped } from "../format";
 import { t } from "../i18n";
 import { prefs } from "../prefs";
-import { Card, Choice, Page, Trouble, Waiting } from "../ui/basics";
+import { Card, Page, Trouble, Waiting } from "../ui/basics";
 import { Chart } from "../ui/chart";
-import { CurrencyChoice, useCurrencies } from "../ui/currency";
-import { bucketOf, instantOf, type Span, Spans, since } from "../ui/figures";
+import { useCurrency } from "../ui/currency";
+import { bucketOf, FigureChoice, instantOf, type Span, Spans, since } from "../ui/figures";
 import { Table } from "../ui/table";
 
 const METRICS = ["clicks", "conversions", "sales", "bots"] as const;
@@ -37,12 +37,10 @@ const read = (value: number | string | null) => (typeof value === "string" ? gro
 export function Anomalies() {
   const [span, setSpan] = useState<Span>("7");
   const [metric, setMetric] = useState<Metric>("clicks");
-  const currencies = useCurrencies();
-  const [chosen, setChosen] = useState("");
-  const currency = currencies.length > 1 ? chosen || currencies[0] : "";
+  const { currency, asked: told, choice } = useCurrency();
   const interval = bucketOf(span);
-  const asked = { interval, from: since(span), tz: prefs.tz, currency };
-  const found = useApi<Found>(currencies.length ? `reports/anomalies${query(asked)}` : "");
+  const asked = { interval, from: since(span), tz: prefs.tz, currency: told };
+  const found = useApi<Found>(currency ? `reports/anomalies${query(asked)}` : "");
   const data = found.error ? undefined : found.data;
   return (
     <Page
@@ -50,13 +48,8 @@ export function Anomalies() {
       intro={t("anomalies.intro")}
       actions={
         <>
-          <Choice
-            label={t("anomalies.metric")}
-            value={metric}
-            options={METRICS.map((name) => [name, t(`figure.${name}`)] as const)}
-            onChange={setMetric}
-          />
-          <CurrencyChoice all={currencies} value={currency ?? ""} onChange={setChosen} />
+          <FigureChoice of={METRICS} value={metric} onChange={setMetric} />
+          {choice}
           <Spans value={span} onChange={setSpan} />
         </>
       }

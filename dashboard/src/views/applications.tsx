@@ -3,9 +3,10 @@
 import { useState } from "preact/hooks";
 import { api, query, usePages } from "../api";
 import { count, time } from "../format";
-import { said, t } from "../i18n";
+import { t } from "../i18n";
 import { to } from "../route";
-import { Card, Choice, Copy, Dialog, Doing, Field, Page, Status } from "../ui/basics";
+import { Card, Copy, Dialog, Doing, Field, Page, Status } from "../ui/basics";
+import { Code, Reason, StatusChoice } from "../ui/fields";
 import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
@@ -56,14 +57,7 @@ export function Applications({ context }: ViewProps) {
     >
       <Card
         title={t("applications.list")}
-        actions={
-          <Choice
-            label={t("status")}
-            value={status}
-            options={STATUSES.map((one) => [one, one ? said("status", one) : t("all")] as const)}
-            onChange={setStatus}
-          />
-        }
+        actions={<StatusChoice of={STATUSES} value={status} onChange={setStatus} />}
       >
         <List
           caption={t("applications.list")}
@@ -147,9 +141,7 @@ function Inviting({ onDone, onClose }: { onDone: () => void; onClose: () => void
   return (
     <Dialog title={t("applications.invite")} onClose={onClose}>
       <Doing button={t("save")} onDo={() => api("POST", "invites", body).then(onDone)} onCancel={onClose}>
-        <Field label={t("applications.invite_code")} hint={t("code.hint")}>
-          <input required value={code} onInput={(event) => setCode(event.currentTarget.value)} />
-        </Field>
+        <Code label={t("applications.invite_code")} value={code} onChange={setCode} />
         <Field label={t("promoters.parent")} hint={t("promoters.parent_hint")}>
           <input value={parent} onInput={(event) => setParent(event.currentTarget.value)} />
         </Field>
@@ -190,16 +182,7 @@ function Deciding(props: {
         }
         onCancel={props.onClose}
       >
-        {step === "reject" && (
-          <Field label={t("reason")}>
-            <input
-              required
-              maxLength={512}
-              value={reason}
-              onInput={(event) => setReason(event.currentTarget.value)}
-            />
-          </Field>
-        )}
+        {step === "reject" && <Reason value={reason} onChange={setReason} />}
       </Doing>
     </Dialog>
   );

@@ -6,7 +6,9 @@ import { short, time } from "../format";
 import { said, t } from "../i18n";
 import { to } from "../route";
 import type { Conversion, Why } from "../types";
-import { Card, Choice, Dialog, Doing, Field, Money, Page, Status, Trouble, Waiting } from "../ui/basics";
+import { Card, Dialog, Doing, Field, Money, Page, Status, Trouble, Waiting } from "../ui/basics";
+import { ordered } from "../ui/columns";
+import { Reason, StatusChoice } from "../ui/fields";
 import { List, Table } from "../ui/table";
 import { WhyParts } from "../ui/why";
 import type { ViewProps } from ".";
@@ -30,12 +32,7 @@ function All() {
         title={t("conversions.newest")}
         actions={
           <>
-            <Choice
-              label={t("status")}
-              value={status}
-              options={STATUSES.map((one) => [one, one ? said("status", one) : t("all")] as const)}
-              onChange={setStatus}
-            />
+            <StatusChoice of={STATUSES} value={status} onChange={setStatus} />
             <Field label={t("order")}>
               <input value={order} onChange={(event) => setOrder(event.currentTarget.value)} />
             </Field>
@@ -52,16 +49,7 @@ function All() {
           empty={t("conversions.none")}
           columns={[
             { title: t("time"), cell: (row) => time(row.created) },
-            {
-              title: t("order"),
-              cell: (row) => <a href={to("conversions", row.id)}>{row.order_id || short(row.id)}</a>,
-            },
-            { title: t("product"), cell: (row) => row.product },
-            {
-              title: t("amount"),
-              kind: "num",
-              cell: (row) => <Money amount={row.amount} currency={row.currency} />,
-            },
+            ...ordered("conversions"),
             {
               title: t("credits"),
               kind: "wrap",
@@ -208,14 +196,7 @@ function Decide(props: {
             />
           </Field>
         )}
-        <Field label={t("reason")} hint={t("reason.hint")}>
-          <input
-            required
-            maxLength={512}
-            value={reason}
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        </Field>
+        <Reason hint={t("reason.hint")} value={reason} onChange={setReason} />
       </Doing>
     </Dialog>
   );

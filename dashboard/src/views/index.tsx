@@ -36,7 +36,6 @@ export interface ViewProps {
 interface View {
   name: string;
   View: ComponentType<ViewProps>;
-  hidden?: boolean;
 }
 
 const OF_ALL: View[] = [

@@ -6,8 +6,10 @@ import { count } from "../format";
 import { said, t } from "../i18n";
 import { prefs } from "../prefs";
 import { to } from "../route";
-import { Card, Choice, Money, Page, Segments, Trouble, Waiting } from "../ui/basics";
-import { CurrencyChoice, useCurrencies } from "../ui/currency";
+import { Card, Money, Page, Segments, Trouble, Waiting } from "../ui/basics";
+import { money } from "../ui/columns";
+import { useCurrency } from "../ui/currency";
+import { FigureChoice } from "../ui/figures";
 import { Table } from "../ui/table";
 
 interface Leader {
@@ -50,11 +52,9 @@ type Metric = (typeof METRICS)[number];
 export function Leaderboard() {
   const [period, setPeriod] = useState<Period>("month");
   const [metric, setMetric] = useState<Metric>("sales");
-  const currencies = useCurrencies();
-  const [chosen, setChosen] = useState("");
-  const currency = chosen || (currencies[0] ?? "");
-  const asked = { period, metric, tz: prefs.tz, currency: currencies.length > 1 ? currency : "" };
-  const board = useApi<Board>(currencies.length ? `reports/leaderboard${query(asked)}` : "");
+  const { currency, asked: told, choice } = useCurrency();
+  const asked = { period, metric, tz: prefs.tz, currency: told };
+  const board = useApi<Board>(currency ? `reports/leaderboard${query(asked)}` : "");
   const since = board.data?.from;
   const levels = useApi<Levels>(
     since ? `reports/levels${query({ from: since, tz: prefs.tz, currency })}` : "",
@@ -69,13 +69,8 @@ export function Leaderboard() {
       intro={t("leaderboard.intro")}
       actions={
         <>
-          <Choice
-            label={t("anomalies.metric")}
-            value={metric}
-            options={METRICS.map((name) => [name, t(`figure.${name}`)] as const)}
-            onChange={setMetric}
-          />
-          <CurrencyChoice all={currencies} value={currency} onChange={setChosen} />
+          <FigureChoice of={METRICS} value={metric} onChange={setMetric} />
+          {choice}
           <Segments label={t("span")} value={period} options={options} onChange={setPeriod} />
         </>
       }
@@ -141,16 +136,8 @@ function Tiers({ of }: { of: Levels }) {
         { title: t("levels.promoters"), kind: "num", cell: (level) => count(level.promoters) },
         { title: t("levels.team"), kind: "num", cell: (level) => count(level.team_size) },
         { title: t("figure.orders"), kind: "num", cell: (level) => count(level.orders) },
-        {
-          title: t("figure.sales"),
-          kind: "num",
-          cell: (level) => <Money amount={level.sales} currency={level.currency} />,
-        },
-        {
-          title: t("figure.commission"),
-          kind: "num",
-          cell: (level) => <Money amount={level.commission} currency={level.currency} />,
-        },
+        money(t("figure.sales"), "sales"),
+        money(t("figure.commission"), "commission"),
       ]}
     />
   );

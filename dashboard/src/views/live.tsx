@@ -1,12 +1,12 @@
 /** What happens now: one message a second. */
 
 import { useEffect, useState } from "preact/hooks";
-import { clock, count, short } from "../format";
+import { clock, count } from "../format";
 import { said, t } from "../i18n";
-import { to } from "../route";
 import type { Live as State } from "../types";
-import { Card, Money, Page, Stats, Status, Waiting } from "../ui/basics";
+import { Card, Page, Stats, Status, Waiting } from "../ui/basics";
 import { Chart } from "../ui/chart";
+import { money, ordered } from "../ui/columns";
 import { Table } from "../ui/table";
 
 function useLive(): { state: State | undefined; connected: boolean } {
@@ -92,21 +92,8 @@ function Now({ state }: { state: State }) {
           }
           columns={[
             { title: t("time"), cell: (row) => clock(row.created) },
-            {
-              title: t("order"),
-              cell: (row) => <a href={to("conversions", row.id)}>{row.order_id || short(row.id)}</a>,
-            },
-            { title: t("product"), cell: (row) => row.product },
-            {
-              title: t("amount"),
-              kind: "num",
-              cell: (row) => <Money amount={row.amount} currency={row.currency} />,
-            },
-            {
-              title: t("commission"),
-              kind: "num",
-              cell: (row) => <Money amount={row.commission} currency={row.currency} />,
-            },
+            ...ordered("conversions"),
+            money(t("commission"), "commission"),
             { title: t("status"), cell: (row) => <Status of={row.status} /> },
             { title: t("reason"), kind: "wrap", cell: (row) => row.reason && said("order", row.reason) },
           ]}

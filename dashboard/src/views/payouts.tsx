@@ -3,10 +3,12 @@
 import { useState } from "preact/hooks";
 import { api, query, usePages } from "../api";
 import { short, time } from "../format";
-import { said, t } from "../i18n";
+import { t } from "../i18n";
 import { to } from "../route";
 import type { Payout } from "../types";
-import { Card, Choice, Dialog, Doing, Field, Money, Page, Status } from "../ui/basics";
+import { Card, Dialog, Doing, Field, Money, Page, Status } from "../ui/basics";
+import { money } from "../ui/columns";
+import { StatusChoice } from "../ui/fields";
 import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
@@ -42,14 +44,7 @@ export function Payouts({ context }: ViewProps) {
     >
       <Card
         title={t("payouts.list")}
-        actions={
-          <Choice
-            label={t("status")}
-            value={status}
-            options={STATUSES.map((one) => [one, one ? said("status", one) : t("all")] as const)}
-            onChange={setStatus}
-          />
-        }
+        actions={<StatusChoice of={STATUSES} value={status} onChange={setStatus} />}
       >
         <List
           caption={t("payouts.list")}
@@ -62,21 +57,9 @@ export function Payouts({ context }: ViewProps) {
               title: t("promoter"),
               cell: (payout) => <a href={to("promoters", payout.promoter)}>{payout.promoter}</a>,
             },
-            {
-              title: t("amount"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.amount} currency={payout.currency} />,
-            },
-            {
-              title: t("tax"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.tax} currency={payout.currency} />,
-            },
-            {
-              title: t("payouts.net"),
-              kind: "num",
-              cell: (payout) => <Money amount={payout.net} currency={payout.currency} />,
-            },
+            money(t("amount"), "amount"),
+            money(t("tax"), "tax"),
+            money(t("payouts.net"), "net"),
             { title: t("status"), cell: (payout) => <Status of={payout.status} /> },
             { title: t("created"), cell: (payout) => time(payout.created) },
             {
@@ -123,8 +106,13 @@ function Ends({ payout, onEnd }: { payout: Payout; onEnd: (end: End) => void }) 
 
 function Make({ onDone, onClose }: { onDone: () => void; onClose: () => void }) {
   const [promoter, setPromoter] = useState("");
+  const [currency, setCurrency] = useState("");
   const [amount, setAmount] = useState("");
-  const body = { promoter: promoter.trim(), ...(amount.trim() ? { amount: amount.trim() } : {}) };
+  const body = {
+    promoter: promoter.trim(),
+    ...(currency.trim() ? { currency: currency.trim().toUpperCase() } : {}),
+    ...(amount.trim() ? { amount: amount.trim() } : {}),
+  };
   return (
     <Dialog title={t("payouts.make")} onClose={onClose}>
       <p>{t("payouts.make_what")}</p>
@@ -135,6 +123,13 @@ function Make({ onDone, onClose }: { onDone: () => void; onClose: () => void }) 
       >
         <Field label={t("promoter")}>
           <input required value={promoter} onInput={(event) => setPromoter(event.currentTarget.value)} />
+        </Field>
+        <Field label={t("currency")} hint={t("payouts.currency_hint")}>
+          <input
+            pattern="[A-Za-z]{3}"
+            value={currency}
+            onInput={(event) => setCurrency(event.currentTarget.value)}
+          />
         </Field>
         <Field label={t("amount")} hint={t("payouts.all")}>
           <input

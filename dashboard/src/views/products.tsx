@@ -105,7 +105,7 @@ function Settings({ product, admin, onSaved }: { product: Product; admin: boolea
     setForm({ ...form, ...change });
   };
   const text = (name: "name" | "category" | "url" | "fallback_url" | "allowed_hosts") => (
-    <Field label={t(`products.${name}`)}>
+    <Field label={t(`products.${name}`)} wide={name === "url" || name === "fallback_url"}>
       <input
         value={form[name]}
         onInput={(event) => set({ [name]: event.currentTarget.value })}

@@ -1,14 +1,15 @@
 /** Promoters: the tree, a level at a time, and one of them with balance and team. */
 
 import { useState } from "preact/hooks";
-import { api, query, useApi, usePages } from "../api";
+import { type ApiError, api, query, useApi, usePages } from "../api";
 import { count, time } from "../format";
 import { t } from "../i18n";
 import { to } from "../route";
 import type { Promoter, Team } from "../types";
 import { Balances } from "../ui/balances";
 import { Card, Choice, Dialog, Doing, Field, Page, Stats, Status, Trouble, Waiting } from "../ui/basics";
-import { List, Table } from "../ui/table";
+import { Code } from "../ui/fields";
+import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
 export function Promoters({ route, context }: ViewProps) {
@@ -20,7 +21,7 @@ function Tree({ admin }: { admin: boolean }) {
   const [sought, setSought] = useState("");
   const roots = usePages<Promoter>("promoters?roots=true&limit=100");
   const [open, setOpen] = useState<Record<string, Promoter[]>>({});
-  const [error, setError] = useState<unknown>();
+  const [error, setError] = useState<ApiError>();
   const toggle = async (id: string) => {
     if (open[id]) {
       const { [id]: _, ...others } = open;
@@ -30,7 +31,7 @@ function Tree({ admin }: { admin: boolean }) {
       const page = await api<{ items: Promoter[] }>("GET", `promoters${query({ parent: id, limit: 500 })}`);
       setOpen((now) => ({ ...now, [id]: page.items }));
     } catch (refused) {
-      setError(refused);
+      setError(refused as ApiError);
     }
   };
   const rows = (items: Promoter[], depth: number): { promoter: Promoter; depth: number }[] =>
@@ -62,54 +63,42 @@ function Tree({ admin }: { admin: boolean }) {
       }
     >
       <Card title={t("promoters.tree")}>
-        <Trouble error={roots.error ?? error} />
-        {roots.data ? (
-          <Table
-            caption={t("promoters.tree")}
-            tree
-            rows={rows(roots.data, 0)}
-            rowKey={(row) => row.promoter.id}
-            empty={t("promoters.none")}
-            columns={[
-              {
-                title: t("promoter"),
-                cell: ({ promoter, depth }) => (
-                  <>
-                    <span class="indent" style={{ width: `${depth * 20}px` }} />
-                    <button
-                      type="button"
-                      class="plain"
-                      aria-expanded={!!open[promoter.id]}
-                      aria-label={t("promoters.expand", { id: promoter.id })}
-                      onClick={() => toggle(promoter.id)}
-                    >
-                      {open[promoter.id] ? "▾" : "▸"}
-                    </button>{" "}
-                    <a href={to("promoters", promoter.id)}>{promoter.id}</a>
-                    {open[promoter.id]?.length === 0 && <span class="dim"> · {t("promoters.leaf")}</span>}
-                  </>
-                ),
-              },
-              { title: t("name"), cell: ({ promoter }) => promoter.name },
-              {
-                title: t("kind"),
-                cell: ({ promoter }) => t(promoter.kind === "kol" ? "kind.kol" : "kind.member"),
-              },
-              { title: t("tax"), cell: ({ promoter }) => <span class="mono">{promoter.tax.scheme}</span> },
-              { title: t("status"), cell: ({ promoter }) => <Status of={promoter.status} /> },
-              { title: t("since"), cell: ({ promoter }) => time(promoter.created) },
-            ]}
-          />
-        ) : (
-          !roots.error && <Waiting />
-        )}
-        {roots.more && (
-          <div class="more">
-            <button type="button" onClick={roots.more}>
-              {t("more")}
-            </button>
-          </div>
-        )}
+        <List
+          caption={t("promoters.tree")}
+          tree
+          pages={{ ...roots, data: roots.data && rows(roots.data, 0), error: roots.error ?? error }}
+          rowKey={(row) => row.promoter.id}
+          empty={t("promoters.none")}
+          columns={[
+            {
+              title: t("promoter"),
+              cell: ({ promoter, depth }) => (
+                <>
+                  <span class="indent" style={{ width: `${depth * 20}px` }} />
+                  <button
+                    type="button"
+                    class="plain"
+                    aria-expanded={!!open[promoter.id]}
+                    aria-label={t("promoters.expand", { id: promoter.id })}
+                    onClick={() => toggle(promoter.id)}
+                  >
+                    {open[promoter.id] ? "▾" : "▸"}
+                  </button>{" "}
+                  <a href={to("promoters", promoter.id)}>{promoter.id}</a>
+                  {open[promoter.id]?.length === 0 && <span class="dim"> · {t("promoters.leaf")}</span>}
+                </>
+              ),
+            },
+            { title: t("name"), cell: ({ promoter }) => promoter.name },
+            {
+              title: t("kind"),
+              cell: ({ promoter }) => t(promoter.kind === "kol" ? "kind.kol" : "kind.member"),
+            },
+            { title: t("tax"), cell: ({ promoter }) => <span class="mono">{promoter.tax.scheme}</span> },
+            { title: t("status"), cell: ({ promoter }) => <Status of={promoter.status} /> },
+            { title: t("since"), cell: ({ promoter }) => time(promoter.created) },
+          ]}
+        />
       </Card>
       {adding && (
         <Add
@@ -138,14 +127,7 @@ function Add({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={t("promoters.add")} onClose={onClose}>
       <Doing button={t("save")} onDo={save} onCancel={onClose}>
-        <Field label={t("code")} hint={t("code.hint")}>
-          <input
-            required
-            pattern="[A-Za-z0-9._\-]{1,64}"
-            value={id}
-            onInput={(event) => setId(event.currentTarget.value)}
-          />
-        </Field>
+        <Code label={t("code")} value={id} onChange={setId} />
         <Field label={t("name")}>
           <input value={name} onInput={(event) => setName(event.currentTarget.value)} />
         </Field>

@@ -5,7 +5,8 @@ import { api, query, usePages } from "../api";
 import { short, time } from "../format";
 import { said, t } from "../i18n";
 import { to } from "../route";
-import { Card, Choice, Dialog, Doing, Field, Page, Status } from "../ui/basics";
+import { Card, Dialog, Doing, Page, Status } from "../ui/basics";
+import { Reason, StatusChoice } from "../ui/fields";
 import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
@@ -20,27 +21,18 @@ interface Flag {
   created: string;
 }
 
+const STATUSES = ["open", ""] as const;
 type Word = "clear" | "confirm";
 
 export function Review({ context }: ViewProps) {
-  const [status, setStatus] = useState<"open" | "">("open");
+  const [status, setStatus] = useState<(typeof STATUSES)[number]>("open");
   const flags = usePages<Flag>(`fraud/flags${query({ status })}`);
   const [deciding, setDeciding] = useState<{ flag: Flag; word: Word }>();
   return (
     <Page title={t("review.title")} intro={t("review.intro")}>
       <Card
         title={t("review.queue")}
-        actions={
-          <Choice
-            label={t("status")}
-            value={status}
-            options={[
-              ["open", said("status", "open")],
-              ["", t("all")],
-            ]}
-            onChange={setStatus}
-          />
-        }
+        actions={<StatusChoice of={STATUSES} value={status} onChange={setStatus} />}
       >
         <List
           caption={t("review.queue")}
@@ -130,14 +122,7 @@ function Decide({
         }
         onCancel={onClose}
       >
-        <Field label={t("note")} hint={t("reason.hint")}>
-          <input
-            required
-            maxLength={512}
-            value={note}
-            onInput={(event) => setNote(event.currentTarget.value)}
-          />
-        </Field>
+        <Reason label={t("note")} hint={t("reason.hint")} value={note} onChange={setNote} />
       </Doing>
     </Dialog>
   );

@@ -6,7 +6,8 @@ import { count, percent } from "../format";
 import { t } from "../i18n";
 import { prefs } from "../prefs";
 import type { Trend as Curves, Figures, Group, Summary } from "../types";
-import { Card, Choice, Money, Page, Trouble, Waiting } from "../ui/basics";
+import { Card, Choice, Page, Trouble, Waiting } from "../ui/basics";
+import { money } from "../ui/columns";
 import { bucketOf, Curve, type Span, Spans, since, Totals } from "../ui/figures";
 import { Table } from "../ui/table";
 
@@ -57,7 +58,7 @@ export function Trend() {
         }
       >
         <Trouble error={groups.error} />
-        {groups.data && <Groups items={groups.data.items ?? []} group={group} />}
+        {groups.data && !groups.loading && <Groups items={groups.data.items ?? []} group={group} />}
       </Card>
     </Page>
   );
@@ -108,11 +109,7 @@ function Buckets({ of }: { of: Curves }) {
         { title: t(bucket), cell: (item) => String(item[bucket]).slice(0, 16).replace("T", " ") },
         { title: t("figure.clicks"), kind: "num", cell: (item) => count(item.clicks) },
         { title: t("figure.conversions"), kind: "num", cell: (item) => count(item.conversions) },
-        {
-          title: t("figure.sales"),
-          kind: "num",
-          cell: (item) => <Money amount={item.sales} currency={item.currency} />,
-        },
+        money(t("figure.sales"), "sales"),
       ]}
     />
   );
@@ -138,16 +135,8 @@ function Groups({ items, group }: { items: Group[]; group: GroupBy }) {
         { title: t("figure.visitors"), kind: "num", cell: (item) => count(item.unique_visitors) },
         { title: t("figure.conversions"), kind: "num", cell: (item) => count(item.conversions) },
         { title: t("figure.cvr"), kind: "num", cell: (item) => percent(item.cvr) },
-        {
-          title: t("figure.sales"),
-          kind: "num",
-          cell: (item) => <Money amount={item.sales} currency={item.currency} />,
-        },
-        {
-          title: t("figure.commission"),
-          kind: "num",
-          cell: (item) => <Money amount={item.commission} currency={item.currency} />,
-        },
+        money(t("figure.sales"), "sales"),
+        money(t("figure.commission"), "commission"),
         {
           title: t("figure.roi"),
           kind: "num",

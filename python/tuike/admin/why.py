@@ -22,6 +22,7 @@ DECIMALS = 4
 TOUCHES = {
     "": "it counts",
     "bot": "a bot",
+    "rate_limited": "above a rate limit: a person looks at the order first",
     "prefetch": "the browser only fetched ahead",
     "paused": "the link, the product or the merchant was paused",
     "expired": "the link had expired",
@@ -37,6 +38,7 @@ TOUCHES = {
     "confirmed_fraud": "it led to an order that was confirmed as fraud",
     "blocked_promoter": "the promoter is blocked",
     "unknown_promoter": "nobody has this promoter's code",
+    "unknown_link": "nobody has this link's code",
     "too_many_touches": "of a very long path only the first and the newest count",
 }
 """What a verdict on a touch means; one that is not here is the hit's own reason."""
@@ -55,6 +57,7 @@ ORDERS = {
     "budget": "held: it would have passed the rule's daily budget",
     "fraud": "held: fraud rules flagged it",
     "claim_conflict": "held: different visitors have claimed it",
+    "rate_limited": "held: it came above a rate limit, and a person looks at it first",
 }
 """What an order's reason means."""
 MONEY = ("base", "main", "tier_bonus", "max_per_order", "ceiling", "pool", "part", "bonus", "platform")

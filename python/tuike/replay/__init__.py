@@ -1,7 +1,7 @@
 """Makes again from the journal what the books hold, and compares; or makes what they would hold under another rule.
 
 history      what was booked, with its messages     rebuild    the tables, made again
-compare      table by table
+compare      table by table                             logs       where what was booked is read from
 attribution  every order decided again              what_if    all of it decided by another rule or model
 """
 

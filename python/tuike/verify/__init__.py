@@ -5,9 +5,11 @@ for each check:
 
 ledger     transfers, entries, the hash chain, balances     days       the roots of the ledger's days
 booked     the books' journal: splits, refunds, what moved  orders     rows and lines, sales
+evidence   what an order says of its lines                  moved      what was moved
 sums       budgets, funding, what is due, reports           payments   payouts, settlements, months handed over
-fraud      flags, and the orders they hold              people     who was to be forgotten
-hits       hits and messages
+fraud      flags, and the orders they hold                  people     who was to be forgotten
+hits       hits and messages                                machines   one machine's journal, of several
+reports    what reports are made of (--reports)             statement  a signed statement (--statement)
 """
 
 from collections.abc import Iterator
