@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from admin_support import Admin, Json, serving
 
+from tuike import _core
+
 
 @pytest.fixture
 async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
@@ -20,6 +22,12 @@ def wish(promoter: str, invite: str = "spring") -> Json:
 
 async def apply(admin: Admin, promoter: str, invite: str = "spring") -> tuple[int, Json]:
     return await admin.call("POST", "/v1/applications", wish(promoter, invite), token=None)
+
+
+def journalled(admin: Admin) -> int:
+    """Events that the API has written."""
+    found = _core.incarnations(str(admin.data.journal))
+    return sum(1 for producer, _, path in found if producer == "admin" for _ in _core.JournalReader(path))
 
 
 async def test_who_is_invited_applies_and_becomes_a_promoter_under_the_one_who_invited(admin: Admin) -> None:
@@ -61,6 +69,28 @@ async def test_a_code_that_is_taken_or_wanted_already_is_refused(admin: Admin) -
         status, problem = await apply(admin, promoter)
         assert (status, problem["code"]) == (409, "taken")
     assert (await admin.get("/v1/invites"))["items"][0]["uses"] == 8
+
+
+async def test_what_costs_an_invitation_nothing_is_not_journalled(admin: Admin) -> None:
+    await admin.post("/v1/invites", {"code": "spring", "uses": 9})
+    key = "once"
+    first = await admin.call("POST", "/v1/applications", wish("ann"), token=None, key=key)
+    assert first[0] == 201
+    before = journalled(admin)
+    assert await admin.call("POST", "/v1/applications", wish("ann"), token=None, key=key) == first
+    status, problem = await admin.call("POST", "/v1/applications", wish("kim"), token=None, key=key)
+    assert (status, problem["code"]) == (422, "idempotency_conflict")
+    assert [(await apply(admin, promoter))[0] for promoter in ("ann", "bob")] == [409, 409]
+    assert journalled(admin) == before
+
+
+async def test_an_idempotency_key_fits_into_the_books_beside_the_longest_invitation(admin: Admin) -> None:
+    code = "s" * 64
+    await admin.post("/v1/invites", {"code": code})
+    for length, expected in ((185, 400), (184, 201)):
+        key = "k" * length
+        body = wish("ann", code)
+        assert (await admin.call("POST", "/v1/applications", body, token=None, key=key))[0] == expected
 
 
 async def test_only_an_admin_invites_and_decides(admin: Admin) -> None:

@@ -1,5 +1,6 @@
 """Sessions by cookie, the dashboard's files and the live view, as a browser asks for them."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -69,6 +70,7 @@ async def test_behind_tls_the_cookie_is_secure(admin: Admin) -> None:
         ({"Sec-Fetch-Site": "same-site"}, False),
         ({"Origin": "https://evil.example"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
         ({"Origin": "https://admin.example", "Host": "admin.example"}, True),
         ({}, False),
     ],
@@ -109,12 +111,23 @@ async def test_a_cookie_that_was_changed_or_is_too_old_is_none(admin: Admin) -> 
         f"{id}.{expires}.{nonce}.{mac[:-1]}x",
         f"{id}.1.{nonce}.{mac}",
         f"{id}.٣.{nonce}.{mac}",
+        f"{id}.{'9' * 5000}.{nonce}.{mac}",
         "nobody.9999999999999.0.0",
         "first",
     ):
         browser.cookie = changed
         async with admin._session.get("/v1/merchants", headers={"Cookie": f"{session.COOKIE}={changed}"}) as answer:
             assert answer.status == 401, changed
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xff", b"Cookie: tk_session=first.9999999999999.\xff.0"])
+async def test_bytes_that_are_no_text_are_no_token(admin: Admin, header: bytes) -> None:
+    url = admin._session._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /v1/merchants HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
 
 
 async def test_the_files_are_answered_with_their_policy_and_a_tag(
@@ -139,6 +152,17 @@ async def test_the_files_are_answered_with_their_policy_and_a_tag(
         assert answer.status == 404
     monkeypatch.setattr(dashboard, "FILES", {})
     assert "make setup" in (await admin.text("/"))[1]
+
+
+async def test_the_live_view_has_a_head_that_nothing_follows(admin: Admin) -> None:
+    url = admin._session._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    token = f"Host: x\r\nAuthorization: Bearer {FIRST_TOKEN}\r\n"
+    writer.write(f"HEAD /v1/live HTTP/1.1\r\n{token}\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
 
 
 async def test_the_live_view_shows_an_order_within_its_next_message(admin: Admin) -> None:

@@ -217,6 +217,13 @@ async def test_a_webhook_is_an_admins_and_its_secret_is_shown_once(admin: Admin,
         "https://intranet/",
         "https://db.internal/",
         "https://0.0.0.0/",
+        "https://[::127.0.0.1]/",
+        "https://[fec0::1]/",
+        # what aiohttp's reader makes addresses of
+        "https://127.0.0。1/",
+        "https://127.0.0.①/",
+        "https://169.254.169。254/",
+        "https://[::1/",
     ],
 )
 def test_nothing_is_sent_to_what_is_not_the_internet(url: str) -> None:

@@ -1,11 +1,12 @@
 """/v1/invites and /v1/applications: new promoters apply with a code that an admin gave out, and an admin decides.
 
-To apply takes no token. What names no invitation that stands is refused before it is journalled, and each one is worth
-its uses: a stranger can fill neither the disk nor the queue."""
+To apply takes no token. What names no invitation that stands, or wants a code that is taken, is refused before it is
+journalled, and each invitation is worth its uses: a stranger can fill neither the disk nor the queue."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, select
 
@@ -15,10 +16,11 @@ from tuike.admin.answers import Answer as Shape
 from tuike.admin.answers import Next
 from tuike.admin.auth import Actor
 from tuike.admin.inputs import MAX_REASON, Code, Input, Instant, Name
-from tuike.admin.problems import not_found
+from tuike.admin.problems import Problem, not_found
 from tuike.admin.queries import Page
-from tuike.admin.routes import Answer, Body, Call, Route
-from tuike.stores.schema import applications, invites
+from tuike.admin.routes import Answer, Body, Call, Route, answer_of, writes
+from tuike.admin.writes import Outcome
+from tuike.stores.schema import applications, idempotency, invites, outcomes, promoters
 
 MAX_USES = 1_000
 Status = Literal["waiting", "approved", "rejected"]
@@ -88,8 +90,7 @@ class ApplicationStatus(Shape):
     reason: str
 
 
-async def invite(call: Call) -> Answer:
-    return await call.write("registry", "invite.create", inputs.data(call.body))
+invite = writes("registry", "invite.create")
 
 
 async def invited(call: Call) -> Body:
@@ -98,8 +99,10 @@ async def invited(call: Call) -> Body:
 
 async def apply(call: Call) -> Answer:
     body: ApplicationBody = call.body
-    await call.read(_check_invite, body.invite, call.service.clock())
     as_invited = replace(call, actor=Actor(f"invite:{body.invite}", "none"))
+    if answer := await call.read(_answered, as_invited):
+        return answer
+    await call.read(_check, body, call.service.clock())
     return await as_invited.write("registry", "application.create", inputs.data(body))
 
 
@@ -111,18 +114,35 @@ async def page(call: Call) -> Body:
     return await call.read_copy(_page, call.query)
 
 
-async def approve(call: Call) -> Answer:
-    return await call.write("registry", "application.approve", {"id": call.path("id")})
+approve = writes("registry", "application.approve", "id")
+reject = writes("registry", "application.reject", "id")
 
 
-async def reject(call: Call) -> Answer:
-    return await call.write("registry", "application.reject", inputs.data(call.body) | {"id": call.path("id")})
+def _answered(connection: Connection, call: Call) -> Answer | None:
+    """A repeat under its Idempotency-Key is answered by what the books know, and journalled no more."""
+    if call.idempotency_key is None:
+        return None
+    asked = select(idempotency.c.fingerprint, outcomes).join(outcomes, outcomes.c.event_id == idempotency.c.event_id)
+    kept = asked.where(idempotency.c.key == f"{call.actor.name} {call.idempotency_key}")
+    row = connection.execute(kept).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != call.fingerprint:
+        raise Problem("idempotency_conflict", "this Idempotency-Key was used with another request", status=422)
+    return answer_of(row.event_id, Outcome(row.number, row.http, row.code, msgspec.json.decode(row.result)))
 
 
-def _check_invite(connection: Connection, code: str, now: int) -> None:
-    row = connection.execute(select(invites).where(invites.c.code == code)).one_or_none()
+def _check(connection: Connection, body: ApplicationBody, now: int) -> None:
+    """What the books would refuse, and what would cost the invitation nothing, is refused here."""
+    row = connection.execute(select(invites).where(invites.c.code == body.invite)).one_or_none()
     if row is None or not row.uses or (row.expires is not None and row.expires <= now):
         raise not_found("such invitation")
+    made = select(promoters.c.id).where(promoters.c.id == body.promoter)
+    wanted = select(applications.c.id).where(
+        applications.c.promoter == body.promoter, applications.c.status == "waiting"
+    )
+    if connection.execute(made).first() or connection.execute(wanted).first():
+        raise Problem("taken", f"the code {body.promoter!r} is taken", status=409)
 
 
 def _invites(connection: Connection, query: Page) -> Body:

@@ -68,7 +68,8 @@ def narrow(only: str, asked: str, what: str) -> str:
 
 def token_hash(token: str) -> str:
     """What is stored of a token. They carry 256 random bits, so a plain digest cannot be searched."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    # a header's bytes that are no UTF-8 are a token that nobody has
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def bearer(header: str) -> str:

@@ -12,7 +12,7 @@ from tuike.admin.answers import Next
 from tuike.admin.inputs import Amount, Code, Currency, Input, Name, Timezone
 from tuike.admin.problems import Problem, not_found
 from tuike.admin.report_queries import DAY_OR_INSTANT
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.reports import Period, ReportError
 from tuike.stores.schema import contests
 
@@ -88,8 +88,7 @@ async def create(call: Call) -> Answer:
     return await call.write("decision", "contest.create", data)
 
 
-async def close(call: Call) -> Answer:
-    return await call.write("decision", "contest.close", {"id": call.path("id")})
+close = writes("decision", "contest.close", "id")
 
 
 async def get(call: Call) -> Body:

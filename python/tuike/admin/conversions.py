@@ -8,7 +8,7 @@ from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, writes
 from tuike.stores.schema import accounts, conversions, entries, shares, transfers
 
 
@@ -20,16 +20,9 @@ async def page(call: Call) -> Body:
     return await call.read_copy(_page, call.query, call.actor)
 
 
-async def approve(call: Call) -> Answer:
-    return await call.write("decision", "conversion.approve", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def reject(call: Call) -> Answer:
-    return await call.write("decision", "conversion.reject", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def refund(call: Call) -> Answer:
-    return await call.write("decision", "conversion.refund", inputs.data(call.body) | {"id": call.path("id")})
+approve = writes("decision", "conversion.approve", "id")
+reject = writes("decision", "conversion.reject", "id")
+refund = writes("decision", "conversion.refund", "id")
 
 
 def _get(connection: Connection, id: str, actor: Actor) -> Body:

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from tuike import views
-from tuike.admin import auth, fraud_types, inputs, pages, queries
+from tuike.admin import auth, fraud_types, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Handler, Route
+from tuike.admin.routes import Answer, Body, Call, Handler, Route, writes
 from tuike.stores.schema import conversions, fraud_flags, fraud_networks
 
 
@@ -30,8 +30,7 @@ async def page(call: Call) -> Body:
     return await call.read_copy(_page, call.query, call.actor)
 
 
-async def load(call: Call) -> Answer:
-    return await call.write("registry", "fraud.networks", inputs.data(call.body) | {"id": call.path("id")})
+load = writes("registry", "fraud.networks", "id")
 
 
 async def lists(call: Call) -> Body:

@@ -202,6 +202,8 @@ async def live(call: Call) -> web.StreamResponse:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
         await answer.prepare(call.request)
+        if call.request.method == "HEAD":
+            return answer
         with contextlib.suppress(TimeoutError, ConnectionResetError):
             async with asyncio.timeout(STREAM_SECONDS):
                 while message := await watch.message():

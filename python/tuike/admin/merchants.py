@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 from tuike import _core, views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.admin.secret import fresh_secret, show
 from tuike.stores.schema import merchants
 
@@ -33,8 +33,7 @@ async def _with_secret(call: Call, op: str, data: Body) -> Answer:
     return show(await call.write("registry", op, data | {"secret": sealed}), secret=secret)
 
 
-async def update(call: Call) -> Answer:
-    return await call.write("registry", "merchant.update", inputs.data(call.body) | {"id": call.path("id")})
+update = writes("registry", "merchant.update", "id")
 
 
 async def get(call: Call) -> Body:

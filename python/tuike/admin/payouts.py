@@ -6,30 +6,20 @@ from aiohttp import web
 from sqlalchemy import Connection, Select, select
 
 from tuike import views
-from tuike.admin import auth, inputs, money_answers, money_inputs, pages, queries, tables
+from tuike.admin import auth, money_answers, money_inputs, pages, queries, tables
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, writes
 from tuike.stores.schema import payouts, promoters
 
 COLUMNS = ("id", "promoter", "name", "person", "currency", "amount", "tax", "net", "status", "date", "scheme", "note")
 ROWS_PER_FETCH = 1_000
 
 
-async def create(call: Call) -> Answer:
-    return await call.write("decision", "payout.create", inputs.data(call.body))
-
-
-async def paid(call: Call) -> Answer:
-    return await call.write("decision", "payout.paid", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def failed(call: Call) -> Answer:
-    return await call.write("decision", "payout.failed", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def update(call: Call) -> Answer:
-    return await call.write("decision", "payout.note", inputs.data(call.body) | {"id": call.path("id")})
+create = writes("decision", "payout.create")
+paid = writes("decision", "payout.paid", "id")
+failed = writes("decision", "payout.failed", "id")
+update = writes("decision", "payout.note", "id")
 
 
 async def get(call: Call) -> Body:

@@ -8,16 +8,11 @@ from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, writes
 from tuike.stores.schema import products, rules
 
-
-async def create(call: Call) -> Answer:
-    return await call.write("registry", "product.create", inputs.data(call.body))
-
-
-async def update(call: Call) -> Answer:
-    return await call.write("registry", "product.update", inputs.data(call.body) | {"id": call.path("id")})
+create = writes("registry", "product.create")
+update = writes("registry", "product.update", "id")
 
 
 async def get(call: Call) -> Body:

@@ -7,26 +7,16 @@ from sqlalchemy import Connection, func, literal, select
 from tuike import _core, views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, writes
 from tuike.stores.schema import accounts, promoters
 
 BALANCES = ("pending", "available", "reserved", "paid", "tax", "owed")
 
 
-async def create(call: Call) -> Answer:
-    return await call.write("registry", "promoter.create", inputs.data(call.body))
-
-
-async def update(call: Call) -> Answer:
-    return await call.write("registry", "promoter.update", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def set_parent(call: Call) -> Answer:
-    return await call.write("registry", "promoter.parent", inputs.data(call.body) | {"id": call.path("id")})
-
-
-async def bind(call: Call) -> Answer:
-    return await call.write("registry", "promoter.bind", inputs.data(call.body) | {"id": call.path("id")})
+create = writes("registry", "promoter.create")
+update = writes("registry", "promoter.update", "id")
+set_parent = writes("registry", "promoter.parent", "id")
+bind = writes("registry", "promoter.bind", "id")
 
 
 async def get(call: Call) -> Body:

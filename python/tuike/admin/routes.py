@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tuike import promises
+from tuike.admin import inputs
 from tuike.admin.auth import Actor
 from tuike.admin.problems import Problem
 from tuike.admin.writes import Outcome, Writes
@@ -26,6 +27,7 @@ T = TypeVar("T")
 Body = dict[str, Any]
 
 MAX_IDEMPOTENCY_KEY = 200
+MAX_KEPT_KEY = 256  # of the column, with the actor's name and a space before it
 
 
 @dataclass(slots=True)
@@ -112,10 +114,9 @@ class Call:
     @property
     def idempotency_key(self) -> str | None:
         key = self.request.headers.get("Idempotency-Key")
-        if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-            raise Problem(
-                "bad_idempotency_key", f"`Idempotency-Key` is 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
-            )
+        longest = min(MAX_IDEMPOTENCY_KEY, MAX_KEPT_KEY - len(self.actor.name) - 1)
+        if key is not None and not (0 < len(key) <= longest and key.isascii() and key.isprintable()):
+            raise Problem("bad_idempotency_key", f"`Idempotency-Key` is 1 to {longest} printable ASCII characters")
         return key
 
     @property
@@ -182,3 +183,13 @@ def answer_of(event_id: str, outcome: Outcome | None) -> Answer:
     if outcome.http >= 400:
         raise Problem(outcome.code, outcome.result.get("detail", ""), status=outcome.http)
     return Answer(outcome.http, outcome.result)
+
+
+def writes(kind: str, op: str, *names: str) -> Handler:
+    """What journals the body as it came, with these names of the path in it."""
+
+    async def write(call: Call) -> Answer:
+        data = {} if call.body is None else inputs.data(call.body)
+        return await call.write(kind, op, data | {name: call.path(name) for name in names})
+
+    return write

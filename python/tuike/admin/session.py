@@ -9,7 +9,6 @@ browser's copy. What comes with a cookie comes from any page that the browser sh
 import hashlib
 import hmac
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from msgspec import Meta
@@ -27,6 +26,7 @@ SECONDS = 12 * 3_600
 NONCE_BYTES = 16
 MAC_BYTES = 32
 MAX_TOKEN = 1_024
+MAX_COOKIE = 512
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 NOBODY = {"role": "", "name": "", "expires": None}
 
@@ -102,7 +102,7 @@ def check_origin(request: web.Request) -> None:
             return
         raise Problem("cross_site", "a session's writes come from the dashboard's own pages")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and origin.partition("://")[2] != request.host:
         raise Problem("cross_site", f"{origin} is another site than {request.host}")
     if origin is None and COOKIE in request.cookies:
         raise Problem("cross_site", "a session's writes carry `Origin`; without a browser use a bearer token")
@@ -116,10 +116,12 @@ async def find_token(service: Service, token: str) -> Known:
 
 async def _of_cookie(service: Service, cookie: str) -> tuple[Known, int]:
     """Problem `unauthorized` for a cookie that is not ours, or whose time or token has ended."""
+    if len(cookie) > MAX_COOKIE or not (cookie.isascii() and cookie.isprintable()):
+        raise Problem("unauthorized", "sign in again")
     id, _, rest = cookie.partition(".")
     expires, _, nonce_and_mac = rest.partition(".")
     nonce = nonce_and_mac.partition(".")[0]
-    if not (expires.isascii() and expires.isdigit()) or int(expires) <= service.clock():
+    if not expires.isdigit() or int(expires) <= service.clock():
         raise Problem("unauthorized", "sign in again")
     if id == FIRST:
         known = Known(auth.FIRST_ACTOR, FIRST, service.first_token_hash, None)

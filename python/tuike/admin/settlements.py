@@ -3,18 +3,13 @@
 from sqlalchemy import Connection, select
 
 from tuike import views
-from tuike.admin import auth, inputs, money_answers, money_inputs, pages, queries
+from tuike.admin import auth, money_answers, money_inputs, pages, queries
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Body, Call, Route, writes
 from tuike.stores.schema import settlements
 
-
-async def create(call: Call) -> Answer:
-    return await call.write("decision", "settlement.run", inputs.data(call.body))
-
-
-async def update(call: Call) -> Answer:
-    return await call.write("decision", "settlement.note", inputs.data(call.body) | {"id": call.path("id")})
+create = writes("decision", "settlement.run")
+update = writes("decision", "settlement.note", "id")
 
 
 async def get(call: Call) -> Body:

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, select
 
 from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.admin.secret import fresh_secret, show
 from tuike.stores.schema import tokens
 
@@ -25,8 +25,7 @@ async def create(call: Call) -> Answer:
     return show(answer, token=token)
 
 
-async def revoke(call: Call) -> Answer:
-    return await call.write("registry", "token.revoke", {"id": call.path("id")})
+revoke = writes("registry", "token.revoke", "id")
 
 
 async def page(call: Call) -> Body:

@@ -1,21 +1,13 @@
 """POST /v1/ledger/…: decisions that move money by themselves. Each has its reason, in the audit log."""
 
-from tuike.admin import auth, inputs, money_answers, money_inputs
-from tuike.admin.routes import Answer, Call, Handler, Route
-
-
-def _decides(op: str) -> Handler:
-    async def decide(call: Call) -> Answer:
-        return await call.write("decision", op, inputs.data(call.body))
-
-    return decide
-
+from tuike.admin import auth, money_answers, money_inputs
+from tuike.admin.routes import Route, writes
 
 ROUTES = (
     Route(
         "POST",
         "/v1/ledger/fund",
-        _decides("ledger.fund"),
+        writes("decision", "ledger.fund"),
         "A merchant's payment in",
         auth.MONEY,
         body=money_inputs.FundBody,
@@ -25,7 +17,7 @@ ROUTES = (
     Route(
         "POST",
         "/v1/ledger/prize",
-        _decides("ledger.prize"),
+        writes("decision", "ledger.prize"),
         "A prize for a promoter, out of the platform's revenue",
         auth.MONEY,
         body=money_inputs.PrizeBody,
@@ -35,7 +27,7 @@ ROUTES = (
     Route(
         "POST",
         "/v1/ledger/adjust",
-        _decides("ledger.adjust"),
+        writes("decision", "ledger.adjust"),
         "A correction from one account to another",
         auth.MONEY,
         body=money_inputs.AdjustBody,
@@ -45,7 +37,7 @@ ROUTES = (
     Route(
         "POST",
         "/v1/ledger/write_off",
-        _decides("ledger.write_off"),
+        writes("decision", "ledger.write_off"),
         "What a promoter owes becomes the platform's loss",
         auth.MONEY,
         body=money_inputs.WriteOffBody,
@@ -55,7 +47,7 @@ ROUTES = (
     Route(
         "POST",
         "/v1/ledger/remit",
-        _decides("ledger.remit"),
+        writes("decision", "ledger.remit"),
         "Hand over the tax withheld from a month's paid payouts, and close the month",
         auth.MONEY,
         body=money_inputs.RemitBody,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from tuike import _core, views
 from tuike.admin import auth, inputs, pages, queries, webhook_types
 from tuike.admin.problems import Problem, not_found
-from tuike.admin.routes import Answer, Body, Call, Route
+from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.admin.secret import fresh_secret, show
 from tuike.sending.guard import why_not
 from tuike.sending.outbox import Delivery, Outbox
@@ -34,8 +34,7 @@ async def update(call: Call) -> Answer:
     return await call.write("registry", "webhook.update", inputs.data(body) | {"id": call.path("id")})
 
 
-async def remove(call: Call) -> Answer:
-    return await call.write("registry", "webhook.delete", {"id": call.path("id")})
+remove = writes("registry", "webhook.delete", "id")
 
 
 async def get(call: Call) -> Body:

@@ -5,13 +5,15 @@ The address that was looked at is the one that is connected to: a name is resolv
 import ipaddress
 import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
-# What carries an IPv4 address to wherever it says: mapped is seen by `ipaddress`; NAT64 (RFC 6052), 6to4, Teredo.
-CARRIERS = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+# All that IANA gives out of IPv6. Site-local addresses, NAT64's (RFC 6052) and IPv4-compatible ones are outside of it.
+GLOBAL = ipaddress.ip_network("2000::/3")
+# What carries an IPv4 address to wherever it says: 6to4 and Teredo.
+CARRIERS = tuple(ipaddress.ip_network(net) for net in ("2002::/16", "2001::/32"))
 
 
 class Forbidden(OSError):
@@ -21,14 +23,20 @@ class Forbidden(OSError):
 def is_public(address: str) -> bool:
     ip: Any = ipaddress.ip_address(address.partition("%")[0])
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    carried = ip.version == 6 and any(ip in net for net in CARRIERS)
-    return bool(ip.is_global and not ip.is_multicast and not carried)
+    elsewhere = ip.version == 6 and (ip not in GLOBAL or any(ip in net for net in CARRIERS))
+    return bool(ip.is_global and not ip.is_multicast and not elsewhere)
 
 
 def why_not(url: str) -> str:
-    """Why nothing may be sent to a URL, as far as it says itself; empty: it may."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    """Why nothing may be sent to a URL, as far as it says itself; empty: it may.
+
+    It is read as aiohttp will read it: what another reader takes for a name (`127.0.0。1`) may be an address there, and
+    an address is not resolved."""
+    try:
+        parts = URL(url)
+    except ValueError as error:
+        return f"it cannot be read ({error})"
+    host = parts.raw_host or ""
     if parts.scheme != "https":
         return "only to https"
     try:
