@@ -85,13 +85,6 @@ async def test_what_is_not_there_is_404(admin: Admin) -> None:
     assert await refused(admin, "PUT", "/v1/merchants") == (405, "method_not_allowed")
 
 
-async def test_a_nul_names_nothing_and_is_no_parameter(admin: Admin) -> None:
-    """PostgreSQL's texts have none: it would be an error of the database."""
-    assert await refused(admin, "GET", "/v1/products/a%00b") == (404, "not_found")
-    assert await refused(admin, "GET", "/v1/applications/%00/status") == (404, "not_found")
-    assert await refused(admin, "GET", "/v1/conversions?order_id=a%00b") == (400, "bad_parameter")
-
-
 async def test_what_refers_to_nothing_is_refused_by_the_books(admin: Admin) -> None:
     await admin.shop()
     for path, body, code in (

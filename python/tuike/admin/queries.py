@@ -122,8 +122,6 @@ def read(given: MultiMapping[str], kind: type[T]) -> T:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise Problem("bad_parameter", f"`{twice}` is given twice")
-    if nul := next((name for name, value in given.items() if "\0" in value), None):
-        raise Problem("bad_parameter", f"`{nul}` has a NUL")  # no text of PostgreSQL's has
     present: Mapping[str, str] = {name: value for name, value in given.items() if value != ""}
     try:
         return msgspec.convert(present, kind, strict=False)
