@@ -2,6 +2,7 @@
 
 import csv
 import io
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -48,6 +49,21 @@ async def test_an_export_has_all_that_the_list_has_in_pages_of_any_size(
         ] * 5
         transfers = await rows(admin, "transfers")
         assert len(transfers) == 20 and sum(float(row["amount"]) for row in transfers) == 0
+
+
+async def test_an_export_adds_up_to_the_summary_in_any_time_zone(admin: Admin) -> None:
+    await sold(admin, 3)
+    number = (await admin.get("/v1/conversions?order_id=o1"))["items"][0]["id"]
+    await admin.post(f"/v1/conversions/{number}/refund", {"amount": "25.00", "reason": "half a box"}, key="r1")
+    exported = await rows(admin, "conversions")
+    sales = sum(Decimal(row["amount"]) - Decimal(row["refunded"]) for row in exported)
+    paid = sum(Decimal(row["amount"]) for row in await rows(admin, "credits"))
+    for zone in ("UTC", "Asia/Kathmandu", "America/New_York"):
+        summary = await admin.get(f"/v1/reports/summary?tz={zone}")
+        assert (summary["conversions"], Decimal(summary["sales"])) == (len(exported), sales) == (3, Decimal("275.00"))
+        days = (await admin.get(f"/v1/reports/summary?tz={zone}&group_by=day"))["items"]
+        assert sum(Decimal(day["sales"]) for day in days) == sales
+        assert Decimal(summary["commission"]) == paid
 
 
 async def test_ndjson_has_the_same_lines_with_their_types(admin: Admin) -> None:
