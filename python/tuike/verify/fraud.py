@@ -83,7 +83,7 @@ def check_hours(connection: Connection) -> str:
     rows = [tuple(row) for row in connection.execute(kept)]
     wanted = [tuple(row) for row in connection.execute(sums)]
     if rows != wanted:
-        row = next(iter(set(rows) ^ set(wanted)))
+        row = min(set(rows) ^ set(wanted))
         raise Found(f"clicks of {row[0]} at {row[1]} in hour {row[2]}", "they are not those of the reports")
     return f"{len(rows)} promoters' hours"
 
@@ -91,7 +91,7 @@ def check_hours(connection: Connection) -> str:
 def _same(table: str, rows: Iterator[tuple[Any, int]], wanted: dict[Any, int]) -> None:
     kept = dict(rows)
     if kept != wanted:
-        key = next(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
+        key = min(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
         raise Found(f"{table} {key}", f"it is {kept.get(key)}, and was booked as {wanted.get(key)}")
 
 

@@ -47,7 +47,7 @@ def check_payouts(connection: Connection, left: Left) -> str:
     for step in moved:
         raise Found(f"transfer {step}", "there is no such payout")
     if len(rows) != len(left.payouts):
-        missing = next(iter(left.payouts.keys() - {row.id for row in rows}))
+        missing = min(left.payouts.keys() - {row.id for row in rows})
         raise Found(f"payout {missing}", "its row is missing")
     return f"{len(rows)} payouts"
 
