@@ -7,8 +7,8 @@ import { t } from "../i18n";
 import { to } from "../route";
 import { Card, Copy, Dialog, Doing, Field, Page, Status } from "../ui/basics";
 import { Code, Reason, StatusChoice } from "../ui/fields";
+import { Token } from "../ui/once";
 import { List } from "../ui/table";
-import { Token } from "../ui/token";
 import type { ViewProps } from ".";
 
 interface Application {

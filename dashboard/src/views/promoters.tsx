@@ -9,9 +9,9 @@ import type { Promoter, Team } from "../types";
 import { Balances } from "../ui/balances";
 import { Card, Choice, Dialog, Doing, Field, Page, Stats, Status, Trouble, Waiting } from "../ui/basics";
 import { Code } from "../ui/fields";
+import { Token } from "../ui/once";
 import { Statements } from "../ui/statements";
 import { List } from "../ui/table";
-import { Token } from "../ui/token";
 import type { ViewProps } from ".";
 
 export function Promoters({ route, context }: ViewProps) {

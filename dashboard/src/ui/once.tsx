@@ -1,10 +1,25 @@
-/** A promoter's token, made for them by an admin and shown once. */
+/** What is shown this once: a promoter's token, the key of a webhook. */
 
 import { useState } from "preact/hooks";
 import { api } from "../api";
 import { t } from "../i18n";
 import { Copy, Dialog, Doing } from "./basics";
 
+export function Once({ text, onClose }: { text: string; onClose: () => void }) {
+  return (
+    <div class="form">
+      <code style={{ overflowWrap: "anywhere" }}>{text}</code>
+      <div class="row">
+        <Copy text={text} />
+        <button type="button" onClick={onClose}>
+          {t("close")}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** A promoter's token, made for them by an admin. */
 export function Token({ promoter, onClose }: { promoter: string; onClose: () => void }) {
   const [token, setToken] = useState("");
   const make = () =>
@@ -15,15 +30,7 @@ export function Token({ promoter, onClose }: { promoter: string; onClose: () => 
     <Dialog title={t("token.make")} onClose={onClose}>
       <p>{t("token.what", { promoter })}</p>
       {token ? (
-        <div class="form">
-          <code style={{ overflowWrap: "anywhere" }}>{token}</code>
-          <div class="row">
-            <Copy text={token} />
-            <button type="button" onClick={onClose}>
-              {t("close")}
-            </button>
-          </div>
-        </div>
+        <Once text={token} onClose={onClose} />
       ) : (
         <Doing button={t("token.make")} onDo={make} onCancel={onClose} />
       )}
