@@ -5,17 +5,13 @@ import { api, query, useApi, usePages } from "../api";
 import { count, time } from "../format";
 import { t } from "../i18n";
 import { to } from "../route";
-import { Card, Choice, Dialog, Doing, Field, Page, Status, Trouble, Waiting } from "../ui/basics";
+import { Card, Choice, Dialog, Doing, Page, Status, Trouble, Waiting } from "../ui/basics";
 import { Code, StatusChoice } from "../ui/fields";
 import { Once } from "../ui/once";
 import { List } from "../ui/table";
+import { Target, TYPES } from "../ui/target";
 import type { ViewProps } from ".";
 
-const TYPES = [
-  ...["conversion.created", "conversion.updated", "conversion.refunded", "conversion.rejected"],
-  ...["message.set_aside", "settlement.done"],
-  ...["payout.reserved", "payout.paid", "payout.failed", "payout.bounced"],
-];
 const STATUSES = ["", "delivered", "failing", "dead"] as const;
 
 interface Webhook {
@@ -87,46 +83,6 @@ function All() {
         />
       )}
     </Page>
-  );
-}
-
-/** The address, and which events are sent there. */
-function Target(props: {
-  url: string;
-  onUrl: (url: string) => void;
-  events: string[];
-  onEvents: (events: string[]) => void;
-}) {
-  const { events } = props;
-  return (
-    <>
-      <Field label={t("webhooks.url")}>
-        <input
-          type="url"
-          required
-          maxLength={2048}
-          value={props.url}
-          onInput={(event) => props.onUrl(event.currentTarget.value)}
-        />
-      </Field>
-      <fieldset class="checks">
-        <legend>{t("webhooks.events")}</legend>
-        {TYPES.map((type) => (
-          <label key={type}>
-            <input
-              type="checkbox"
-              checked={events.includes(type)}
-              onChange={(event) =>
-                props.onEvents(
-                  TYPES.filter((one) => (one === type ? event.currentTarget.checked : events.includes(one))),
-                )
-              }
-            />{" "}
-            <span class="mono">{type}</span>
-          </label>
-        ))}
-      </fieldset>
-    </>
   );
 }
 
