@@ -174,6 +174,11 @@ def test_a_promoter_builds_a_link_and_takes_its_code_and_poster(
             got.value.save_as(tmp_path / "file")
             begin = (tmp_path / "file").read_bytes()[:4]
             assert begin == (b"\x89PNG" if "PNG" in name else b"<svg"), name
+        person.page.get_by_text("Use words of your own").click()
+        person.page.get_by_label("Your text").fill("{{promoter}} likes {{product}} ({{category}}): {{url}}")
+        shows(person.page, f"wen likes Reading app (software): {instance.edge}/c/wen-7")
+        person.page.reload()
+        shows(person.page, "wen likes ")
         assert person.complaints() == []
 
 

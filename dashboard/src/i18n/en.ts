@@ -556,6 +556,10 @@ export const en = {
   "share.template_hint": "Places that are filled in: {{title}} {{line}} {{url}} {{promoter}} {{qr}}",
   "share.template_reset": "Back to the standard one",
   "share.template_get": "Download the template",
+  "share.own_text": "Use words of your own",
+  "share.own_words": "Your text",
+  "share.own_hint":
+    "Places that are filled in: {{product}} {{category}} {{url}} {{coupon}} {{promoter}}. It is kept in this browser.",
   "share.texts": "Words to copy",
   "share.you_earn": "You earn: {rule}",
   "share.text_short": "{product}: have a look. {url}",

@@ -555,6 +555,10 @@ export const zh: Record<Key, string> = {
   "share.template_hint": "可填充的占位符：{{title}} {{line}} {{url}} {{promoter}} {{qr}}",
   "share.template_reset": "恢复默认模板",
   "share.template_get": "下载模板",
+  "share.own_text": "使用自己的文案",
+  "share.own_words": "您的文案",
+  "share.own_hint":
+    "可填充的占位符：{{product}} {{category}} {{url}} {{coupon}} {{promoter}}。保存在本浏览器中。",
   "share.texts": "文案",
   "share.you_earn": "您的佣金：{rule}",
   "share.text_short": "推荐：{product}，点这里看看 {url}",
