@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientError
 from sqlalchemy import Connection, select
 
 from tuike import reports
 from tuike.admin import auth, inputs, pages, report_answers, report_queries
 from tuike.admin.problems import Problem, not_found
-from tuike.admin.routes import Body, Call, Handler, Route
+from tuike.admin.routes import Body, Call, Handler, Route, Service
+from tuike.books.totals import LOWEST_TIER
 from tuike.reports import Filters, Period, ReportError, teams
 from tuike.stores.schema import promoters
 
@@ -55,10 +57,38 @@ def _trend(connection: Connection, period: Period, filters: Filters, query: repo
     return reports.trend(connection, period, filters, query.interval, query.group_by)
 
 
-def _levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
+async def levels(call: Call) -> Body:
+    """In two steps: the tiers, and with what the processor knows of their teams the rest."""
+    query = call.query
     if query.currency not in reports.CURRENCIES:
         raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
-    return reports.levels(connection, period, filters, period.last_day(now), query.currency)
+
+    def tiers(connection: Connection, period: Period, _: Filters, query: report_queries.Levels, now: int) -> Body:
+        return dict(reports.tiers(connection, period.last_day(now), query.currency))
+
+    now = call.service.clock()
+    teams = await _teams(call.service, await call.read_copy(_read, tiers, query, _filters(call), now))
+
+    def report(
+        connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int
+    ) -> Body:
+        return reports.levels(connection, period, filters, period.last_day(now), query.currency, teams)
+
+    return await call.read_copy(_read, report, query, _filters(call), now)
+
+
+async def _teams(service: Service, tiers: dict[str, list[str]]) -> reports.Teams | None:
+    """As the processor beside us has them in memory; None where there is none, or it does not answer."""
+    if service.member:
+        return None
+    try:
+        async with service.processor.post("/teams", json=list(tiers.values())) as answer:
+            if answer.status != 200:
+                return None
+            below: list[tuple[int, int]] = await answer.json()
+    except (ClientError, OSError, TimeoutError):
+        return None
+    return {tier: (direct, whole) for tier, (direct, whole) in zip([*tiers, LOWEST_TIER], below, strict=True)}
 
 
 def _leaderboard(
@@ -136,7 +166,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/levels",
-        _reports(_levels),
+        levels,
         "Promoters, their orders and teams by promoter tier",
         auth.READERS,
         query=report_queries.Levels,

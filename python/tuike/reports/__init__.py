@@ -9,9 +9,21 @@ anomalies   what is outside of its band
 
 from tuike.reports.anomalies import anomalies
 from tuike.reports.leaderboard import leaderboard
-from tuike.reports.levels import CURRENCIES, levels
+from tuike.reports.levels import CURRENCIES, Teams, levels, tiers
 from tuike.reports.periods import Filters, Period, ReportError
 from tuike.reports.summary import summary
 from tuike.reports.trend import trend
 
-__all__ = ["CURRENCIES", "Filters", "Period", "ReportError", "anomalies", "leaderboard", "levels", "summary", "trend"]
+__all__ = [
+    "CURRENCIES",
+    "Filters",
+    "Period",
+    "ReportError",
+    "Teams",
+    "anomalies",
+    "leaderboard",
+    "levels",
+    "summary",
+    "tiers",
+    "trend",
+]
