@@ -281,11 +281,10 @@ class Processor:
     def _keep_no_longer(self, now: int) -> None:
         """Begins to take people out of hits that are past their keeping; by then they are long folded."""
         touches = touches_kept(self._bookkeeper.registry)
-        hits = self._retention_days * DAY_MS or touches
         with self._engine.begin() as connection:
             self._tenure.hold(connection, now)
-            retention.note(connection, hits, touches, now - hits)
-        self._retention.begin(now - hits)
+            before = retention.note(connection, self._retention_days, touches, now)
+        self._retention.begin(before)
 
 
 def touches_kept(registry: Registry) -> int:

@@ -20,9 +20,8 @@ BUYS = 0.3
 THINKS = 6.0
 """Seconds from a click to its order: people take longer than the five that are suspicious."""
 CROWD_LINES = 4
-CROWD_BUYS = 100
-"""Of so many people of a crowd one buys."""
 PIPELINED = 50
+"""Of so many people of a crowd one buys."""
 CLICK_ID = re.compile(r"click_id=([0-9a-f]{32})")
 AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -66,14 +65,14 @@ class Honest:
 
     async def _come(self, size: int, group: asyncio.TaskGroup) -> None:
         with closing(Line(self.port)) as line:
-            for start in range(0, size, PIPELINED):
+            for _ in range(0, size, PIPELINED):
                 codes = [self.random.choice(self.codes) for _ in range(PIPELINED)]
                 requests = [get(f"/c/{code}", self._address(), self._agent()) for code in codes]
                 answers = await line.ask(b"".join(requests), PIPELINED)
                 assert [answer.status for answer in answers] == [302] * PIPELINED
                 self.clicks += PIPELINED
                 found = CLICK_ID.search(answers[0].field("Location"))
-                if found is not None and start % CROWD_BUYS == 0:
+                if found is not None:
                     group.create_task(self._buy(codes[0], found[1]))
 
     def _address(self) -> str:
