@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn many_paths_weigh_as_each_by_itself() {
-        let times = [5, 6, HOUR, 7, 0, 3 * HOUR];
+        let times = [5, 6, HOUR, 7, 8, 3 * HOUR];
         let lengths = [3, 0, 1, 2];
         for model in [Model::First, Model::Last, Model::Linear, Model::TimeDecay, Model::Position] {
             let each = [&times[..3], &[], &times[3..4], &times[4..]].map(|path| weights(model, path, HOUR).unwrap());
