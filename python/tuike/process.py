@@ -38,7 +38,8 @@ from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
 READ_LIMIT = 20_000
-BOOK_LIMIT = 2_000
+# orders of a commit, where so many wait: each page is written once however many of them touch it
+BOOK_LIMIT = 4_000
 # booked records that are journalled with one sync, bytes: orders with long paths add up
 JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
