@@ -37,7 +37,7 @@ class Run:
         dice = random.Random(self.seed)
         struck = dict.fromkeys(FAULTS, 0)
         end = time.monotonic() + self.seconds
-        with under_load(machines, cross=False) as clients:
+        with under_load(machines) as clients:
             goes_on(clients)
             while time.monotonic() < end:
                 for name in (names := _chosen(dice, struck)):

@@ -44,11 +44,10 @@ STARTING_S = 60.0
 VERIFY_S = 300.0
 
 
-def begin(cluster: Cluster, cross: bool) -> list[Load]:
-    """Clients at work. With `cross` their orders name clicks of each other, so most often of another edge: not where
-    edges are started again, since a click of the first moments may come after its order."""
+def begin(cluster: Cluster) -> list[Load]:
+    """Clients at work. Their orders name clicks of each other, so most often of another edge."""
     ports = [cluster.port(name) for name in cluster.names("edge-")]
-    clicks: deque[str] | None = deque(maxlen=CLICKS) if cross else None
+    clicks: deque[str] = deque(maxlen=CLICKS)
     clients = []
     for number in range(CLIENTS * len(cluster.edges)):
         first = number % len(cluster.edges)
@@ -60,8 +59,8 @@ def begin(cluster: Cluster, cross: bool) -> list[Load]:
 
 
 @contextmanager
-def under_load(cluster: Cluster, *, cross: bool) -> Iterator[list[Load]]:
-    clients = begin(cluster, cross)
+def under_load(cluster: Cluster) -> Iterator[list[Load]]:
+    clients = begin(cluster)
     try:
         yield clients
     finally:

@@ -27,7 +27,7 @@ def test_under_load_each_event_is_applied_once(
     machines: Cluster, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     fault = FAULTS[name]
-    with under_load(machines, cross=fault.part != "edge") as clients:
+    with under_load(machines) as clients:
         goes_on(clients)
         repair = fault.strike(machines, random.Random(f"{SEED} {name}"))
         try:
