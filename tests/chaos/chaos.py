@@ -1,10 +1,13 @@
 """One random run of everything that can go wrong, under load, on the topology of deploy/local-cluster; then the proof.
 
 make chaos [MINUTES=10] [SEED=n] [DATABASE=postgresql|mysql]
+make chaos ARGS="--each 3"    instead, each fault so many times, and what was measured: on a quiet machine
 """
 
 import argparse
+import math
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -66,6 +69,53 @@ class Run:
                 repair()
 
 
+@dataclass(slots=True)
+class Matrix:
+    """Each fault a number of times, one by one, with what was measured. What fails is said, and the next is tried."""
+
+    machines: Cluster
+    dice: random.Random
+    failed: int = 0
+
+    def on(self, times: int) -> None:
+        for name, fault in FAULTS.items():
+            for time_of_it in range(times):
+                print(f"{name} {time_of_it + 1}/{times}: {self._strike(fault)}", flush=True)
+            with tempfile.TemporaryDirectory(prefix="tuike-quiet-") as quiet:
+                books = self._tried(lambda: prove_books(self.machines, Path(quiet, "data")))
+            print(f"{name}: books equal and verify 0: {books}", flush=True)
+
+    def _strike(self, fault: Fault) -> str:
+        with under_load(self.machines) as clients:
+            goes_on(clients)
+            before = [len(client.took) for client in clients]
+            began = time.monotonic()
+            repair = fault.strike(self.machines, self.dice)
+            try:
+                time.sleep(fault.long)
+            finally:
+                repair()
+            lasted = time.monotonic() - began
+            goes_on(clients)
+            normal = recovers(self.machines)
+            hits = sum(len(client.took) for client in clients) - sum(before)
+            slowest = 1000 * p99(clients, before)
+        fives = sum(len(client.failed) for client in clients)
+        once = self._tried(lambda: prove(self.machines, clients, math.inf))
+        return (
+            f"lasted {lasted:.1f} s, {hits} hits, 5xx {fives}, p99 {slowest:.1f} ms, lag normal after {normal:.1f} s, "
+            f"each applied once: {once}"
+        )
+
+    def _tried(self, proof: Callable[[], None]) -> str:
+        try:
+            proof()
+        except AssertionError as error:
+            self.failed += 1
+            return f"NO, {error}"
+        return "yes"
+
+
 def _chosen(dice: random.Random, struck: dict[str, int]) -> list[str]:
     """One of the faults that came least often, and perhaps one of another part."""
     least = min(struck.values())
@@ -81,6 +131,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--database", choices=("postgresql", "mysql"), default="postgresql")
+    parser.add_argument("--each", type=int, default=0)
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}", flush=True)
     with (
@@ -88,6 +139,10 @@ def main() -> None:
         cluster("--spares", "1", "--database", chosen.database) as machines,
     ):
         stock(machines)
+        if chosen.each:
+            matrix = Matrix(machines, random.Random(chosen.seed))
+            matrix.on(chosen.each)
+            sys.exit(min(1, matrix.failed))
         run = Run(chosen.seed, 60 * chosen.minutes, long=True, say=lambda text: print(text, flush=True))
         run.on(machines, Path(folder, "quiet"))
 
