@@ -31,7 +31,7 @@ from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
 from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
@@ -360,7 +360,7 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    name, database = holder(), engine.parse(config.database)
+    name, database = leases.new_holder(), engine.parse(config.database)
     log = open_log(config.redis, config.data, database, name)
     settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
     candidate = Candidate(engine.open_writer(database), log, name, settings)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from faults import FAULTS, Fault
@@ -80,9 +81,9 @@ class Matrix:
     def on(self, times: int) -> None:
         for name, fault in FAULTS.items():
             for time_of_it in range(times):
-                print(f"{name} {time_of_it + 1}/{times}: {self._strike(fault)}", flush=True)
+                print(f"{name} {time_of_it + 1}/{times}: {self._tried(partial(self._strike, fault))}", flush=True)
             with tempfile.TemporaryDirectory(prefix="tuike-quiet-") as quiet:
-                books = self._tried(lambda: prove_books(self.machines, Path(quiet, "data")))
+                books = self._tried(partial(prove_books, self.machines, Path(quiet, "data")))
             print(f"{name}: books equal and verify 0: {books}", flush=True)
 
     def _strike(self, fault: Fault) -> str:
@@ -96,24 +97,25 @@ class Matrix:
             finally:
                 repair()
             lasted = time.monotonic() - began
+            repaired = time.monotonic()
             goes_on(clients)
-            normal = recovers(self.machines)
+            recovers(self.machines)
+            normal = time.monotonic() - repaired
             hits = sum(len(client.took) for client in clients) - sum(before)
             slowest = 1000 * p99(clients, before)
         fives = sum(len(client.failed) for client in clients)
-        once = self._tried(lambda: prove(self.machines, clients, math.inf))
-        return (
-            f"lasted {lasted:.1f} s, {hits} hits, 5xx {fives}, p99 {slowest:.1f} ms, lag normal after {normal:.1f} s, "
-            f"each applied once: {once}"
+        measured = (
+            f"lasted {lasted:.1f} s, {hits} hits, 5xx {fives}, p99 {slowest:.1f} ms, lag normal after {normal:.1f} s"
         )
+        once = self._tried(partial(prove, self.machines, clients, math.inf))
+        return f"{measured}, each applied once: {once}"
 
-    def _tried(self, proof: Callable[[], None]) -> str:
+    def _tried(self, proof: Callable[[], str | None]) -> str:
         try:
-            proof()
+            return proof() or "yes"
         except AssertionError as error:
             self.failed += 1
             return f"NO, {error}"
-        return "yes"
 
 
 def _chosen(dice: random.Random, struck: dict[str, int]) -> list[str]:

@@ -60,13 +60,12 @@ from tuike.admin.writes import Writes
 from tuike.clock import Clock, follow, wall
 from tuike.config import WEBHOOK_ALLOW_PRIVATE
 from tuike.data import Data, write_private
-from tuike.folder import holder
 from tuike.journal_http import JournalRoutes
 from tuike.observing import EDGE_PREFIX
 from tuike.sending.place import ManyMachines, OneMachine
 from tuike.sending.sender import Sender
 from tuike.statements import Signer
-from tuike.stores import engine, members
+from tuike.stores import engine, leases, members
 
 PRODUCER = "admin"
 TOKEN_VARIABLE = "TUIKE_ADMIN_TOKEN"  # noqa: S105 (a name, no token)
@@ -244,7 +243,7 @@ def _service(settings: Settings) -> Service:
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
         sender=Sender(
-            lambda: ManyMachines(data, holder()) if settings.member else OneMachine(data),
+            lambda: ManyMachines(data, leases.new_holder()) if settings.member else OneMachine(data),
             data.secret,
             allow_private=settings.webhook_allow_private,
             clock=settings.clock,
