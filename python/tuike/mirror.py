@@ -83,7 +83,7 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
-        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
+        self._journals = erasing.Journals(self._writer, data, self._machine)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
