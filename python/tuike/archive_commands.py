@@ -20,7 +20,7 @@ FORMATS = click.Choice(("table", "csv", "ndjson"))
 def archive(data: Path, database: Any) -> None:
     """Write finished days as Parquet files to DATA/archive.
 
-    Hits, conversions, shares and transfers, a file a day (UTC); a day whose orders have changed is written again. The
+    Each file is told of with its day and its rows. Hits, conversions, shares and transfers, a file a day (UTC); a day whose orders have changed is written again. The
     instance runs meanwhile: its processor says which days are finished. Needs the extra `archive`.
     """
     from tuike.archive.running import archive as write_days
@@ -30,9 +30,7 @@ def archive(data: Path, database: Any) -> None:
     opened = Data.open(data, database)
     with opened.needing_room("make room, and archive again"):
         try:
-            write_days(
-                opened, watermark(opened), lambda table, day, rows: click.echo(f"{table:<12} {day} {rows:>12} rows")
-            )
+            write_days(opened, watermark(opened), lambda table, day, rows: click.echo(f"{table:<12} {day} {rows:>9}"))
         except Found as found:
             stop(f"the archive and the books do not agree: {found}", FAULT)
 
