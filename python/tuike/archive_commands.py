@@ -20,8 +20,9 @@ FORMATS = click.Choice(("table", "csv", "ndjson"))
 def archive(data: Path, database: Any) -> None:
     """Write finished days as Parquet files to DATA/archive.
 
-    Each file is told of with its day and its rows. Hits, conversions, shares and transfers, a file a day (UTC); a day whose orders have changed is written again. The
-    instance runs meanwhile: its processor says which days are finished. Needs the extra `archive`.
+    Each file is told of with its day and its rows: hits, conversions, shares and transfers, a file a day (UTC). A day
+    whose orders have changed is written again. The instance runs meanwhile: its processor says which days are finished.
+    Needs the extra `archive`.
     """
     from tuike.archive.running import archive as write_days
     from tuike.archive.running import watermark
