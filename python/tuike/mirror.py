@@ -86,8 +86,8 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
-        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
-        self._retention = retention.Retention(data.journal, data.retention)
+        self._journals = erasing.Journals(self._writer, data, self._machine)
+        self._retention = retention.Retention(data)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1

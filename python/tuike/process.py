@@ -86,10 +86,10 @@ class Processor:
             self._forgetting = erasing.Tables(random)
             self._machine = data.machine
             self._stale = True  # the database's log has keys or people that have to be forgotten
-            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            self._journals = erasing.Journals(self._engine, data, self._machine)
             opened.callback(self._journals.close)
             self._retention_days = retention_days
-            self._retention = retention.Retention(data.journal, data.retention)
+            self._retention = retention.Retention(data)
             opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
