@@ -137,7 +137,6 @@ export const en = {
   "error.method_not_allowed": "This address cannot be called in this way.",
   "error.not_ready": "The server is not ready yet; try again in a moment.",
   "error.too_many_listeners": "Too many pages follow what happens now; close one of them.",
-  "error.one_machine_only": "Where several machines share the work, this is not possible.",
   "error.bad_body": "The form has a field that cannot be taken.",
   "error.bad_json": "What was sent cannot be read.",
   "error.body_too_large": "What was sent is too large.",

@@ -139,7 +139,6 @@ export const zh: Record<Key, string> = {
   "error.method_not_allowed": "此地址不支持该操作。",
   "error.not_ready": "服务器尚未就绪，请稍后再试。",
   "error.too_many_listeners": "打开实时页面的人太多，请关闭一些。",
-  "error.one_machine_only": "多机部署时无法执行此操作。",
   "error.bad_body": "表单中有无法接受的内容。",
   "error.bad_json": "提交的内容无法识别。",
   "error.body_too_large": "提交的内容过大。",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,9 +23,14 @@ Report = Callable[[Connection, Period, Filters, Any, int], Body]
 
 def _reports(report: Report) -> Handler:
     async def handler(call: Call) -> Body:
-        return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
+        return await answer(call, report)
 
     return handler
+
+
+async def answer(call: Call, report: Report) -> Body:
+    """The report, of what the actor sees."""
+    return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
 
 
 def _filters(call: Call) -> Filters:
@@ -53,28 +59,36 @@ def _summary(connection: Connection, period: Period, filters: Filters, query: re
     return reports.summary(connection, period, filters, query.group_by)
 
 
-def _trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
+def trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
     return reports.trend(connection, period, filters, query.interval, query.group_by)
 
 
-async def levels(call: Call) -> Body:
-    """In two steps: the tiers, and with what the processor knows of their teams the rest."""
-    query = call.query
-    if query.currency not in reports.CURRENCIES:
+def levels(
+    connection: Connection,
+    period: Period,
+    filters: Filters,
+    query: report_queries.Levels,
+    now: int,
+    teams: reports.Teams | None = None,
+) -> Body:
+    _check_tiered(query.currency)
+    return reports.levels(connection, period, filters, period.last_day(now), query.currency, teams)
+
+
+def _tiers(connection: Connection, period: Period, _: Filters, query: report_queries.Levels, now: int) -> Body:
+    _check_tiered(query.currency)
+    return dict(reports.tiers(connection, period.last_day(now), query.currency))
+
+
+def _check_tiered(currency: str) -> None:
+    if currency not in reports.CURRENCIES:
         raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
 
-    def tiers(connection: Connection, period: Period, _: Filters, query: report_queries.Levels, now: int) -> Body:
-        return dict(reports.tiers(connection, period.last_day(now), query.currency))
 
-    now = call.service.clock()
-    teams = await _teams(call.service, await call.read_copy(_read, tiers, query, _filters(call), now))
-
-    def report(
-        connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int
-    ) -> Body:
-        return reports.levels(connection, period, filters, period.last_day(now), query.currency, teams)
-
-    return await call.read_copy(_read, report, query, _filters(call), now)
+async def quick_levels(call: Call) -> Body:
+    """In two steps: the tiers, then all the rest, with what the processor knows of the tiers' teams."""
+    teams = await _teams(call.service, await answer(call, _tiers))
+    return await answer(call, partial(levels, teams=teams))
 
 
 async def _teams(service: Service, tiers: dict[str, list[str]]) -> reports.Teams | None:
@@ -91,7 +105,7 @@ async def _teams(service: Service, tiers: dict[str, list[str]]) -> reports.Teams
     return {tier: (direct, whole) for tier, (direct, whole) in zip([*tiers, LOWEST_TIER], below, strict=True)}
 
 
-def _leaderboard(
+def leaderboard(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Leaderboard, now: int
 ) -> Body:
     periods = _periods(period, query, now)
@@ -114,6 +128,10 @@ def _anomalies(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Anomalies, _: int
 ) -> Body:
     return reports.anomalies(connection, period, filters, query.interval, query.currency)
+
+
+def cohorts(connection: Connection, period: Period, filters: Filters, _query: report_queries.Cohorts, _: int) -> Body:
+    return reports.cohorts(connection, period, filters)
 
 
 async def team(call: Call) -> Body:
@@ -157,7 +175,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/trend",
-        _reports(_trend),
+        _reports(trend),
         "The same figures for each hour or day",
         EVERYONE,
         query=report_queries.Trend,
@@ -166,7 +184,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/levels",
-        levels,
+        quick_levels,
         "Promoters, their orders and teams by promoter tier",
         auth.READERS,
         query=report_queries.Levels,
@@ -184,7 +202,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/leaderboard",
-        _reports(_leaderboard),
+        _reports(leaderboard),
         "Promoters in the order of a figure, beside the period before",
         EVERYONE,
         query=report_queries.Leaderboard,
@@ -198,5 +216,14 @@ ROUTES = (
         EVERYONE,
         query=report_queries.Anomalies,
         answer=report_answers.Anomalies,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/cohorts",
+        _reports(cohorts),
+        "Customers by the month of their first order, and what they are worth since",
+        EVERYONE,
+        query=report_queries.Cohorts,
+        answer=report_answers.Cohorts,
     ),
 )
