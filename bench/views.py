@@ -1,9 +1,6 @@
 """How long the dashboard's views take on a large instance, from the click to all data shown, as Chromium has it.
 
-100 million events in the reports' sums, 1 million promoters in a tree, orders with their ledger. The browser also says
-what its console complains of, and what axe finds: both are faults.
-
-`python bench/views.py [--quick]` measures it by itself; with `make bench` it is the part `views`.
+`python bench/views.py [--quick] [DIRECTORY]` measures it by itself; with `make bench` it is the part `views`.
 """
 
 import random
