@@ -6,6 +6,7 @@
 import random
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ FIRST = 10_000
 AT_ONCE = 50_000
 """Promoters of an insert."""
 TIMES = 5
+START_LIMIT = 300.0
+"""Seconds."""
 AT_MOST_MS = 200.0
 TEAM = PROMOTERS[0]
 """The promoter who signs in: all other promoters of the base are below."""
@@ -119,11 +122,21 @@ def _served(bench: Bench, data: Data) -> Iterator[str]:
     command = [sys.executable, "-m", "tuike", "serve", "--data", str(data.root), "--workers", "1"]
     command += ["--admin-port", str(port), "--edge-port", str(edge)]
     process, log = servers.spawn(command, bench.directory / "serve.log", bench.cores.server)
+    admin = f"http://127.0.0.1:{port}"
     try:
-        servers.until(lambda: servers.accepts(port), process, log)
-        yield f"http://127.0.0.1:{port}"
+        servers.until(lambda: _is_ready(admin), process, log, START_LIMIT)
+        yield admin
     finally:
         servers.end(process)
+
+
+def _is_ready(admin: str) -> bool | None:
+    """The processor has read a million promoters then."""
+    try:
+        with urllib.request.urlopen(f"{admin}/readyz", timeout=START_LIMIT) as answer:
+            return True if answer.status == 200 else None
+    except OSError:
+        return None
 
 
 def _walk(browser: Browser, admin: str, data: Data, role: str, result: Result) -> None:

@@ -3,6 +3,7 @@
 GET /clicks/{id}   the click's fields as the touch store has them
 GET /touches       ?kind=visitor|cust&merchant=&key=: all that it has by one, those that bind among them
 GET /watermark     {"watermark": ms}: everything received before it is in the books
+GET /teams         ?id=: what `_core.Forest.team` says of a promoter
 POST /teams        groups of promoters' ids, in JSON; what `_core.Forest.teams` says of them
 """
 
@@ -67,6 +68,7 @@ class TouchServer:
         app.router.add_get("/clicks/{id}", self._click)
         app.router.add_get("/touches", self._path)
         app.router.add_get("/watermark", self._mark)
+        app.router.add_get("/teams", self._team)
         app.router.add_post("/teams", self._teams)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -95,6 +97,12 @@ class TouchServer:
 
     async def _mark(self, request: web.Request) -> web.Response:
         return web.json_response({"watermark": self._watermark()})
+
+    async def _team(self, request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await asyncio.to_thread(self._forest().team, request.query["id"]))
+        except ValueError:
+            return web.json_response({"code": "unknown_promoter"}, status=404)
 
     async def _teams(self, request: web.Request) -> web.Response:
         groups = await request.json()

@@ -214,6 +214,10 @@ async def test_the_touch_server_answers_for_a_click_and_for_teams(data: Data, ed
                     assert missing.status == 404
             async with session.get("http://processor/watermark") as mark:
                 assert await mark.json() == {"watermark": processor.watermark}
+            async with session.get("http://processor/teams?id=alice") as team:
+                assert await team.json() == [1, 1, [1]]
+            async with session.get("http://processor/teams?id=nobody") as nobody:
+                assert nobody.status == 404
             async with session.post("http://processor/teams", json=[["alice"], []]) as below:
                 assert await below.json() == [[1, 1], [0, 0], [0, 0]]
     processor.close()
