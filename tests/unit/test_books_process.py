@@ -132,7 +132,10 @@ class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-@pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
+PLACES = ("before booking", "after journalling", "before the journal is on the disk", "before the commit")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_a_processor_killed_anywhere_books_once(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -149,8 +152,14 @@ def test_a_processor_killed_anywhere_books_once(
         def dies_at_once(self: Bookkeeper, *_: Any) -> None:
             raise Killed
 
+        def dies_unsynced(self: Processor) -> None:
+            if self._unsynced:
+                raise Killed
+
         if place == "before booking":
             patch.setattr(Bookkeeper, "apply", dies_at_once)
+        elif place == "before the journal is on the disk":
+            patch.setattr(Processor, "_wait_journalled", dies_unsynced)
         else:
             patch.setattr(Bookkeeper, "_post", dies)
         processor = Processor(data)
