@@ -610,6 +610,9 @@ class Forest:
         Little-endian; promoters are counted from 0 as they came in."""
     def team(self, id: str) -> tuple[int, int, list[int]]:
         """Direct, total, and the count on each level below. ValueError `unknown_promoter`."""
+    def teams(self, groups: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+        """Of each group of promoters, and last of everyone who is in none: how many are directly below them, and
+        how many in all; one who is below two of a group counts twice. Takes about 0.1 s a million."""
 
 # --- tax ---------------------------------------------------------------------------------------
 

@@ -156,4 +156,9 @@ impl Forest {
         let team = self.0.team(id).map_err(forest_error)?;
         Ok((team.direct, team.total, team.by_level))
     }
+
+    /// The interpreter's lock is held: another thread's change would find it borrowed.
+    fn teams(&self, groups: Vec<Vec<String>>) -> Vec<(u64, u64)> {
+        self.0.teams(&groups).into_iter().map(|below| (below.direct, below.total)).collect()
+    }
 }
