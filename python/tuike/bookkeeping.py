@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control, erasing, logs, retention
@@ -31,20 +31,19 @@ from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
 from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
-from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
 from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
-LEASE = "books"
+LEASE = members.BOOKS
 STANDBY_S = 1.0
 """Between two attempts of a candidate to get the lease: a dead one's books have moved after `LEASE_MS` and this."""
 KEEP_S = 1.0
@@ -165,7 +164,7 @@ class Books:
         self._reading.take(packet)
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
-        self._promises.hear(packet.machine, packet.live, names, self.now, tick)
+        self._promises.hear(packet.machine, packet.live, names, self.now, tick, packet.named)
         self._unbooked.append(
             (id, packet.size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries))
         )
@@ -208,10 +207,8 @@ class Books:
         return bool(registry or orders or steps)
 
     def _look(self, connection: Connection, tick: float) -> None:
-        gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
-        self._promises.gone(int(incarnation, 16) for incarnation in gone)
-        serving = [one.name for one in members.machines(connection) if one.live and one.state == "serving"]
-        self._promises.expect(serving, tick)
+        self._promises.take_lost(connection)
+        self._promises.expect(members.machines(connection), self.now, tick)
         old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
         self._reading.forget(old)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
@@ -370,7 +367,7 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    name, database = holder(), engine.parse(config.database)
+    name, database = leases.new_holder(), engine.parse(config.database)
     log = open_log(config.redis, config.data, database, name)
     settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum, config.retention_days)
     candidate = Candidate(engine.open_writer(database), log, name, settings)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tuike import __version__, config
+from tuike.archive_commands import COMMANDS as ARCHIVE
 from tuike.config import option
 from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
@@ -365,5 +366,5 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 program.add_command(journal)
 program.add_command(config_group)
-for command in (*PROOFS, *OPERATIONS):
+for command in (*PROOFS, *OPERATIONS, *ARCHIVE):
     program.add_command(command)

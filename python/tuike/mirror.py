@@ -72,7 +72,7 @@ class _News:
 
 
 class Retired(Exception):
-    """The machine was declared gone for good."""
+    """The machine was declared gone for good; its text is for people."""
 
 
 class Mirror:
@@ -86,8 +86,8 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
-        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
-        self._retention = retention.Retention(data.journal, data.retention)
+        self._journals = erasing.Journals(self._writer, data, self._machine)
+        self._retention = retention.Retention(data)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
@@ -190,9 +190,22 @@ class Mirror:
         if said == self._reported and now - self._beat < BEAT_S:
             return
         with self._writer.begin() as connection:
-            if not members.report(connection, self._machine, said[0], self._url, said[1]):
-                raise Retired
+            there = members.report(connection, self._machine, said[0], self._url, said[1])
+            told = "" if there else refusal(connection, self._data)
+        if told:
+            raise Retired(told)
         self._reported, self._beat = said, now
+
+
+def refusal(connection: Connection, data: Data) -> str:
+    """What a machine that was retired says; with it all that its journal has and the books may lack is declared."""
+    journal = [(producer, number) for producer, number, _ in _core.incarnations(str(data.journal))]
+    for row in members.come_back(connection, data.machine, journal):
+        log.warning("incarnation %s: what is not in the books from event %d on is refused", row.incarnation, row.first)
+    return (
+        f"{data.root}: machine {data.machine} was retired; choose a new --data. What it took since and is not in the "
+        "books stays in its journal, and `tuike verify` names it"
+    )
 
 
 def _who_has_journals(connection: Connection) -> list[str]:
@@ -241,7 +254,7 @@ def _hosts(url: str) -> list[str]:
 
 
 def run(config: Config) -> None:
-    """Until it is told to stop. Raises Retired: what the machine takes from now on would be lost."""
+    """Until it is told to stop. Raises Retired."""
     stop, called = threading.Event(), threading.Event()
     control.watch(stop)
     threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
@@ -285,8 +298,8 @@ def main() -> None:
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     try:
         run(config)
-    except Retired:
-        print(f"tuike: {config.data}: this machine was retired; choose a new --data", file=sys.stderr)
+    except Retired as error:
+        print(f"tuike: {error}", file=sys.stderr)
         sys.exit(control.OVER)
 
 

@@ -39,7 +39,8 @@ from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
 READ_LIMIT = 20_000
-BOOK_LIMIT = 2_000
+# orders of a commit, where so many wait: each page is written once however many of them touch it
+BOOK_LIMIT = 4_000
 # booked records that are journalled with one sync, bytes: orders with long paths add up
 JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
@@ -88,10 +89,10 @@ class Processor:
             self._forgetting = erasing.Tables(random)
             self._machine = data.machine
             self._stale = True  # the database's log has keys or people that have to be forgotten
-            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            self._journals = erasing.Journals(self._engine, data, self._machine)
             opened.callback(self._journals.close)
             self._retention_days = retention_days
-            self._retention = retention.Retention(data.journal, data.retention)
+            self._retention = retention.Retention(data)
             opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
