@@ -7,6 +7,7 @@ ends the process: nothing in memory outlives a transaction that failed. A server
 the process: it begins anew from what was committed, again and again until the server is back.
 """
 
+import ctypes
 import gc
 import os
 import threading
@@ -48,6 +49,8 @@ REST_AFTER_WORK_S = 0.010
 REST_IDLE_MIN_S = 0.005
 REST_IDLE_MAX_S = 0.020
 DRAIN_S = 2.0
+# between two times that what bursts took is given back
+GIVE_BACK_S = 60.0
 GC_THRESHOLDS = (100_000, 20, 100)
 # touches are kept this long beyond the longest attribution window
 KEPT_BEYOND_WINDOW_DAYS = 30
@@ -120,11 +123,15 @@ class Processor:
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
         rest = REST_IDLE_MIN_S
+        worked, gave_back = False, time.monotonic()
         while not stop.is_set():
             if self.step():
-                rest = REST_IDLE_MIN_S
+                rest, worked = REST_IDLE_MIN_S, True
                 stop.wait(0 if self.more else REST_AFTER_WORK_S)
             else:
+                if worked and time.monotonic() - gave_back >= GIVE_BACK_S:
+                    give_back()
+                    worked, gave_back = False, time.monotonic()
                 stop.wait(rest)
                 rest = min(2 * rest, REST_IDLE_MAX_S)
         until = time.monotonic() + DRAIN_S
@@ -308,6 +315,14 @@ def collect_rarely() -> None:
     """For a process that keeps books: what a batch allocates goes with it, by its counts of references. Looking for
     cycles among so many objects as often as Python does by itself costs a fifth of the time, and finds none."""
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def give_back() -> None:
+    """What was freed goes back to the system: glibc keeps it for good where anything behind it is in use. It takes some
+    milliseconds. Another C library has no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int = 0) -> None:

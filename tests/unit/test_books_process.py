@@ -249,3 +249,28 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         running.join()
         processor.close()
     assert min(times) < 1, times  # the others show what else the machine has to do
+
+
+def test_a_processor_that_has_worked_gives_memory_back_when_nothing_waits(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_back = threading.Event()
+    give_back = process.give_back
+
+    def noted() -> None:
+        give_back()
+        gave_back.set()
+
+    monkeypatch.setattr(process, "GIVE_BACK_S", 0.0)
+    monkeypatch.setattr(process, "give_back", noted)
+    stop = threading.Event()
+    processor = Processor(data)
+    running = threading.Thread(target=processor.run, args=(stop,))
+    running.start()
+    try:
+        edge.append(*shop(data), click())
+        until(gave_back.is_set, "memory to be given back")
+    finally:
+        stop.set()
+        running.join()
+        processor.close()
