@@ -120,6 +120,11 @@ class Processor:
         self._edges.begin(self._bookkeeper.number, self._now())
         self._edges.wait(self._now())
 
+    @property
+    def forest(self) -> _core.Forest:
+        """Who invited whom, as the books have it now."""
+        return self._bookkeeper.registry.forest
+
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
         rest = REST_IDLE_MIN_S
@@ -340,7 +345,9 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
                             data, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days
                         )
                     ) as processor,
-                    TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+                    TouchServer(
+                        data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest
+                    ),
                 ):
                     breaker.close()
                     control.say_ready()

@@ -209,11 +209,11 @@ def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -
 # --- what edges and the admin see ------------------------------------------------------------------
 
 
-async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) -> None:
-    edge.append(*shop(data), click(channel="wechat"))
+async def test_the_touch_server_answers_for_a_click_and_for_teams(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click(channel="wechat"), write("promoter.create", id="bob", name="Bob", parent="alice"))
     processor = Processor(data)
     drain(processor)
-    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest):
         connector = aiohttp.UnixConnector(str(data.processor_socket))
         async with aiohttp.ClientSession(connector=connector) as session:
             async with session.get(f"http://processor/clicks/{1:016x}{4:016x}") as found:
@@ -223,6 +223,12 @@ async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) 
                     assert missing.status == 404
             async with session.get("http://processor/watermark") as mark:
                 assert await mark.json() == {"watermark": processor.watermark}
+            async with session.get("http://processor/teams?id=alice") as team:
+                assert await team.json() == [1, 1, [1]]
+            async with session.get("http://processor/teams?id=nobody") as nobody:
+                assert nobody.status == 404
+            async with session.post("http://processor/teams", json=[["alice"], []]) as below:
+                assert await below.json() == [[1, 1], [0, 0], [0, 0]]
     processor.close()
 
 
