@@ -217,7 +217,8 @@ def process(
     network = Network(text_of(database), redis or "")
     network.check(opened)
     with opened.lock("lock"):
-        helpers = network.processes(opened, config.available_cores() if folders is None else folders, **books)
+        cores = config.available_cores() if folders is None else folders
+        helpers = network.processes(opened, cores, retention_days=retention_days, **books)
         sys.exit(asyncio.run(serving.processes_of_many(helpers, network.watched(), host, metrics_port)))
 
 

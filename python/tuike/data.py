@@ -133,6 +133,11 @@ class Data:
         return self.root / "journal"
 
     @property
+    def webhooks(self) -> Path:
+        """See tuike.sending."""
+        return self.root / "webhooks.sqlite"
+
+    @property
     def retention(self) -> Path:
         """See tuike.retention."""
         return self.root / "retention"

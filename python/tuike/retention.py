@@ -3,7 +3,8 @@
 A segment that was last written to before the end of the retention has visitor, customer, device, fingerprint, address,
 agent, referrer and unknown parameters taken out of its hits (core_rs/src/erasure.rs): so what is counted, and every
 sum, can still be proved, and orders in the same segment stay as they are. No segment is deleted: verify and replay read
-it as before. The archive's files lose the same.
+it as before. The archive's files lose the same. On several machines the books say from when on, and each machine's
+mirror sees to its own journal.
 """
 
 import json
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 
 from tuike import _core
 from tuike.archive import forgetting
+from tuike.books.settings import DAY_MS
 from tuike.data import Data, write_private
 from tuike.stores import meta
 
@@ -24,9 +26,12 @@ KEY = "retention"
 _log = logging.getLogger(__name__)
 
 
-def note(connection: Connection, hits: int, touches: int, before: int) -> None:
-    """How long hits and touches are kept (ms), and that hits received before an instant are nobody's from now on."""
-    meta.write(connection, KEY, json.dumps({"hits": hits, "touches": touches, "before": before}))
+def note(connection: Connection, days: int, touches: int, now: int) -> int:
+    """Notes how long hits (`days`; 0: as long as touches) and touches (ms) are kept; the instant before which what was
+    received is nobody's from now on."""
+    hits = days * DAY_MS or touches
+    meta.write(connection, KEY, json.dumps({"hits": hits, "touches": touches, "before": now - hits}))
+    return now - hits
 
 
 def noted(connection: Connection) -> dict[str, int]:

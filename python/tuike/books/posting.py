@@ -68,7 +68,7 @@ def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> No
     ledger.write(connection, [transfer for effect in effects for transfer in effect.transfers])
     OUTCOMES.run(connection, [_outcome(record) for record in booked if record.outcome and not record.again])
     OUTCOMES_AGAIN.run(connection, [_outcome(record) for record in booked if record.outcome and record.again])
-    _post_standings(connection, effects)
+    _post_standings(connection, effects, {record.number for record in booked})
     _post_sums(connection, effects)
     _post_steps(connection, booked)
     _post_fraud(connection, effects)
@@ -93,7 +93,8 @@ def _outcome(record: Booked) -> bulk.Row:
     return record.event, record.number, record.kind, outcome.status, outcome.code, outcome.http, result
 
 
-def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
+def _post_standings(connection: Connection, effects: Sequence[Effect], fresh: set[int]) -> None:
+    """`fresh` are the numbers that are posted now: an order with one of them has no lines yet."""
     last: dict[int, Standing] = {}
     looks: dict[int, Look] = {}
     released: list[bulk.Row] = []
@@ -108,7 +109,9 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
         looks.update((look.number, look) for look in effect.looked_at)
         released += effect.released
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
-    DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
+    DELETE_SHARES.run(
+        connection, [(number, len(standing.shares)) for number, standing in last.items() if number not in fresh]
+    )
     SHARES.run(
         connection,
         [

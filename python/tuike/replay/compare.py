@@ -14,9 +14,11 @@ from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import erasures, metadata
 
 # Not derived from the journal alone: how far folds have come in which transactions, random keys, who holds which lease
-# on which machine. Tiles are made of the ledger when there is time for it, and `verify` makes them again.
+# on which machine, what was sent to whom. Tiles are made of the ledger when there is time for it, and `verify` makes
+# them again.
 MACHINES = ("leases", "producers", "edges", "registry_changes", "lost")
-NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", "erasure_journals", *MACHINES)
+OUTBOX = ("webhook_positions", "webhook_deliveries")
+NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", "erasure_journals", *OUTBOX, *MACHINES)
 # When damage was found is no event, nor how far an erasure has come; sketches of the same visitors may differ in their
 # bytes, and have no visitor taken out of them.
 ASKED_FOR = ("id", "number", "kind", "merchant", "at")
