@@ -9,7 +9,7 @@ from alembic import op
 from tuike.stores import cuts, rollups
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0012"
 
 FOUR_HOURS, HOUR = 14_400, 3_600
 
