@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, func, insert, select, update
 
 from tuike import _core
 from tuike.stores.bulk import Bulk, stream
-from tuike.stores.schema import booked, conversions, erasure_journals, erasures, path_ends, waiting
+from tuike.stores.schema import booked, conversions, erasure_journals, erasures, path_ends, refused, waiting
 
 WAITING, JOURNALS, DONE = "waiting", "journals", "done"
 ROWS_PER_UPDATE = 1_000
@@ -64,8 +64,9 @@ def give_ids(connection: Connection, random: dict[str, str]) -> None:
 
 
 def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
-    """Orders' evidence, where paths ended, refunds that wait and, on several machines, what was booked up to the books'
-    number `upto`; how many orders there were. It reads all orders (of the merchant)."""
+    """Orders' evidence, where paths ended, refunds that wait, postbacks that did not count and, on several machines,
+    what was booked up to the books' number `upto`; how many orders there were. It reads all orders (of the
+    merchant)."""
     erasure = of([row], upto)
     asked = select(conversions.c.number, conversions.c.merchant, conversions.c.evidence)
     if row.merchant:
@@ -80,7 +81,8 @@ def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
     for start in range(0, len(proofs), ROWS_PER_UPDATE):
         EVIDENCE.run(connection, proofs[start : start + ROWS_PER_UPDATE])
     _rewrite_path_ends(connection, erasure, row, own)
-    _rewrite_waiting(connection, erasure)
+    _rewrite_messages(connection, erasure, waiting)
+    _rewrite_messages(connection, erasure, refused)
     _rewrite_booked(connection, erasure, upto)
     return len(proofs)
 
@@ -102,13 +104,13 @@ def _rewrite_path_ends(
         connection.execute(ends.where(path_ends.c.conversion == number, path_ends.c.visitor == visitor))
 
 
-def _rewrite_waiting(connection: Connection, erasure: _core.Erasure) -> None:
-    for kept in connection.execute(select(waiting)).all():
+def _rewrite_messages(connection: Connection, erasure: _core.Erasure, table: Table) -> None:
+    for kept in connection.execute(select(*table.primary_key.columns, table.c.message)).all():
         merchant = msgspec.json.decode(kept.message)["merchant"]
         message = erasure.rewrite_text(merchant, kept.message)
         if message is not None:
-            where = (waiting.c.conversion == kept.conversion, waiting.c.event_id == kept.event_id)
-            connection.execute(update(waiting).where(*where).values(message=message))
+            where = [column == kept._mapping[column.name] for column in table.primary_key.columns]
+            connection.execute(update(table).where(*where).values(message=message))
 
 
 def _rewrite_booked(connection: Connection, erasure: _core.Erasure, upto: int) -> None:
