@@ -38,7 +38,8 @@ from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
 READ_LIMIT = 20_000
-BOOK_LIMIT = 2_000
+# orders of a commit, where so many wait: each page is written once however many of them touch it
+BOOK_LIMIT = 4_000
 # booked records that are journalled with one sync, bytes: orders with long paths add up
 JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
@@ -85,10 +86,10 @@ class Processor:
             self._forgetting = erasing.Tables(random)
             self._machine = data.machine
             self._stale = True  # the database's log has keys or people that have to be forgotten
-            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            self._journals = erasing.Journals(self._engine, data, self._machine)
             opened.callback(self._journals.close)
             self._retention_days = retention_days
-            self._retention = retention.Retention(data.journal, data.retention)
+            self._retention = retention.Retention(data)
             opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
@@ -281,11 +282,10 @@ class Processor:
     def _keep_no_longer(self, now: int) -> None:
         """Begins to take people out of hits that are past their keeping; by then they are long folded."""
         touches = touches_kept(self._bookkeeper.registry)
-        hits = self._retention_days * DAY_MS or touches
         with self._engine.begin() as connection:
             self._tenure.hold(connection, now)
-            retention.note(connection, hits, touches, now - hits)
-        self._retention.begin(now - hits)
+            before = retention.note(connection, self._retention_days, touches, now)
+        self._retention.begin(before)
 
 
 def touches_kept(registry: Registry) -> int:

@@ -41,7 +41,7 @@ mod _core {
     #[pymodule_export]
     use super::money::{
         Forest, allocate, bound, exponent, format_amount, parse_amount, parse_rate, tax_cn_labour, tax_cn_platform,
-        tax_flat, weights,
+        tax_flat, weights, weights_many,
     };
     #[pymodule_export]
     use super::postback::read_postback;

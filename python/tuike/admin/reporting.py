@@ -20,9 +20,14 @@ Report = Callable[[Connection, Period, Filters, Any, int], Body]
 
 def _reports(report: Report) -> Handler:
     async def handler(call: Call) -> Body:
-        return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
+        return await answer(call, report)
 
     return handler
+
+
+async def answer(call: Call, report: Report) -> Body:
+    """The report, of what the actor sees."""
+    return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
 
 
 def _filters(call: Call) -> Filters:
@@ -51,17 +56,17 @@ def _summary(connection: Connection, period: Period, filters: Filters, query: re
     return reports.summary(connection, period, filters, query.group_by)
 
 
-def _trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
+def trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
     return reports.trend(connection, period, filters, query.interval, query.group_by)
 
 
-def _levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
+def levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
     if query.currency not in reports.CURRENCIES:
         raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
     return reports.levels(connection, period, filters, period.last_day(now), query.currency)
 
 
-def _leaderboard(
+def leaderboard(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Leaderboard, now: int
 ) -> Body:
     periods = _periods(period, query, now)
@@ -84,6 +89,10 @@ def _anomalies(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Anomalies, _: int
 ) -> Body:
     return reports.anomalies(connection, period, filters, query.interval, query.currency)
+
+
+def cohorts(connection: Connection, period: Period, filters: Filters, _query: report_queries.Cohorts, _: int) -> Body:
+    return reports.cohorts(connection, period, filters)
 
 
 async def team(call: Call) -> Body:
@@ -127,7 +136,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/trend",
-        _reports(_trend),
+        _reports(trend),
         "The same figures for each hour or day",
         EVERYONE,
         query=report_queries.Trend,
@@ -136,7 +145,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/levels",
-        _reports(_levels),
+        _reports(levels),
         "Promoters, their orders and teams by promoter tier",
         auth.READERS,
         query=report_queries.Levels,
@@ -154,7 +163,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/leaderboard",
-        _reports(_leaderboard),
+        _reports(leaderboard),
         "Promoters in the order of a figure, beside the period before",
         EVERYONE,
         query=report_queries.Leaderboard,
@@ -168,5 +177,14 @@ ROUTES = (
         EVERYONE,
         query=report_queries.Anomalies,
         answer=report_answers.Anomalies,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/cohorts",
+        _reports(cohorts),
+        "Customers by the month of their first order, and what they are worth since",
+        EVERYONE,
+        query=report_queries.Cohorts,
+        answer=report_answers.Cohorts,
     ),
 )

@@ -32,6 +32,8 @@ from tuike.stores import meta, schema
 WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS | erasures.OPERATIONS
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
+# parts of a settlement that are committed together, an event of the journal each
+PARTS_PER_STEP = 4
 
 Journal = Callable[[Sequence[Booked]], None]
 
@@ -93,7 +95,7 @@ class Bookkeeper:
         return self._settlements.running or self._waiting.due(now) or self._days.due(now)
 
     def step(self, connection: Connection, now: int) -> None:
-        """Does some of it: refunds that waited in vain, the end of a day, a part of the running settlement."""
+        """Does some of it: refunds that waited in vain, the end of a day, some parts of the running settlement."""
         self._begin(connection, now)
         for message, outcome in self._waiting.expired(now):
             self._book(Booked(self.number + 1, message.id, "expire", now, outcome, again=True, message=message))
@@ -102,7 +104,9 @@ class Bookkeeper:
             self._book(Booked(self.number + 1, "", "day", now, effect=Effect(day=closed)))
             self._flush(connection)
             self._days.resume(connection)
-        if self._settlements.running:
+        for _ in range(PARTS_PER_STEP):
+            if not self._settlements.running:
+                break
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)

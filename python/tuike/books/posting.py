@@ -70,7 +70,7 @@ def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> No
     watched.add_outcomes(connection, booked)
     OUTCOMES.run(connection, [_outcome(record) for record in booked if record.outcome and not record.again])
     OUTCOMES_AGAIN.run(connection, [_outcome(record) for record in booked if record.outcome and record.again])
-    _post_standings(connection, effects, booked[0].number if booked else 0)
+    _post_standings(connection, effects, {record.number for record in booked})
     _post_sums(connection, effects)
     _post_steps(connection, booked)
     _post_fraud(connection, effects)
@@ -95,8 +95,8 @@ def _outcome(record: Booked) -> bulk.Row:
     return record.event, record.number, record.kind, outcome.status, outcome.code, outcome.http, result
 
 
-def _post_standings(connection: Connection, effects: Sequence[Effect], first: int) -> None:
-    """Orders from number `first` on are new."""
+def _post_standings(connection: Connection, effects: Sequence[Effect], fresh: set[int]) -> None:
+    """`fresh` are the numbers that are posted now: an order with one of them has no lines yet."""
     last: dict[int, Standing] = {}
     looks: dict[int, Look] = {}
     released: list[bulk.Row] = []
@@ -110,9 +110,11 @@ def _post_standings(connection: Connection, effects: Sequence[Effect], first: in
             dues += [(*due, *about) for due in effect.due]
         looks.update((look.number, look) for look in effect.looked_at)
         released += effect.released
-    watched.add_levels(connection, first, last, looks)
+    watched.add_levels(connection, fresh, last, looks)
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
-    DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
+    DELETE_SHARES.run(
+        connection, [(number, len(standing.shares)) for number, standing in last.items() if number not in fresh]
+    )
     SHARES.run(
         connection,
         [

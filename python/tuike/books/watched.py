@@ -4,7 +4,7 @@ What an order or an outcome adds is what it stands at now less what it stood at 
 the tables they are about."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -23,11 +23,13 @@ Line = tuple[str, int, int]
 Sums = dict[tuple[str, int, str], list[int]]
 
 
-def add_levels(connection: Connection, first: int, last: Mapping[int, Standing], looks: Mapping[int, Look]) -> None:
+def add_levels(
+    connection: Connection, fresh: Container[int], last: Mapping[int, Standing], looks: Mapping[int, Look]
+) -> None:
     """To be called before orders' rows are written: `last` are orders as they stand then, `looks` what changed of
-    others or of them after that; orders from number `first` on are new."""
+    others or of them after that; orders with `fresh` numbers have no rows yet."""
     sums: Sums = {}
-    known = sorted({number for number in (*last, *looks) if number < first})
+    known = sorted({number for number in (*last, *looks) if number not in fresh})
     before = _standing(connection, known)
     for product, currency, lines in before.values():
         _take(sums, product, currency, lines, -1)

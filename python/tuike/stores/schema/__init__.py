@@ -57,7 +57,7 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
-from tuike.stores.schema.webhooks import webhooks
+from tuike.stores.schema.webhooks import webhook_deliveries, webhook_positions, webhooks
 
 __all__ = [
     "COUNTING",
@@ -120,5 +120,7 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhook_deliveries",
+    "webhook_positions",
     "webhooks",
 ]
