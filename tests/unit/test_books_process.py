@@ -132,7 +132,10 @@ class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-@pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
+PLACES = ("before booking", "after journalling", "before the journal is on the disk", "before the commit")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_a_processor_killed_anywhere_books_once(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -149,8 +152,14 @@ def test_a_processor_killed_anywhere_books_once(
         def dies_at_once(self: Bookkeeper, *_: Any) -> None:
             raise Killed
 
+        def dies_unsynced(self: Processor) -> None:
+            if self._unsynced:
+                raise Killed
+
         if place == "before booking":
             patch.setattr(Bookkeeper, "apply", dies_at_once)
+        elif place == "before the journal is on the disk":
+            patch.setattr(Processor, "_wait_journalled", dies_unsynced)
         else:
             patch.setattr(Bookkeeper, "_post", dies)
         processor = Processor(data)
@@ -246,3 +255,28 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         running.join()
         processor.close()
     assert min(times) < 1, times  # the others show what else the machine has to do
+
+
+def test_a_processor_that_has_worked_gives_memory_back_when_nothing_waits(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_back = threading.Event()
+    give_back = process.give_back
+
+    def noted() -> None:
+        give_back()
+        gave_back.set()
+
+    monkeypatch.setattr(process, "GIVE_BACK_S", 0.0)
+    monkeypatch.setattr(process, "give_back", noted)
+    stop = threading.Event()
+    processor = Processor(data)
+    running = threading.Thread(target=processor.run, args=(stop,))
+    running.start()
+    try:
+        edge.append(*shop(data), click())
+        until(gave_back.is_set, "memory to be given back")
+    finally:
+        stop.set()
+        running.join()
+        processor.close()
