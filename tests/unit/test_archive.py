@@ -154,6 +154,17 @@ def test_a_refund_and_a_late_hit_write_their_days_again(world: Archived) -> None
     assert world.archive() == []
 
 
+def test_what_a_killed_run_has_left_is_passed_over_and_taken_away(world: Archived) -> None:
+    folder = world.data.archive / "hits" / "day=2025-10-09"
+    folder.mkdir(parents=True)
+    (folder / "_hits.parquet.new").write_bytes(b"half")
+    (world.data.archive / "_work-x").mkdir()
+    assert world.ask_archive("SELECT * FROM hits") == []
+    assert len(world.archive()) == 6
+    assert [path.name for path in folder.iterdir()] == ["hits.parquet"]
+    assert not list(world.data.archive.glob("_work-*"))
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
