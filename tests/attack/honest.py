@@ -21,6 +21,7 @@ THINKS = 6.0
 """Seconds from a click to its order: people take longer than the five that are suspicious."""
 CROWD_LINES = 4
 PIPELINED = 50
+BUYER = 20
 """Of so many people of a crowd one buys."""
 CLICK_ID = re.compile(r"click_id=([0-9a-f]{32})")
 AGENTS = (
@@ -71,9 +72,9 @@ class Honest:
                 answers = await line.ask(b"".join(requests), PIPELINED)
                 assert [answer.status for answer in answers] == [302] * PIPELINED
                 self.clicks += PIPELINED
-                found = CLICK_ID.search(answers[0].field("Location"))
-                if found is not None:
-                    group.create_task(self._buy(codes[0], found[1]))
+                for code, answer in list(zip(codes, answers, strict=True))[::BUYER]:
+                    if found := CLICK_ID.search(answer.field("Location")):
+                        group.create_task(self._buy(code, found[1]))
 
     def _address(self) -> str:
         return f"{self.random.randint(11, 99)}.{self.random.getrandbits(8)}.{self.random.getrandbits(8)}.7"

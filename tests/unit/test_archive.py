@@ -269,7 +269,7 @@ def test_hits_past_their_keeping_are_nobodys_in_the_archive_too(world: Archived)
     shutil.rmtree(world.data.archive)
     books = engine.open_writer(world.data.database)
     with books.begin() as connection:
-        retention.note(connection, DAY, DAY, after)
+        retention.note(connection, 1, DAY, after + DAY)
     books.dispose()
     world.archive()
     assert world.content() == kept

@@ -58,9 +58,9 @@ class Bookkeeper:
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
         secret: str | None = None,
     ) -> None:
-        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
-        is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
-        of the ledger is closed."""
+        """`journal` takes booked records, and has them durable before the transaction is committed; chains are cut at
+        `max_levels`; `payout_minimum` is the least payout of each currency that is paid out, in minor units. Without
+        the instance's `secret` no day of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
         self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)

@@ -1,7 +1,7 @@
 """What the bookkeeper reads, decides and posts, as records.
 
-A `Booked` record is all that posting needs: it is journalled before it is posted, and posting it again
-after a crash, or in a replay, asks nobody anything.
+A `Booked` record is all that posting needs: it is in the journal before what it posts is committed, and posting it
+again after a crash, or in a replay, asks nobody anything.
 """
 
 import hashlib
