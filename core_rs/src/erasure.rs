@@ -135,7 +135,8 @@ pub fn erased<'a>(event: &Event<'a>, erasure: &Erasure, texts: &'a mut Texts) ->
     Event { visitor: event.visitor.map(|_| erasure.fresh), cust: &texts.cust, did: &texts.did, ..stripped(event) }
 }
 
-/// The event without where it came from: address, agent, fingerprint, referrer, unknown parameters.
+/// The event without where it came from: address, agent, fingerprint, referrer, unknown parameters, and all of those of a
+/// postback that was refused.
 fn stripped<'a>(event: &Event<'a>) -> Event<'a> {
     Event {
         fingerprint: None,
@@ -145,6 +146,7 @@ fn stripped<'a>(event: &Event<'a>) -> Event<'a> {
         agent: 0,
         referrer: "",
         extra: "",
+        body: if event.kind == Kind::Refused { b"[]" } else { event.body },
         ..*event
     }
 }

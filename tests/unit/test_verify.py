@@ -12,7 +12,7 @@ from tuike import _core
 from tuike.data import Data
 from tuike.replay import replay
 from tuike.replay.attribution import attribution
-from tuike.replay.compare import MACHINES
+from tuike.replay.compare import MACHINES, OUTBOX
 from tuike.stores import schema
 from tuike.verify import verify
 
@@ -48,7 +48,7 @@ def world(whole: World) -> Iterator[World]:
 
 def test_the_world_that_is_tampered_with_has_a_row_of_every_kind(world: World) -> None:
     empty = [table.name for table in schema.metadata.sorted_tables if not world.rows(select(table).limit(1))]
-    assert sorted(empty) == sorted(["damage", "booked", *MACHINES])
+    assert sorted(empty) == sorted(["damage", "booked", *MACHINES, *OUTBOX])
     looked = [row for row in world.rows(select(schema.conversions)) if "second_look" in row["evidence"]]
     assert [row["order_id"] for row in looked] == ["s2"]
     assert {row["status"] for row in world.rows(select(schema.payouts))} == {"paid", "failed", "bounced"}

@@ -132,3 +132,17 @@ proptest! {
         prop_assert!(rewritten.is_none_or(|out| out.len() == text.len()));
     }
 }
+
+#[test]
+fn of_a_refused_postback_no_parameter_is_left() {
+    let event = Event { kind: Kind::Refused, body: br#"[["mail","me@a.example"]]"#, visitor: None, ..hit() };
+    let payload = wire(&event);
+    let erased = customer("42").rewrite(&payload).unwrap();
+    assert_eq!((erased.len(), Event::decode(&erased).unwrap().body), (payload.len(), &b"[]"[..]));
+    let json =
+        r#"{"id":"1","kind":"refused","merchant":"shop","cust":"42","body":"W1sibWFpbCIsIm1lQGEuZXhhbXBsZSJdXQ=="}"#;
+    let rewritten = customer("42").rewrite_text("shop", json).unwrap();
+    assert!(rewritten.len() == json.len() && rewritten.contains(r#""body":"W10gICAgICAg"#), "{rewritten}");
+    let write = json.replace("refused", "registry");
+    assert!(customer("42").rewrite_text("shop", &write).unwrap().contains("W1sibWFp"));
+}

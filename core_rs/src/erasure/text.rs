@@ -50,6 +50,7 @@ pub fn rewrite(erasures: &[&Erasure], merchant: &str, json: &str) -> Option<Stri
     }
     let mut out = json.as_bytes().to_vec();
     let fresh = hex(erasure.fresh());
+    let refused = json.contains("\"kind\":\"refused\"");
     for value in &values {
         let text = &json[value.at.clone()];
         match value.name {
@@ -59,6 +60,7 @@ pub fn rewrite(erasures: &[&Erasure], merchant: &str, json: &str) -> Option<Stri
             "fingerprint" | "fingerprint_before" if text.len() == fresh.len() => {
                 out[value.at.clone()].copy_from_slice(&fresh);
             }
+            "body" if refused => out[value.at.clone()].copy_from_slice(&no_parameters(text.len())),
             // the last two: what a flag shows
             "cust" | "did" | "prefix" | "referrer" => {
                 out[value.at.clone()].copy_from_slice(erasure.fresh_text(text.len()).as_bytes());
@@ -67,6 +69,12 @@ pub fn rewrite(erasures: &[&Erasure], merchant: &str, json: &str) -> Option<Stri
         }
     }
     Some(String::from_utf8(out).expect("whole strings took the place of whole strings"))
+}
+
+/// Base64, which has four digits for three bytes, of an empty JSON array and spaces.
+fn no_parameters(length: usize) -> Vec<u8> {
+    let spaces = b"ICAg".iter().copied().cycle();
+    b"W10g".iter().copied().chain(spaces).take(length).collect()
 }
 
 fn names(erasure: &Erasure, value: &Value<'_>, merchant: &str, text: &str) -> bool {
