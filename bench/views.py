@@ -1,14 +1,12 @@
 """How long the dashboard's views take on a large instance, from the click to all data shown, as Chromium has it.
 
-100 million events in the reports' sums, 1 million promoters in a tree, orders with their ledger. The browser also says
-what its console complains of, and what axe finds: both are faults.
-
-`python bench/views.py [--quick]` measures it by itself; with `make bench` it is the part `views`.
+`python bench/views.py [--quick] [DIRECTORY]` measures it by itself; with `make bench` it is the part `views`.
 """
 
 import random
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +42,8 @@ FIRST = 10_000
 AT_ONCE = 50_000
 """Promoters of an insert."""
 TIMES = 5
+START_LIMIT = 300.0
+"""Seconds."""
 AT_MOST_MS = 200.0
 TEAM = PROMOTERS[0]
 """The promoter who signs in: all other promoters of the base are below."""
@@ -122,11 +122,21 @@ def _served(bench: Bench, data: Data) -> Iterator[str]:
     command = [sys.executable, "-m", "tuike", "serve", "--data", str(data.root), "--workers", "1"]
     command += ["--admin-port", str(port), "--edge-port", str(edge)]
     process, log = servers.spawn(command, bench.directory / "serve.log", bench.cores.server)
+    admin = f"http://127.0.0.1:{port}"
     try:
-        servers.until(lambda: servers.accepts(port), process, log)
-        yield f"http://127.0.0.1:{port}"
+        servers.until(lambda: _is_ready(admin), process, log, START_LIMIT)
+        yield admin
     finally:
         servers.end(process)
+
+
+def _is_ready(admin: str) -> bool | None:
+    """The processor has read a million promoters then."""
+    try:
+        with urllib.request.urlopen(f"{admin}/readyz", timeout=START_LIMIT) as answer:
+            return True if answer.status == 200 else None
+    except OSError:
+        return None
 
 
 def _walk(browser: Browser, admin: str, data: Data, role: str, result: Result) -> None:

@@ -52,6 +52,7 @@ __all__ = [
     "parse_query",
     "parse_rate",
     "pseudonym",
+    "read_postback",
     "render_metrics",
     "seal",
     "sketch_error",
@@ -367,6 +368,13 @@ def look_agent(agent: bytes) -> tuple[int, bool]:
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
+
+def read_postback(
+    pairs: list[tuple[str, str]], currency: str, received: int, dialect: str | None = None
+) -> dict[str, Any]:
+    """The order event that a postback's parameters make, without who sent it: `currency` is the merchant's, `received`
+    milliseconds, `dialect` the JSON of a dialect's `names` and `statuses` (none: our own words). ValueError is the
+    reason code where they make none."""
 
 # --- metrics -----------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ class Processor:
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
+        self._unsynced = 0  # what was written last and may not be on the disk yet; 0: it is
         self._incarnation = int.from_bytes(random(8))
         self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
@@ -118,6 +119,11 @@ class Processor:
             self._bookkeeper.recover(connection, self._catch_up(), self._backlog, self._now())
         self._edges.begin(self._bookkeeper.number, self._now())
         self._edges.wait(self._now())
+
+    @property
+    def forest(self) -> _core.Forest:
+        """Who invited whom, as the books have it now."""
+        return self._bookkeeper.registry.forest
 
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
@@ -204,6 +210,7 @@ class Processor:
             self._backlog.applied([*registry, *orders])
             books = self._advance(connection, self._books, self._backlog.upto(self._read))
             hits = self._advance(connection, self._hits, self._read)
+            self._wait_journalled()
         self._books, self._hits = books, hits
         if registry:
             self._edges.append(changed, self._bookkeeper.number, now)
@@ -252,12 +259,20 @@ class Processor:
         return [msgspec.structs.replace(booked[0], seen=news), *booked[1:]]
 
     def _write_booked(self, payloads: Sequence[bytes]) -> None:
+        """Writes them; they are synced beside what is done next, and at the latest before more is written."""
         if self._booked is None:
             self._booked = _core.Writer(self._journal, PRODUCER, self._incarnation)
-        seq = self._booked.append(payloads)
+        self._wait_journalled()
+        self._unsynced = self._booked.append(payloads)
         self._booked.sync()
-        if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):
+
+    def _wait_journalled(self) -> None:
+        """Nothing is committed that is not in the journal, on the disk."""
+        if self._booked is None or not self._unsynced:
+            return
+        if not self._booked.wait_synced(self._unsynced, SYNC_TIMEOUT_S):
             raise TimeoutError(f"the books' journal was not synced in {SYNC_TIMEOUT_S:.0f} s")
+        self._unsynced = 0
 
     def _catch_up(self) -> list[Booked]:
         """Reads into the backlog all that the books have not got; answers with what was booked of it.
@@ -330,7 +345,9 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
                             data, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days
                         )
                     ) as processor,
-                    TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+                    TouchServer(
+                        data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest
+                    ),
                 ):
                     breaker.close()
                     control.say_ready()

@@ -52,7 +52,8 @@ async def test_reports_show_each_role_its_own(admin: Admin) -> None:
     assert [(i["rank"], i["promoter"]) for i in (await admin.get(board))["items"]] == [(1, "ann"), (2, "bob")]
     assert [i["value"] for i in (await admin.get(board, token=shop))["items"]] == [1, 1]
     assert [(i["rank"], i["promoter"]) for i in (await admin.get(board, token=bob))["items"]] == [(2, "bob")]
-    assert (await admin.get("/v1/reports/levels"))["items"][0]["promoters"] == 2
+    levels = (await admin.get("/v1/reports/levels"))["items"]
+    assert [levels[0][name] for name in ("promoters", "direct", "team_size")] == [2, 1, 1]
     team = await admin.get("/v1/reports/team/bob")
     assert (team["orders"], team["team"]["sales"], team["team"]["total"]) == (0, "150.00", 1)
     assert [(i["promoter"], i["orders"], i["sales"]) for i in team["items"]] == [("ann", 2, "150.00")]

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientError
 from sqlalchemy import Connection, select
 
 from tuike import reports
 from tuike.admin import auth, inputs, pages, report_answers, report_queries
 from tuike.admin.problems import Problem, not_found
-from tuike.admin.routes import Body, Call, Handler, Route
+from tuike.admin.routes import Body, Call, Handler, Route, Service
+from tuike.books.totals import LOWEST_TIER
 from tuike.reports import Filters, Period, ReportError, teams
 from tuike.stores.schema import promoters
 
@@ -60,10 +63,46 @@ def trend(connection: Connection, period: Period, filters: Filters, query: repor
     return reports.trend(connection, period, filters, query.interval, query.group_by)
 
 
-def levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
-    if query.currency not in reports.CURRENCIES:
+def levels(
+    connection: Connection,
+    period: Period,
+    filters: Filters,
+    query: report_queries.Levels,
+    now: int,
+    teams: reports.Teams | None = None,
+) -> Body:
+    _check_tiered(query.currency)
+    return reports.levels(connection, period, filters, period.last_day(now), query.currency, teams)
+
+
+def _tiers(connection: Connection, period: Period, _: Filters, query: report_queries.Levels, now: int) -> Body:
+    _check_tiered(query.currency)
+    return dict(reports.tiers(connection, period.last_day(now), query.currency))
+
+
+def _check_tiered(currency: str) -> None:
+    if currency not in reports.CURRENCIES:
         raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
-    return reports.levels(connection, period, filters, period.last_day(now), query.currency)
+
+
+async def quick_levels(call: Call) -> Body:
+    """In two steps: the tiers, then all the rest, with what the processor knows of the tiers' teams."""
+    teams = await _teams(call.service, await answer(call, _tiers))
+    return await answer(call, partial(levels, teams=teams))
+
+
+async def _teams(service: Service, tiers: dict[str, list[str]]) -> reports.Teams | None:
+    """As the processor beside us has them in memory; None where there is none, or it does not answer."""
+    if service.member:
+        return None
+    try:
+        async with service.processor.post("/teams", json=list(tiers.values())) as answer:
+            if answer.status != 200:
+                return None
+            below: list[tuple[int, int]] = await answer.json()
+    except (ClientError, OSError, TimeoutError):
+        return None
+    return {tier: (direct, whole) for tier, (direct, whole) in zip([*tiers, LOWEST_TIER], below, strict=True)}
 
 
 def leaderboard(
@@ -145,7 +184,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/levels",
-        _reports(levels),
+        quick_levels,
         "Promoters, their orders and teams by promoter tier",
         auth.READERS,
         query=report_queries.Levels,

@@ -10,7 +10,7 @@ anomalies   what is outside of its band      cohorts      customers by the month
 from tuike.reports.anomalies import anomalies
 from tuike.reports.cohorts import cohorts
 from tuike.reports.leaderboard import leaderboard
-from tuike.reports.levels import CURRENCIES, levels
+from tuike.reports.levels import CURRENCIES, Teams, levels, tiers
 from tuike.reports.periods import Filters, Period, ReportError
 from tuike.reports.summary import summary
 from tuike.reports.trend import trend
@@ -20,10 +20,12 @@ __all__ = [
     "Filters",
     "Period",
     "ReportError",
+    "Teams",
     "anomalies",
     "cohorts",
     "leaderboard",
     "levels",
     "summary",
+    "tiers",
     "trend",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, func, insert, select, update
 
 from tuike import _core
 from tuike.stores.bulk import Bulk, stream
@@ -22,6 +22,7 @@ from tuike.stores.schema import (
     fraud_flags,
     outcomes,
     path_ends,
+    refused,
     waiting,
 )
 
@@ -81,8 +82,9 @@ def give_ids(connection: Connection, random: dict[str, str]) -> None:
 
 
 def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
-    """Orders' evidence and flags, where paths ended, refunds that wait and, on several machines, what was booked up to
-    the books' number `upto`; how many orders there were. It reads all orders (of the merchant)."""
+    """Orders' evidence and flags, where paths ended, refunds that wait, postbacks that did not count and, on several
+    machines, what was booked up to the books' number `upto`; how many orders there were. It reads all orders (of the
+    merchant)."""
     erasure = of([row], upto)
     asked = select(conversions.c.number, conversions.c.merchant, conversions.c.evidence)
     if row.merchant:
@@ -100,7 +102,8 @@ def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
         EVIDENCE.run(connection, proofs[start : start + ROWS_PER_UPDATE])
     _rewrite_flags(connection, erasure, orders)
     _rewrite_path_ends(connection, erasure, row, own)
-    _rewrite_waiting(connection, erasure)
+    _rewrite_messages(connection, erasure, waiting)
+    _rewrite_messages(connection, erasure, refused)
     _rewrite_booked(connection, erasure, upto)
     return len(proofs)
 
@@ -146,13 +149,13 @@ def _rewrite_path_ends(
         connection.execute(ends.where(path_ends.c.conversion == number, path_ends.c.visitor == visitor))
 
 
-def _rewrite_waiting(connection: Connection, erasure: _core.Erasure) -> None:
-    for kept in connection.execute(select(waiting)).all():
+def _rewrite_messages(connection: Connection, erasure: _core.Erasure, table: Table) -> None:
+    for kept in connection.execute(select(*table.primary_key.columns, table.c.message)).all():
         merchant = msgspec.json.decode(kept.message)["merchant"]
         message = erasure.rewrite_text(merchant, kept.message)
         if message is not None:
-            where = (waiting.c.conversion == kept.conversion, waiting.c.event_id == kept.event_id)
-            connection.execute(update(waiting).where(*where).values(message=message))
+            where = [column == kept._mapping[column.name] for column in table.primary_key.columns]
+            connection.execute(update(table).where(*where).values(message=message))
 
 
 def _rewrite_booked(connection: Connection, erasure: _core.Erasure, upto: int) -> None:
