@@ -36,8 +36,8 @@ P99_LIMIT = 0.020
 """Seconds, on a machine that has nothing else to do."""
 QUIET = 0.5
 """Load of a core, before the run, above which latencies say nothing."""
-CROWD = 200_000
-"""Honest people who came before the attack."""
+CROWD = 500_000
+"""Honest people who came before the attack: about as many as attackers in five minutes."""
 KEPT = 48 << 20
 """Bytes that a process may have kept: pools and arenas that are full once, and what is left of its caches."""
 OPTIONS = ("--trusted-proxies", "127.0.0.0/8", "--rate-limit-hits", "600", "--rate-limit-orders", "60000")

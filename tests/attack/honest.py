@@ -21,7 +21,7 @@ THINKS = 6.0
 """Seconds from a click to its order: people take longer than the five that are suspicious."""
 CROWD_LINES = 4
 PIPELINED = 50
-BUYER = 20
+BUYER = 25
 """Of so many people of a crowd one buys."""
 CLICK_ID = re.compile(r"click_id=([0-9a-f]{32})")
 AGENTS = (
