@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control, erasing, logs
+from tuike import _core, control, erasing, logs, retention
 from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -69,6 +69,7 @@ class Settings:
     secret_sum: str
     max_levels: int = 3
     payout_minimum: Mapping[str, int] = msgspec.field(default_factory=lambda: PAYOUT_MINIMUM)
+    retention_days: int = 0
 
 
 class Books:
@@ -244,9 +245,14 @@ class Books:
         if self._forgetting.step(connection, self._promises.watermark, number, self.now, touches):
             self._keeper.reload(connection)
 
-    def drop_touches(self) -> int:
-        """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
-        return self._touches.drop_before(self.now - touches_kept(self._keeper.registry))
+    def keep_no_longer(self) -> int:
+        """Drops the days of touches that nothing can ask for any more, in transactions of its own, and says which hits
+        are past their keeping: each machine's mirror sees to its journal."""
+        kept = touches_kept(self._keeper.registry)
+        with self._engine.begin() as connection:
+            leases.hold(connection, LEASE, self.token, self.now, LEASE_MS)
+            retention.note(connection, self._settings.retention_days, kept, self.now)
+        return self._touches.drop_before(self.now - kept)
 
     def _write_booked(self, records: Sequence[Booked]) -> None:
         _INSERT.run(self._connection, [(record.number, msgspec.json.encode(record)) for record in records])
@@ -333,7 +339,7 @@ class Candidate:
         day = self.books.now // DAY_MS
         if day != self._day and self.books.now:
             self._day = day
-            self.books.drop_touches()
+            self.books.keep_no_longer()
 
     def _lose(self) -> None:
         """Forgets all that is not in the database. The lease stays its own until it ends."""
@@ -350,6 +356,7 @@ class Config:
     redis: str
     max_levels: int
     payout_minimum: dict[str, int]
+    retention_days: int = 0
 
 
 def main() -> None:
@@ -362,7 +369,7 @@ def main() -> None:
     collect_rarely()
     name, database = leases.new_holder(), engine.parse(config.database)
     log = open_log(config.redis, config.data, database, name)
-    settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
+    settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum, config.retention_days)
     candidate = Candidate(engine.open_writer(database), log, name, settings)
     try:
         begin(candidate.prepare, stop)

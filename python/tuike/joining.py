@@ -95,12 +95,14 @@ class Network:
         """What operators see of all processes."""
         return Watch(engine.parse(self.database))
 
-    def processes(self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int]) -> list[Helper]:
+    def processes(
+        self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int
+    ) -> list[Helper]:
         """What folds hits and keeps the books on a machine of several."""
         config: Any = folder.Config(self.database, self.redis, str(data.root))
         found = [_helper(f"folder-{n}", "tuike.folder", folder.VARIABLE, config) for n in range(folders)]
         least = dict(payout_minimum)
-        config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least)
+        config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least, retention_days)
         return [*found, _helper("bookkeeper", "tuike.bookkeeping", bookkeeping.VARIABLE, config)]
 
 

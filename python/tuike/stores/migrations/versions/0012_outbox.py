@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.mysql import VARCHAR
 
 revision = "0012"
-down_revision = "0007"
+down_revision = "0008"
 
 CODE = sa.String(64).with_variant(VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
 
