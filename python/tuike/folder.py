@@ -145,6 +145,7 @@ class Folder:
     def _share(self, tick: float) -> None:
         """Renews its leases, gives back what is more than its share, takes what nobody has up to its share."""
         with self._engine.begin() as connection:
+            leases.end_stalled(connection)
             now = members.now(connection)
             self._presence(connection)
             holders = leases.holders(connection, now)
