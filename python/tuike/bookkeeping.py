@@ -327,6 +327,7 @@ class Candidate:
             return False
         self._next = tick + STANDBY_S
         with self._engine.begin() as connection:
+            leases.end_stalled(connection)
             token = leases.claim(connection, LEASE, self._name, members.now(connection), LEASE_MS)
         if token is None:
             return False

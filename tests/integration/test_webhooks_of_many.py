@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, insert, select
+from sqlalchemy import URL, Engine, insert, select
 
 import redis_servers
 from receiving import Received, receiving
@@ -55,13 +55,12 @@ async def scaled(tmp_path: Path, database: URL, server: RedisServer, received: R
     scaled.close()
 
 
-def started(scaled: Scaled, root: Path, name: str) -> Sender:
+def started(scaled: Scaled, books: Engine, root: Path, name: str) -> Sender:
     """As an admin process of its own has it."""
     data = replace(Data.open(root, create=True, environment={"TUIKE_SECRET": SECRET}), server=scaled.database)
     made = Sender(
         lambda: ManyMachines(data, name), SECRET, allow_private=True, clock=wall, random=lambda count: bytes(count)
     )
-    books = engine.open_reader(scaled.database)
 
     async def read(query: Any) -> Any:
         with books.connect() as connection:
@@ -75,7 +74,8 @@ async def test_whoever_loses_the_books_or_the_sending_no_event_is_lost_and_a_rep
     tmp_path: Path, scaled: Scaled, received: Received
 ) -> None:
     story = scaled.story
-    senders = [started(scaled, tmp_path / name, name) for name in ("one", "two")]
+    books = engine.open_reader(scaled.database)
+    senders = [started(scaled, books, tmp_path / name, name) for name in ("one", "two")]
     story.registry()
     for round in range(ROUNDS):
         story.go_on(150, restarts=False)
@@ -89,10 +89,9 @@ async def test_whoever_loses_the_books_or_the_sending_no_event_is_lost_and_a_rep
         scaled.rob()  # of books, of partitions and of sending: whoever has them believes that he still does
         if round == 1:
             await senders.pop(0).close()
-            senders.append(started(scaled, tmp_path / "three", "three"))
+            senders.append(started(scaled, books, tmp_path / "three", "three"))
     story.close()
     scaled.drain()
-    books = engine.open_reader(scaled.database)
     with books.begin() as connection:
         made = [(f"evt_{row.number}", row.order_id) for row in connection.execute(select(conversions))]
 
@@ -109,6 +108,6 @@ async def test_whoever_loses_the_books_or_the_sending_no_event_is_lost_and_a_rep
             return (connection.scalar(select(webhook_positions.c.number)) or 0) >= int(made[-1][0][4:])
 
     await eventually(noted, "how far it is to stand in the books")
-    books.dispose()
     for one in senders:
         await one.close()
+    books.dispose()

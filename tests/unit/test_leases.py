@@ -1,8 +1,11 @@
 """Leases on each engine: one holder at a time, tokens that grow, and holders that were paused."""
 
+import os
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, func, insert, select
@@ -10,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tuike.stores import engine, leases, migrations, position, schema
 from tuike.stores.position import PositionMoved
+from waiting import until
 
 NAME = "partition-07"
 TTL = 5_000
@@ -114,3 +118,30 @@ def test_a_holder_paused_in_mid_transaction_loses_it(
     with writer.begin() as connection:
         assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
     paused.dispose()
+
+
+def test_who_was_paused_in_the_midst_of_sending_a_statement_holds_up_nobody_for_long(
+    writer: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if writer.dialect.name != "postgresql":
+        pytest.skip("its own timeouts end such a session")
+    monkeypatch.setattr(leases, "STALLED_S", 1)
+    assert claim(writer, "a", START) == 1
+    paused = writer.connect()
+    leases.hold(paused, NAME, 1, START, TTL)
+    parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
+    driver: Any = paused.connection.dbapi_connection
+    os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
+
+    def gone() -> bool:
+        with writer.begin() as connection:
+            leases.end_stalled(connection)
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 200")
+            try:
+                return leases.claim(connection, NAME, "b", START + TTL, TTL) == 2
+            except DBAPIError:
+                return False
+
+    until(gone, "another has what the paused one had")
+    paused.invalidate()
+    paused.close()

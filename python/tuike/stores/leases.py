@@ -8,18 +8,34 @@ import secrets
 import socket
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, or_, select, text, update
 
 from tuike.stores.bulk import missing
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import leases
 
+STALLED_S = 5
+"""A client that has been sending one statement for so long has stopped."""
+
 _ROWS = missing(leases)
+_END_STALLED = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE usename = current_user AND datname = current_database() AND state = 'active' AND wait_event = 'ClientRead' "
+    # a copy is read from its client for as long as it takes: somebody restores a backup
+    "AND query NOT ILIKE 'COPY %' AND state_change < clock_timestamp() - :seconds * interval '1 s'"
+)
 
 
 def new_holder() -> str:
     """A name that no other process has or will have."""
     return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def end_stalled(connection: Connection) -> None:
+    """Ends sessions whose client has stopped in the midst of sending a statement, as a process that is paused: they
+    hold the rows of their leases, and no timeout of PostgreSQL's reaches them; MySQL's `net_read_timeout` does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_END_STALLED, {"seconds": STALLED_S})
 
 
 def claim(connection: Connection, name: str, holder: str, now: int, ttl: int) -> int | None:

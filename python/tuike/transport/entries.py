@@ -78,13 +78,13 @@ class Portion:
     LEAST, MOST = 16, 1_024
     LONG_S = 1.0
 
-    def __init__(self) -> None:
-        self.packets = self.LEAST
+    def __init__(self, least: int = LEAST) -> None:
+        self._least = self.packets = least
 
     def took(self, most: int, seconds: float) -> None:
         """Of one partition so many packets came at most, and they and the others took so long."""
         if seconds > self.LONG_S:
-            self.packets = max(self.LEAST, self.packets // 2)
+            self.packets = max(self._least, self.packets // 2)
         elif most >= self.packets:
             self.packets = min(self.MOST, self.packets * 2)
 

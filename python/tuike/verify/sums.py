@@ -1,6 +1,6 @@
 """Tables that sum orders up: budgets, funding, what is due, the reports."""
 
-from sqlalchemy import Connection, and_, func, not_, or_, select
+from sqlalchemy import Connection, and_, func, literal_column, not_, or_, select
 
 from tuike.faults import Found
 from tuike.stores.bulk import stream
@@ -106,7 +106,7 @@ def check_refused(connection: Connection) -> str:
 def check_watched(connection: Connection) -> str:
     """What /metrics shows is what there is to count."""
     paid = and_(shares.c.conversion == conversions.c.number, shares.c.promoter != "")
-    level = func.coalesce(shares.c.level, 0)
+    level = func.coalesce(shares.c.level, literal_column("0"))  # no parameter: PostgreSQL would take two for two
     key = (conversions.c.product, level, conversions.c.currency)
     counted = select(
         *key,
