@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -279,6 +280,7 @@ class Processor:
 
         What lies beyond the position of hits comes once more with its hits, and the backlog passes it over.
         """
+        _sync_booked(self._journal)
         follower = _core.Follower(self._journal)
         read = dict(self._books.upto)
         booked: list[Booked] = []
@@ -308,6 +310,15 @@ class Processor:
             self._tenure.hold(connection, now)
             before = retention.note(connection, self._retention_days, touches, now)
         self._retention.begin(before)
+
+
+def _sync_booked(journal: str) -> None:
+    """What a killed processor booked may not be on the disk yet: nothing of it is posted before it is."""
+    for producer, _, path in _core.incarnations(journal):
+        if producer == PRODUCER:
+            for index in _core.journal_segments(path):
+                with (Path(path) / f"{index:06}.seg").open("rb") as segment:
+                    os.fsync(segment.fileno())
 
 
 def touches_kept(registry: Registry) -> int:

@@ -8,8 +8,8 @@ from alembic import op
 
 from tuike.stores import cuts, rollups
 
-revision = "0009"
-down_revision = "0012"
+revision = "0010"
+down_revision = "0009"
 
 FOUR_HOURS, HOUR = 14_400, 3_600
 
