@@ -1,7 +1,7 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
 # test: setup, then all tests; bench: setup, the extension built by its profile, then the benchmark; check: formatting, lints, types;
 # attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
-# chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE: see tests/chaos/chaos.py).
+# chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE, ARGS: see tests/chaos/chaos.py).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,7 +51,7 @@ bench: $(VENV)/.profiled
 	$(BIN)/python bench/run.py $(ARGS)
 
 chaos: setup
-	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --database $(DATABASE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 attack: setup
 	PYTHONPATH=tests $(BIN)/python tests/attack/attack.py $(ARGS)

@@ -19,6 +19,7 @@ PROMOTERS = 10_000_000
 LOOKUPS = 1_000_000
 ORDERS = 1_000_000
 PATHS = 200_000
+TOUCHES = 5
 QUICK = 100
 """A quick run does this part of all."""
 BESIDE = 20
@@ -119,10 +120,16 @@ def _split(amount: int) -> tuple[int, ...]:
 
 
 def _weights(result: Result, chance: random.Random, paths: int) -> None:
-    times = [sorted(chance.randrange(720 * HOUR) for _ in range(5)) for _ in range(paths)]
-    rate, found = _timed(lambda: [_core.weights("time_decay", path, HALF_LIFE) for path in times], paths)
-    name = "time decay over paths of five touches, a call each"
+    times = [sorted(chance.randrange(720 * HOUR) for _ in range(TOUCHES)) for _ in range(paths)]
+    name = "time decay over paths of five touches"
+    packed = array("Q", [at for path in times for at in path]).tobytes()
+    lengths = array("I", [TOUCHES] * paths).tobytes()
+    rate, many = _timed(lambda: _core.weights_many("time_decay", packed, lengths, HALF_LIFE), paths)
     result.figures.append(Figure(name, "paths/s", (rate,), WEIGHTS_AT_LEAST))
+    rate, found = _timed(lambda: [_core.weights("time_decay", path, HALF_LIFE) for path in times], paths)
+    result.figures.append(Figure(f"{name}: a call each", "paths/s", (rate,)))
+    wanted = list(struct.iter_unpack(f"<{TOUCHES}I", many))
+    result.count(f"{name}: as a call each has them", paths, _same(wanted, [tuple(path) for path in found]))
     rate, beside = _timed(lambda: [_decay(path) for path in times], paths)
     result.figures.append(Figure(f"{name}: pure Python", "paths/s", (rate,)))
     near = sum(

@@ -60,7 +60,7 @@ def measure(bench: Bench) -> Result:
     data = registry.copy(bench.base, bench.directory / "reports")
     days = DAYS_QUICK if bench.settings.quick else DAYS
     end = int(time.time()) // DAY * DAY
-    summed = _fill(data, days, end, _sketches(bench))
+    summed = fill(data, days, end, sketches(bench))
     port = servers.free_port()
     log = bench.directory / "admin.log"
     command = [sys.executable, "-m", "tuike", "admin", "--data", str(data.root), "--admin-port", str(port)]
@@ -97,12 +97,12 @@ def measure(bench: Bench) -> Result:
     return result
 
 
-def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
+def fill(data: Data, days: int, end: int, drawn: list[bytes]) -> int:
     """Writes a day's sums as the processor would, and the other days alike; how many hits they stand for. `end` in
     seconds."""
     books = engine.open_writer(data.database)
     first = end - days * DAY
-    rows = [row for quarter in range(first, first + DAY, QUARTER) for row in _rows(quarter, sketches)]
+    rows = [row for quarter in range(first, first + DAY, QUARTER) for row in _rows(quarter, drawn)]
     with books.begin() as connection:
         rollups.add_rollups(connection, rows)
         rollups.add_orders(connection, [_ordered(row) for row in rows[::ORDERED]])
@@ -116,16 +116,16 @@ def _fill(data: Data, days: int, end: int, sketches: list[bytes]) -> int:
     return days * DAY // QUARTER * PAIRS * HITS
 
 
-def _rows(quarter: int, sketches: list[bytes]) -> Iterator[Row]:
+def _rows(quarter: int, drawn: list[bytes]) -> Iterator[Row]:
     """The rows of a quarter-hour: `PAIRS` of all hits, some of a label besides."""
     chance = random.Random(quarter)
     clicks = HITS // 3
     views = HITS - clicks
     for number in range(PAIRS):
         where = (quarter, MERCHANT, PRODUCTS[number % len(PRODUCTS)], PROMOTERS[number], "web")
-        yield *where, 0, "", views, clicks, 1, 0, chance.choice(sketches)
+        yield *where, 0, "", views, clicks, 1, 0, chance.choice(drawn)
         if number % LABELLED == 0:
-            yield *where, 1, f"post-{chance.randrange(5)}", views, clicks, 1, 0, chance.choice(sketches)
+            yield *where, 1, f"post-{chance.randrange(5)}", views, clicks, 1, 0, chance.choice(drawn)
 
 
 def _ordered(row: Row) -> tuple[object, ...]:
@@ -133,7 +133,7 @@ def _ordered(row: Row) -> tuple[object, ...]:
     return *row[:7], CURRENCY, 2, 19_800, 2_970
 
 
-def _sketches(bench: Bench) -> list[bytes]:
+def sketches(bench: Bench) -> list[bytes]:
     """Sketches of as many visitors as a row has."""
     chance = random.Random(5)
     now = time.time_ns() // 1_000_000

@@ -35,6 +35,7 @@ import report
 import reporting
 import settlement
 import verify
+import views
 import workers
 from machine import Cores, Unfit
 from part import Bench, Json, Result, Settings
@@ -58,6 +59,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "books": books.measure,
     "incore": incore.measure,
     "verify": verify.measure,
+    "views": views.measure,
 }
 
 

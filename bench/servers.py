@@ -120,7 +120,7 @@ def start_tuike(
     command = [sys.executable, "-m", "tuike", "edge", "--data", str(data.root), "--edge-port", "0"]
     command += ["--workers", str(workers), "--durability", durability]
     cores = (bench.cores.server,) if workers == 1 else (bench.cores.server, bench.cores.load)
-    process, log = _spawn(command, bench.directory / f"{name}.log", *cores)
+    process, log = spawn(command, bench.directory / f"{name}.log", *cores)
     port = until(lambda: _announced_port(log), process, log, limit)
     states = _core.edge_states(str(data.metrics), time.time_ns() // 1_000_000)
     processes = [state["process"] for state in states if state["producer"].startswith("edge-")]
@@ -144,7 +144,7 @@ def start_nginx(bench: Bench, log: str = "off", access_log: str = "off") -> Serv
         config = config.replace(placeholder, str(value))
     (directory / "nginx.conf").write_text(config)
     command = [program, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", "stderr"]
-    process, said = _spawn(command, directory / "log", bench.cores.server)
+    process, said = spawn(command, directory / "log", bench.cores.server)
     until(lambda: accepts(port), process, said)
     return Server(f"nginx, access log {log}", process, port, said, machine.children(process.pid))
 
@@ -158,7 +158,7 @@ def start_go_redis(bench: Bench) -> Server:
     program, redis = _build_go(bench), _program("redis-server", REDIS_MISSING)
     port = free_port()
     command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    helper, log = _spawn(command, bench.directory / "redis.log", bench.cores.load)
+    helper, log = spawn(command, bench.directory / "redis.log", bench.cores.load)
     until(lambda: accepts(port), helper, log)
     command = [str(program), "-redis", f"127.0.0.1:{port}"]
     server = _start_on_free_port("Go net/http + redigo, fire and forget", command, bench)
@@ -187,7 +187,7 @@ def _start_on_free_port(name: str, command: Sequence[str], bench: Bench) -> Serv
     """A server that takes its port as last argument."""
     port = free_port()
     log = bench.directory / f"{name.replace('/', ' ')}.log"
-    process, log = _spawn([*command, str(port)], log, bench.cores.server)
+    process, log = spawn([*command, str(port)], log, bench.cores.server)
     until(lambda: accepts(port), process, log)
     return Server(name, process, port, log, [process.pid])
 
@@ -206,7 +206,8 @@ def free_port() -> int:
     raise ServerFailed(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
-def _spawn(command: Sequence[str], log: Path, *cores: int) -> tuple[subprocess.Popen[bytes], Path]:
+def spawn(command: Sequence[str], log: Path, *cores: int) -> tuple[subprocess.Popen[bytes], Path]:
+    """Starts it on these cores; its process and log, which is what it says."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, preexec_fn=machine.pin(*cores))
     return process, log

@@ -98,6 +98,7 @@ async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | N
     one when the workers have."""
     listeners = _listen(settings)
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
+    network.begin(data, address)
     workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
     supervised = Supervisor([workers, *_helpers(network, data, address, serves=True)], listeners)
     async with _observed(settings.host, metrics_port, Workers(data.metrics, Clock(data.clock))):

@@ -41,7 +41,8 @@ class Cluster(Instance):
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=os.environ | {"TUIKE_FOLDERS": "1"},  # of each processor
+            # folders: of each processor; tests receive webhooks on this machine
+            env=os.environ | {"TUIKE_FOLDERS": "1", "TUIKE_WEBHOOK_ALLOW_PRIVATE": "1"},
         )
         self.services: dict[str, Json] = {}
 

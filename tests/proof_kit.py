@@ -328,6 +328,7 @@ def full(path: Path) -> World:
     flagged(world)
     world.click("alice", 5)
     world.order("o3", 30_000, 5)
+    world.order("o3", 31_000, 5)  # set aside
     world.order("o4", 1_000, 5, status="pending")
     world.order("w1", None, 5, status="refunded")
     world.forget(visitor=6)

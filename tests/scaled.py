@@ -18,6 +18,7 @@ from books import QUERIES
 from instance import NO_FRAUD
 from tuike import _core
 from tuike.bookkeeping import Candidate, Settings
+from tuike.clock import wall
 from tuike.data import Data
 from tuike.folder import Folder
 from tuike.process import Processor
@@ -177,6 +178,8 @@ class Scaled:
     shippers: list[Shipper] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     failures: int = 0
+    now: Callable[[], int] = wall
+    """The shippers' clock."""
     names: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -214,7 +217,7 @@ class Scaled:
     def step(self) -> bool:
         """Every part once; what fails is tried again by the next step. Whether there was anything to do."""
         tick = time.monotonic()
-        now = time.time_ns() // 1_000_000
+        now = self.now()
         steps: list[Callable[[], bool]] = [lambda one=one: one.step(now, tick) for one in self.shippers]  # type: ignore[misc]
         steps += [lambda one=one: one.step(tick) for one in (*self.folders, *self.candidates)]  # type: ignore[misc]
         busy = False

@@ -38,6 +38,7 @@ impl Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     HalfLife,
+    Lengths,
     NotAscending,
     TooManyTouches,
 }
@@ -46,6 +47,7 @@ impl PathError {
     pub fn code(self) -> &'static str {
         match self {
             PathError::HalfLife => "bad_half_life",
+            PathError::Lengths => "bad_lengths",
             PathError::NotAscending => "not_ascending",
             PathError::TooManyTouches => "too_many_touches",
         }
@@ -55,25 +57,48 @@ impl PathError {
 /// The weight of each touch, in units of 1e-9 that sum to 1e9 (largest remainder, ties to the earlier
 /// touch). `times` are the touches' instants in ms, ascending; none give no weights.
 pub fn weights(model: Model, times: &[u64], half_life: u64) -> Result<Vec<u64>, PathError> {
-    if times.len() > MAX_TOUCHES {
-        return Err(PathError::TooManyTouches);
-    }
-    if !times.is_sorted() {
-        return Err(PathError::NotAscending);
-    }
+    weights_many(model, times, &[times.len()], half_life)
+}
+
+/// The same of many paths, one after the other: `lengths` are their numbers of touches, which sum to that of `times`.
+pub fn weights_many(model: Model, times: &[u64], lengths: &[usize], half_life: u64) -> Result<Vec<u64>, PathError> {
     if half_life < MIN_HALF_LIFE {
         return Err(PathError::HalfLife);
     }
-    let Some(newest) = times.last() else { return Ok(Vec::new()) };
-    let n = times.len();
-    let proportions: Vec<u128> = match model {
-        Model::First => (0..n).map(|i| u128::from(i == 0)).collect(),
-        Model::Last => (0..n).map(|i| u128::from(i == n - 1)).collect(),
-        Model::Linear => vec![1; n],
-        Model::TimeDecay => times.iter().map(|time| decay(newest - time, half_life)).collect(),
-        Model::Position => (0..n).map(|i| position(i, n)).collect(),
-    };
-    Ok(money::allocate(WHOLE, &proportions).expect("some proportion is above zero, and all are below 2^65"))
+    let mut weights = vec![0; times.len()];
+    let (mut proportions, mut remainders) = (Vec::new(), Vec::new());
+    let (mut times, mut parts) = (times, &mut weights[..]);
+    for length in lengths {
+        let (path, later) = times.split_at_checked(*length).ok_or(PathError::Lengths)?;
+        let (of_path, of_later) = parts.split_at_mut(*length);
+        if path.len() > MAX_TOUCHES {
+            return Err(PathError::TooManyTouches);
+        }
+        if !path.is_sorted() {
+            return Err(PathError::NotAscending);
+        }
+        proportions.clear();
+        proportions.extend((0..path.len()).map(|i| proportion(model, path, i, half_life)));
+        remainders.resize(path.len(), (0, 0));
+        if !path.is_empty() {
+            money::allocate_into(WHOLE, &proportions, of_path, &mut remainders)
+                .expect("some proportion is above zero, and all are below 2^65");
+        }
+        (times, parts) = (later, of_later);
+    }
+    if times.is_empty() { Ok(weights) } else { Err(PathError::Lengths) }
+}
+
+/// What touch `i` of a path counts beside the others.
+fn proportion(model: Model, path: &[u64], i: usize, half_life: u64) -> u128 {
+    let last = path.len() - 1;
+    match model {
+        Model::First => u128::from(i == 0),
+        Model::Last => u128::from(i == last),
+        Model::Linear => 1,
+        Model::TimeDecay => decay(path[last] - path[i], half_life),
+        Model::Position => position(i, path.len()),
+    }
 }
 
 /// 40 % first, 40 % last, 20 % shared by the n - 2 between: as 2(n - 2) : 1 : ... : 1 : 2(n - 2).
@@ -188,6 +213,26 @@ mod tests {
         assert_eq!(weights(Model::Linear, &[2, 1], HOUR), Err(PathError::NotAscending));
         assert_eq!(weights(Model::Linear, &[1], HOUR - 1), Err(PathError::HalfLife));
         assert_eq!(weights(Model::Linear, &vec![0; MAX_TOUCHES + 1], HOUR), Err(PathError::TooManyTouches));
+    }
+
+    #[test]
+    fn many_paths_weigh_as_each_by_itself() {
+        let times = [5, 6, HOUR, 7, 8, 3 * HOUR];
+        let lengths = [3, 0, 1, 2];
+        for model in [Model::First, Model::Last, Model::Linear, Model::TimeDecay, Model::Position] {
+            let each = [&times[..3], &[], &times[3..4], &times[4..]].map(|path| weights(model, path, HOUR).unwrap());
+            assert_eq!(weights_many(model, &times, &lengths, HOUR), Ok(each.concat()), "{model:?}");
+        }
+        for (lengths, why) in [
+            (&[3, 4][..], PathError::Lengths),
+            (&[3, 2], PathError::Lengths),
+            (&[], PathError::Lengths),
+            (&[usize::MAX], PathError::Lengths),
+            (&[4, 2], PathError::NotAscending),
+        ] {
+            assert_eq!(weights_many(Model::Linear, &times, lengths, HOUR), Err(why), "{lengths:?}");
+        }
+        assert_eq!(weights_many(Model::Linear, &[], &[], HOUR), Ok(vec![]));
     }
 
     #[test]

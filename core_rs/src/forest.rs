@@ -60,6 +60,13 @@ pub struct Team {
     pub by_level: Vec<u64>,
 }
 
+/// How many promoters are below those of a group, today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    pub direct: u64,
+    pub total: u64,
+}
+
 /// The promoter trees.
 #[derive(Default)]
 pub struct Forest {
@@ -225,6 +232,45 @@ impl Forest {
         team.direct = team.by_level.first().copied().unwrap_or(0);
         team.total = team.by_level.iter().sum();
         Ok(team)
+    }
+
+    /// Counts all below the promoters of each group, today; the last group is of everyone who is in none. A
+    /// promoter who is below two of a group counts twice. Codes that nobody has count for nothing.
+    pub fn teams<S: AsRef<str>>(&self, groups: &[Vec<S>]) -> Vec<Below> {
+        let rest = groups.len();
+        let mut group_of = vec![rest; self.len()];
+        for (group, codes) in groups.iter().enumerate() {
+            for index in codes.iter().filter_map(|code| self.index(code.as_ref())) {
+                group_of[index as usize] = group;
+            }
+        }
+        let mut below = vec![Below::default(); rest + 1];
+        // of those above where the walk is, by group
+        let mut above = vec![0; rest + 1];
+        for root in (0..self.len()).filter(|index| self.parents[*index] == NONE) {
+            let mut at = root;
+            loop {
+                let child = self.links[at].first_child;
+                if child != NONE {
+                    above[group_of[at]] += 1;
+                    at = child as usize;
+                } else {
+                    while at != root && self.links[at].next == NONE {
+                        at = self.parents[at] as usize;
+                        above[group_of[at]] -= 1;
+                    }
+                    if at == root {
+                        break;
+                    }
+                    at = self.links[at].next as usize;
+                }
+                below[group_of[self.parents[at] as usize]].direct += 1;
+                for (group, above) in above.iter().enumerate() {
+                    below[group].total += above;
+                }
+            }
+        }
+        below
     }
 
     fn find(&self, code: &str) -> Result<u32, ForestError> {

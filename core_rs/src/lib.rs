@@ -14,6 +14,7 @@
 pub mod agents;
 pub mod attribution;
 pub mod commission;
+pub mod dialect;
 pub mod digits;
 pub mod edge;
 pub mod erasure;

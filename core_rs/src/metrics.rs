@@ -69,6 +69,7 @@ outcomes! {
     ForgedCookie = "forged_cookie",
     ForgedClick = "forged_click",
     RateLimited = "rate_limited",
+    BadToken = "bad_token",
 }
 
 impl Outcome {

@@ -150,7 +150,7 @@ pub fn allocate_array<const N: usize>(total: u64, weights: &[u128; N]) -> Result
 }
 
 /// `remainders` is room to work in; all slices have the same length.
-fn allocate_into(
+pub(crate) fn allocate_into(
     total: u64,
     weights: &[u128],
     parts: &mut [u64],
@@ -171,7 +171,8 @@ fn allocate_into(
             (product / sum, u128::from(product % sum))
         } else {
             let product = u128::from(total) * weight;
-            ((product / sum) as u64, product % sum)
+            let quotient = product / sum;
+            (quotient as u64, product - quotient * sum)
         };
         parts[i] = quotient;
         remainders[i] = (remainder, i);

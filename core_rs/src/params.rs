@@ -141,6 +141,13 @@ fn lookup(name: &str) -> Option<(Name, u8)> {
     INDEX.get(name).copied()
 }
 
+impl Name {
+    /// What a canonical name or an alias stands for.
+    pub fn of(name: &str) -> Option<Name> {
+        lookup(name).map(|(known, _)| known)
+    }
+}
+
 /// The known parameters of one request, and the others as they came.
 pub struct Params<'a> {
     known: [Option<(u8, Cow<'a, str>)>; KNOWN],

@@ -21,6 +21,8 @@ use serde::Deserialize;
 
 use self::record::{LinkEntry, PromoterEntry, TooLong, Written};
 use self::table::Table;
+use crate::dialect::Dialect;
+use crate::event;
 use crate::identity::{self, DayKey};
 use crate::target;
 
@@ -56,6 +58,10 @@ pub struct Merchant {
     /// The key before, and until when it is valid too (milliseconds).
     pub replaced: Option<(Box<[u8]>, u64)>,
     pub status: Status,
+    /// How it says what it posts where it does not sign.
+    pub dialect: Option<Dialect>,
+    /// SHA-256 of the tokens that authenticate that, and until when each is valid (milliseconds).
+    pub tokens: Box<[([u8; 32], u64)]>,
 }
 
 impl Merchant {
@@ -63,6 +69,12 @@ impl Merchant {
     pub fn secrets(&self, now_ms: u64) -> impl Iterator<Item = &[u8]> {
         let replaced = self.replaced.iter().filter(move |(_, until)| now_ms < *until);
         std::iter::once(&*self.secret).chain(replaced.map(|(secret, _)| &**secret))
+    }
+
+    /// The digests of the tokens that are valid at an instant; none without a dialect.
+    pub fn tokens(&self, now_ms: u64) -> impl Iterator<Item = &[u8; 32]> {
+        let valid = self.tokens.iter().filter(move |(_, until)| now_ms < *until);
+        valid.filter(|_| self.dialect.is_some()).map(|(digest, _)| digest)
     }
 }
 
@@ -109,6 +121,11 @@ enum Entry<'a> {
         #[serde(default)]
         old_secret_until: u64,
         status: Status,
+        #[serde(default)]
+        dialect: Option<Dialect>,
+        /// Digests in hex; with an end until when they are valid.
+        #[serde(default)]
+        tokens: Vec<(String, Option<u64>)>,
     },
     Product {
         id: Box<str>,
@@ -178,13 +195,15 @@ impl Registry {
         let entry = serde_json::from_slice(json).map_err(|e| EntryError::Malformed(e.to_string()))?;
         let mut then = Then::GoOn;
         match entry {
-            Entry::Merchant { id, currency, secret: sealed, old_secret, old_secret_until, status } => {
+            Entry::Merchant { id, currency, secret: sealed, old_secret, old_secret_until, status, dialect, tokens } => {
                 let open = |sealed: &str| {
                     let plain = identity::unseal(secret, "merchant", sealed).ok_or(EntryError::OtherSecret)?;
                     Ok::<Box<[u8]>, EntryError>(plain.into())
                 };
                 let replaced = old_secret.map(|old| open(&old)).transpose()?.map(|old| (old, old_secret_until));
-                self.merchants.insert(id, Merchant { currency, secret: open(&sealed)?, replaced, status });
+                let tokens = tokens.iter().map(digest).collect::<Result<_, _>>()?;
+                let secret = open(&sealed)?;
+                self.merchants.insert(id, Merchant { currency, secret, replaced, status, dialect, tokens });
             }
             Entry::Product { id, merchant, url, fallback_url, allowed_hosts, cookie_days, binds, status } => {
                 let [target, fallback] = [&url, &fallback_url].map(|url| target::visible(url).into());
@@ -269,4 +288,12 @@ impl Registry {
 
 fn malformed(TooLong(why): TooLong) -> EntryError {
     EntryError::Malformed(why)
+}
+
+/// A token's digest, and until when it is valid.
+fn digest((hex, until): &(String, Option<u64>)) -> Result<([u8; 32], u64), EntryError> {
+    let (high, low) = hex.as_bytes().split_at_checked(32).unwrap_or_default();
+    let halves = event::unhex(high).zip(event::unhex(low));
+    let (high, low) = halves.ok_or_else(|| EntryError::Malformed("a token's digest is 64 hex digits".into()))?;
+    Ok(([high, low].concat().try_into().expect("two halves of 16 bytes"), until.unwrap_or(u64::MAX)))
 }

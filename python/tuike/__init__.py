@@ -9,6 +9,7 @@ demo  migrating  journal  configuring        commands' own work
 backing  doctor  cookies                     commands' own work for operators: backups, what is wrong
 verify/  replay/  statements  faults         proofs
 reports/  views  risk  risk_model            what is shown
+archive/                                     finished days as Parquet, and SQL on them
 sending/                                     webhooks
 process  touch_server  tenure                one machine: folds, books
 erasing  retention                           what is forgotten, on request and in time

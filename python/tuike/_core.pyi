@@ -52,6 +52,7 @@ __all__ = [
     "parse_query",
     "parse_rate",
     "pseudonym",
+    "read_postback",
     "render_metrics",
     "seal",
     "sketch_error",
@@ -368,6 +369,13 @@ def look_agent(agent: bytes) -> tuple[int, bool]:
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form, as the responder reads them (WHATWG URL, section 5.1)."""
 
+def read_postback(
+    pairs: list[tuple[str, str]], currency: str, received: int, dialect: str | None = None
+) -> dict[str, Any]:
+    """The order event that a postback's parameters make, without who sent it: `currency` is the merchant's, `received`
+    milliseconds, `dialect` the JSON of a dialect's `names` and `statuses` (none: our own words). ValueError is the
+    reason code where they make none."""
+
 # --- metrics -----------------------------------------------------------------------------------
 
 def render_metrics(directory: str) -> str:
@@ -569,6 +577,16 @@ def weights(
     is 7 days by default. ValueError: `unknown_model`, `not_ascending`, `bad_half_life` (under an hour),
     `too_many_touches`."""
 
+def weights_many(
+    model: Literal["first", "last", "linear", "time_decay", "position"],
+    times: bytes,
+    lengths: bytes,
+    half_life: int = ...,
+) -> bytes:
+    """The same of many paths in one call, beside which other threads run: `times` are little-endian uint64, one path
+    after the other, `lengths` the paths' numbers of touches as uint32; answers with the weights as uint32, one for each
+    of `times`. ValueError as `weights`, and `bad_lengths` where they do not sum to the number of times."""
+
 def bound(mode: Literal["first", "last", "mixed"], clicks: Sequence[int], protect: int) -> int | None:
     """Which of a customer's eligible clicks (instants in ms, ordered by time then event id) binds after the last of
     them; None for no clicks. `mixed`: a click less than `protect` ms after the binding one never takes over, a
@@ -600,6 +618,9 @@ class Forest:
         Little-endian; promoters are counted from 0 as they came in."""
     def team(self, id: str) -> tuple[int, int, list[int]]:
         """Direct, total, and the count on each level below. ValueError `unknown_promoter`."""
+    def teams(self, groups: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+        """Of each group of promoters, and last of everyone who is in none: how many are directly below them, and
+        how many in all; one who is below two of a group counts twice. Takes about 0.1 s a million."""
 
 # --- tax ---------------------------------------------------------------------------------------
 

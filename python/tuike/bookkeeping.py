@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control, erasing, logs
+from tuike import _core, control, erasing, logs, retention
 from tuike.books.backlog import Backlog, Item
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -31,20 +31,19 @@ from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, STILL_S, Log, begin, holder, keep_stepping, open_log
+from tuike.folder import LEASE_MS, STILL_S, Log, begin, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
 from tuike.promises import Promises
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
-from tuike.stores.schema import producers
 from tuike.stores.touches import DAY_MS, SqlTouches
 from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
-LEASE = "books"
+LEASE = members.BOOKS
 STANDBY_S = 1.0
 """Between two attempts of a candidate to get the lease: a dead one's books have moved after `LEASE_MS` and this."""
 KEEP_S = 1.0
@@ -70,6 +69,7 @@ class Settings:
     secret_sum: str
     max_levels: int = 3
     payout_minimum: Mapping[str, int] = msgspec.field(default_factory=lambda: PAYOUT_MINIMUM)
+    retention_days: int = 0
 
 
 class Books:
@@ -164,7 +164,7 @@ class Books:
         self._reading.take(packet)
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
-        self._promises.hear(packet.machine, packet.live, names, self.now, tick)
+        self._promises.hear(packet.machine, packet.live, names, self.now, tick, packet.named)
         self._unbooked.append(
             (id, packet.size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries))
         )
@@ -207,10 +207,8 @@ class Books:
         return bool(registry or orders or steps)
 
     def _look(self, connection: Connection, tick: float) -> None:
-        gone = connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost"))
-        self._promises.gone(int(incarnation, 16) for incarnation in gone)
-        serving = [one.name for one in members.machines(connection) if one.live and one.state == "serving"]
-        self._promises.expect(serving, tick)
+        self._promises.take_lost(connection)
+        self._promises.expect(members.machines(connection), self.now, tick)
         old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
         self._reading.forget(old)
         hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
@@ -247,9 +245,14 @@ class Books:
         if self._forgetting.step(connection, self._promises.watermark, number, self.now, touches):
             self._keeper.reload(connection)
 
-    def drop_touches(self) -> int:
-        """Drops the days of touches that nothing can ask for any more; in transactions of its own."""
-        return self._touches.drop_before(self.now - touches_kept(self._keeper.registry))
+    def keep_no_longer(self) -> int:
+        """Drops the days of touches that nothing can ask for any more, in transactions of its own, and says which hits
+        are past their keeping: each machine's mirror sees to its journal."""
+        kept = touches_kept(self._keeper.registry)
+        with self._engine.begin() as connection:
+            leases.hold(connection, LEASE, self.token, self.now, LEASE_MS)
+            retention.note(connection, self._settings.retention_days, kept, self.now)
+        return self._touches.drop_before(self.now - kept)
 
     def _write_booked(self, records: Sequence[Booked]) -> None:
         _INSERT.run(self._connection, [(record.number, msgspec.json.encode(record)) for record in records])
@@ -336,7 +339,7 @@ class Candidate:
         day = self.books.now // DAY_MS
         if day != self._day and self.books.now:
             self._day = day
-            self.books.drop_touches()
+            self.books.keep_no_longer()
 
     def _lose(self) -> None:
         """Forgets all that is not in the database. The lease stays its own until it ends."""
@@ -353,6 +356,7 @@ class Config:
     redis: str
     max_levels: int
     payout_minimum: dict[str, int]
+    retention_days: int = 0
 
 
 def main() -> None:
@@ -363,9 +367,9 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    name, database = holder(), engine.parse(config.database)
+    name, database = leases.new_holder(), engine.parse(config.database)
     log = open_log(config.redis, config.data, database, name)
-    settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum)
+    settings = Settings(data.secret, data.secret_sum, config.max_levels, config.payout_minimum, config.retention_days)
     candidate = Candidate(engine.open_writer(database), log, name, settings)
     try:
         begin(candidate.prepare, stop)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tuike import __version__, config
+from tuike.archive_commands import COMMANDS as ARCHIVE
 from tuike.config import option
 from tuike.config_commands import config as config_group
 from tuike.data import Data, DataError, DiskFull
@@ -216,7 +217,8 @@ def process(
     network = Network(text_of(database), redis or "")
     network.check(opened)
     with opened.lock("lock"):
-        helpers = network.processes(opened, config.available_cores() if folders is None else folders, **books)
+        cores = config.available_cores() if folders is None else folders
+        helpers = network.processes(opened, cores, retention_days=retention_days, **books)
         sys.exit(asyncio.run(serving.processes_of_many(helpers, network.watched(), host, metrics_port)))
 
 
@@ -364,5 +366,5 @@ def migrate(data: Path, to: Any, machines: bool) -> None:
 
 program.add_command(journal)
 program.add_command(config_group)
-for command in (*PROOFS, *OPERATIONS):
+for command in (*PROOFS, *OPERATIONS, *ARCHIVE):
     program.add_command(command)

@@ -129,7 +129,8 @@ def _rows(connection: Connection, table: Any, key: str, body: Callable[[Any], Bo
 
 def _merchant(row: Any) -> Body:
     names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
-    return {name: row[name] for name in names}
+    dialect = None if row["dialect"] is None else json.loads(row["dialect"])
+    return {name: row[name] for name in names} | {"dialect": dialect}
 
 
 def _products(connection: Connection) -> dict[str, Body]:

@@ -9,12 +9,14 @@ DATA/statement.key        the private key that signs statements: 32 random bytes
 DATA/lock                 held by `tuike serve`
 DATA/processor.lock       held by the one processor
 DATA/import.lock          held by the one import
+DATA/archive.lock         held by whoever writes to the archive
 DATA/webhooks.sqlite      how far each webhook is, and what failed
 DATA/books.sqlite         registry tables, money, reports, unless a server has them
 DATA/touches/             the touch store
 DATA/journal/             what happened: <producer>/<incarnation>/
 DATA/registry/            what edges must know, rewritten at each start of the processor (or the mirror)
 DATA/retention            which segments of the journal have nobody's hits any more, JSON
+DATA/archive/             finished days as Parquet: see tuike.archive
 DATA/metrics/             counters of each producer
 DATA/run/                 unix sockets, and where the books' clock stands
 """
@@ -131,9 +133,19 @@ class Data:
         return self.root / "journal"
 
     @property
+    def webhooks(self) -> Path:
+        """See tuike.sending."""
+        return self.root / "webhooks.sqlite"
+
+    @property
     def retention(self) -> Path:
         """See tuike.retention."""
         return self.root / "retention"
+
+    @property
+    def archive(self) -> Path:
+        """See tuike.archive."""
+        return self.root / "archive"
 
     @property
     def registry(self) -> Path:
@@ -188,7 +200,8 @@ class Data:
         return Path(f"/proc/self/fd/{os.open(self.run, os.O_PATH | os.O_CLOEXEC)}", path.name)
 
     def lock(self, name: str) -> "Lock":
-        """Takes `lock` (serve), `processor.lock` or `import.lock` until the answer is closed. Raises DataInUse."""
+        """Takes `lock` (serve), `processor.lock`, `import.lock` or `archive.lock` until the answer is closed. Raises
+        DataInUse."""
         return Lock(self.root / name)
 
     @contextmanager

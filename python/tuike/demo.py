@@ -15,8 +15,9 @@ from tuike.submission import Submission
 PRODUCER = "demo"
 MERCHANT = "demo-shop"
 
-# whoever tries it out orders a moment after the click, which is no fraud here
-DEMO = {"hold_days": 7, "fraud": {"min_seconds_to_order": 0}}
+# whoever tries it out orders a moment after the click, which is no fraud here, and settles the same day
+DEMO = {"hold_days": 0, "fraud": {"min_seconds_to_order": 0}}
+SETTLEMENT = "T+0"
 PRODUCTS = (
     {
         "id": "tea",
@@ -82,7 +83,10 @@ def _refuse_used(data: Data) -> None:
 def _events(data: Data) -> list[dict[str, Any]]:
     secret = _core.seal(data.secret, "merchant", secrets.token_hex(32).encode(), secrets.token_bytes(12))
     writes: list[tuple[str, dict[str, Any]]] = [
-        ("merchant.create", {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "secret": secret}),
+        (
+            "merchant.create",
+            {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "settlement": SETTLEMENT, "secret": secret},
+        ),
         *(
             ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], **DEMO, **product})
             for product in PRODUCTS
@@ -125,6 +129,9 @@ Click once more and send an order for it, as the shop's server would:
   order="{order}"
   sig=$(printf %s "$order" | openssl dgst -sha256 -hmac {_merchants_secret(data)} | sed 's/.* //')
   curl "{edge}/postback?$order&sig=$sig"
+It appears under Live. Open it to see why it pays whom, and refund a part; then settle under Settlement and pay bo
+under Payouts. Once the day is over (UTC), bo's page under Promoters has the statement, which anyone can check:
+  tuike verify --statement FILE
 Read the API:
   {admin}/v1/docs
   curl -H "Authorization: Bearer $(cat {data.admin_token})" {admin}/v1/reports/summary"""

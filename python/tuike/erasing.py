@@ -1,8 +1,8 @@
 """Erasures, step by step, beside whoever folds and books: see `stores.erasures`.
 
 The books' tables come first, in a transaction of the bookkeeper's; then each machine writes its own journal again,
-segment by segment, in a thread. A segment that is still written to waits for its end. Whoever is killed anywhere goes
-on where it was: nothing is done twice that would not come to the same.
+segment by segment, in a thread, and its archive where there is one. A segment that is still written to waits for its
+end. Whoever is killed anywhere goes on where it was: nothing is done twice that would not come to the same.
 """
 
 import logging
@@ -16,16 +16,20 @@ import msgspec
 from sqlalchemy import Connection, Engine, Row
 
 from tuike import _core
+from tuike.archive import forgetting
 from tuike.books.daily_keys import Random
 from tuike.books.records import Message
+from tuike.data import Data
 from tuike.stores import erasures
 from tuike.stores.erasures import Pending
 
 LOOK_MS = 1_000
 """Between two looks at what is to be done."""
 RETRY_MS = 60_000
-"""After a disk that failed."""
+"""After a disk that failed, or an archive that is in use."""
 ID_BYTES = 16
+ARCHIVE = "archive"
+"""How the archive is named among the journals that are pending: as if it had one segment."""
 
 Touches = Callable[[Connection, Row[Any], _core.Erasure], int]
 """Rewrites the touches of a row's person, in the transaction or durably before its end; how many there were."""
@@ -69,9 +73,9 @@ class Tables:
 class Journals:
     """A machine's part: its own journal. `step` belongs to one thread; segments are written in another."""
 
-    def __init__(self, engine: Engine, root: Path, machine: str) -> None:
+    def __init__(self, engine: Engine, data: Data, machine: str) -> None:
         self._engine = engine
-        self._root = root
+        self._data = data
         self._machine = machine
         self._thread = ThreadPoolExecutor(1, "erasing")
         self._work: Future[dict[str, Pending]] | None = None
@@ -101,18 +105,20 @@ class Journals:
             self.ended += erasures.end(connection, machines(connection), now)
         todo = {id: pending for id, pending in todo.items() if pending}
         if todo:
-            people = erasures.of([row for row in rows if row.id in todo])
-            self._work = self._thread.submit(rewrite, people, self._root, todo)
+            self._work = self._thread.submit(rewrite, [row for row in rows if row.id in todo], self._data, todo)
 
     def _done(self, now: int) -> dict[str, Pending]:
         """What the work that has ended left over. A disk that fails ends nothing else: it is tried again."""
         done, self._work = self._work, None
         try:
-            return {} if done is None else done.result()
+            left = {} if done is None else done.result()
         except OSError as error:
             _log.warning("an erasure's segments wait: %s", error)
             self._next = now + RETRY_MS
             return {}
+        if any(ARCHIVE in pending for pending in left.values()):
+            self._next = now + RETRY_MS
+        return left
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -121,7 +127,9 @@ class Journals:
         """What there is to write again; all that there is, at the first look."""
         pending = erasures.journal_pending(connection, id, self._machine)
         if pending is None:
-            pending = all_segments(self._root)
+            pending = all_segments(self._data.journal)
+            if self._data.archive.exists():
+                pending[ARCHIVE] = [0]
             erasures.keep_pending(connection, id, self._machine, pending)
         return pending
 
@@ -140,12 +148,18 @@ def all_segments(root: Path) -> Pending:
     return {name: indexes for name, indexes in found.items() if indexes}
 
 
-def rewrite(people: _core.Erasure, root: Path, todo: dict[str, Pending]) -> dict[str, Pending]:
-    """Writes the segments again; what is left of each erasure's."""
+def rewrite(rows: Sequence[Row[Any]], data: Data, todo: dict[str, Pending]) -> dict[str, Pending]:
+    """Writes the segments and the archive's files again; what is left of each erasure's."""
     left: dict[str, Pending] = {id: {} for id in todo}
+    people = erasures.of(rows)
     segments = {(name, index) for pending in todo.values() for name, indexes in pending.items() for index in indexes}
     for name, index in sorted(segments):
-        if (root / name).exists() and people.rewrite_segment(str(root / name), index) is None:
+        path = data.journal / name
+        if name == ARCHIVE:
+            done = forgetting.reach(data, lambda: forgetting.erase(data.archive, forgetting.people(rows)))
+        else:
+            done = not path.exists() or people.rewrite_segment(str(path), index) is not None
+        if not done:
             for id, pending in todo.items():
                 if index in pending.get(name, ()):
                     left[id].setdefault(name, []).append(index)

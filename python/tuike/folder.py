@@ -9,8 +9,6 @@ again at what it has. Whatever fails is forgotten and read again from the positi
 import logging
 import math
 import os
-import secrets
-import socket
 import sys
 import threading
 import time
@@ -246,11 +244,6 @@ def _lease(partition: int) -> str:
     return f"partition-{partition:02}"
 
 
-def holder() -> str:
-    """A name that no other process has or will have."""
-    return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
 @dataclass(frozen=True)
 class Config:
     """What a folder is started with. Without `redis` it fetches from the machines, under the secret of `data`."""
@@ -309,7 +302,7 @@ def main() -> None:
     stop = threading.Event()
     control.watch(stop)
     collect_rarely()
-    name, database = holder(), engine.parse(config.database)
+    name, database = leases.new_holder(), engine.parse(config.database)
     folder = Folder(engine.open_writer(database), open_log(config.redis, config.data, database, name), name)
     try:
         begin(folder.prepare, stop)

@@ -41,19 +41,20 @@ class Network:
 
     def check(self, data: Data) -> None:
         """Measures the books' clock and finds out whether this machine may join. With the database away nobody knows,
-        and the machine starts. Raises DataError."""
+        and the machine starts. Raises DataError; what a retired one has in its journal is declared then."""
         url = engine.parse(self.database)
         if self.redis:
             connect(self.redis)
-        books = engine.open_reader(url)
+        books = engine.open_writer(url)
+        refused = ""
         try:
-            with books.connect() as connection:
+            with books.begin() as connection:
                 members.now(connection)
                 begun = clock.steady()
                 Clock(data.clock).measured(members.now(connection), begun, clock.steady())
                 members.check_secret(connection, data.secret_sum)
                 if members.is_retired(connection, data.machine):
-                    raise DataError(f"{data.root}: machine {data.machine} was retired; choose a new --data")
+                    refused = mirror.refusal(connection, data)
         except DBAPIError as error:
             if engine.is_hopeless(error):
                 raise DataError(f"{engine.shown(url)}: {' '.join(str(error.orig).split())}") from error
@@ -61,6 +62,24 @@ class Network:
                 raise
         finally:
             books.dispose()
+        if refused:
+            raise DataError(refused)
+
+    def begin(self, data: Data, address: str) -> None:
+        """Says in SQL that an edge starts, before it answers anybody: orders elsewhere wait for its first word. With
+        the database away there are none."""
+        books = engine.open_writer(engine.parse(self.database))
+        try:
+            with books.begin() as connection:
+                members.report(connection, data.machine, 0, self._url(address), "starting")
+        except DBAPIError as error:
+            if not engine.is_away(error) and not engine.lacks_tables(error):
+                raise
+        finally:
+            books.dispose()
+
+    def _url(self, address: str) -> str:
+        return self.journal_url or _reachable(address)
 
     def helpers(self, data: Data, address: str, *, serves: bool) -> list[Helper]:
         """In the order in which they stop. `address` is where the machine listens; `serves`: it has an edge."""
@@ -68,8 +87,7 @@ class Network:
         if self.redis:
             config: Any = shipper.Config(str(data.journal), data.machine, self.redis, self.database, str(data.clock))
             found.append(_helper("shipper", "tuike.transport.shipper", shipper.VARIABLE, config))
-        url = self.journal_url or _reachable(address)
-        config = mirror.Config(str(data.root), self.database, self.redis, url, serves)
+        config = mirror.Config(str(data.root), self.database, self.redis, self._url(address), serves)
         found.append(_helper("mirror", "tuike.mirror", mirror.VARIABLE, config))
         return found
 
@@ -77,12 +95,14 @@ class Network:
         """What operators see of all processes."""
         return Watch(engine.parse(self.database))
 
-    def processes(self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int]) -> list[Helper]:
+    def processes(
+        self, data: Data, folders: int, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int
+    ) -> list[Helper]:
         """What folds hits and keeps the books on a machine of several."""
         config: Any = folder.Config(self.database, self.redis, str(data.root))
         found = [_helper(f"folder-{n}", "tuike.folder", folder.VARIABLE, config) for n in range(folders)]
         least = dict(payout_minimum)
-        config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least)
+        config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least, retention_days)
         return [*found, _helper("bookkeeper", "tuike.bookkeeping", bookkeeping.VARIABLE, config)]
 
 

@@ -44,13 +44,14 @@ class Asked(msgspec.Struct):
 
 
 class Taken(msgspec.Struct, array_like=True):
-    """As `_core.Shipment` has it."""
+    """As `_core.Shipment` has it. `now`: the machine's time (ms) before it looked; an older version does not say it."""
 
     heard: list[tuple[str, int, int, int]]
     packed: list[tuple[int, int, bytes]]
     damage: list[tuple[str, int, int, int]]
     count: int
     more: bool
+    now: int = _core.Shipment.ENDED
 
 
 def token(secret: str) -> str:
@@ -137,4 +138,4 @@ class JournalRoutes:
 
 def _take(follower: _core.Follower, asked: Asked, now: int) -> Taken:
     shipment = follower.take(asked.after, min(max(0, asked.limit), LIMIT), now)
-    return Taken(shipment.heard, shipment.pack(PARTITIONS), shipment.damage, shipment.count, shipment.more)
+    return Taken(shipment.heard, shipment.pack(PARTITIONS), shipment.damage, shipment.count, shipment.more, now)

@@ -18,17 +18,18 @@ from tuike.data import Data, DataError
 from tuike.faults import Found
 from tuike.replay.history import Hits, history
 from tuike.replay.logs import JournalLog
+from tuike.sending.outbox import Outbox
 from tuike.stores import engine, erasures, meta, migrations, moving, position
 from tuike.stores.bulk import missing
 from tuike.stores.moving import Told
 from tuike.stores.position import Position
-from tuike.stores.schema import booked, metadata, positions
+from tuike.stores.schema import booked, metadata, positions, webhook_deliveries, webhook_positions
 from tuike.stores.touches import SqlTouches
 from tuike.transport.entries import ORDERS, PARTITIONS
 
 NOTE = "moving"
 """The secret's hash of the instance that is being moved."""
-OF_SEVERAL = (booked, positions)
+OF_SEVERAL = (booked, positions, webhook_positions, webhook_deliveries)
 """What several machines have otherwise than one."""
 RECORDS_PER_PART = 2_000
 BOOKED = missing(booked)
@@ -71,8 +72,8 @@ def _to_this_schema(data: Data) -> None:
 
 
 def _spread(here: Connection, target: Engine, data: Data) -> None:
-    """What several machines have in SQL and one has in files: what was booked, touches, and a position for each
-    partition, from which shippers go on. Twice is once."""
+    """What several machines have in SQL and one has in files: what was booked, touches, how far webhooks are, and a
+    position for each partition, from which shippers go on. Twice is once."""
     root, number = str(data.journal), int(meta.read(here, NUMBER_KEY) or 0)
     hits, books = position.read(here, "hits"), position.read(here, "books")
     steps = history(JournalLog(root, erasures.under_way(here)), root, number, ("registry",))
@@ -86,6 +87,11 @@ def _spread(here: Connection, target: Engine, data: Data) -> None:
         touches.prepare(rows)
         with target.begin() as there:
             touches.put(there, rows)
+    if data.webhooks.exists():
+        outbox = Outbox.of_file(data.webhooks)
+        with target.begin() as there:
+            outbox.copy_to(there)
+        outbox.close()
     with target.begin() as there:
         there.execute(delete(positions))
         for partition in range(PARTITIONS):

@@ -1,8 +1,9 @@
 """The mirror: `python -m tuike.mirror`, its configuration as JSON in `TUIKE_MIRROR`.
 
 On a machine without books it keeps the registry log of the edge true from SQL, reports how far the workers have come,
-and measures the books' clock. Redis wakes it; without Redis it looks by itself. With SQL away the edge goes on with
-what is on its disk, and the mirror tries again: nothing that fails here ends the edge.
+measures the books' clock, and takes people out of the machine's journal where they are erased or past their keeping.
+Redis wakes it; without Redis it looks by itself. With SQL away the edge goes on with what is on its disk, and the
+mirror tries again: nothing that fails here ends the edge.
 """
 
 import logging
@@ -19,7 +20,7 @@ import redis
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from tuike import _core, clock, control, erasing, logs
+from tuike import _core, clock, control, erasing, logs, retention
 from tuike.books import entries
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.daily_keys import Random
@@ -37,6 +38,8 @@ POLL_S = 0.5
 CLOSE_S = 0.01
 """The same while workers take in what was told, for `TAKING_S` at most."""
 TAKING_S = 2.0
+KEEPING_S = 600.0
+"""Seconds between two looks at which hits are past their keeping."""
 BEAT_S = 1.0
 """Seconds between two signs of life."""
 RETRY_FIRST_S = 0.1
@@ -69,7 +72,7 @@ class _News:
 
 
 class Retired(Exception):
-    """The machine was declared gone for good."""
+    """The machine was declared gone for good; its text is for people."""
 
 
 class Mirror:
@@ -83,12 +86,13 @@ class Mirror:
         self._books = engine.open_reader(database)
         self._writer = engine.open_writer(database)
         self._log = RegistryLog(self._books, data.registry, random) if serves else None
-        self._journals = erasing.Journals(self._writer, data.journal, self._machine)
+        self._journals = erasing.Journals(self._writer, data, self._machine)
+        self._retention = retention.Retention(data)
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
         self._reported: tuple[int, State] | None = None
-        self._looked = self._beat = self._changed = float("-inf")
+        self._looked = self._beat = self._changed = self._kept = float("-inf")
 
     def step(self, *, called: bool = False) -> None:
         """A look at SQL when it is time for one, or somebody called; a report when there is something to say.
@@ -105,6 +109,8 @@ class Mirror:
             raise
         self._report(now)
         self._journals.step(self._clock(), lambda connection: None, _who_has_journals)
+        if now - self._kept >= KEEPING_S:
+            self._keep_no_longer(now)
 
     @property
     def pause(self) -> float:
@@ -115,6 +121,7 @@ class Mirror:
     def close(self) -> None:
         """Says that the machine stops, where that can be said."""
         self._journals.close()
+        self._retention.close()
         if self._log is not None:
             self._log.close(self._clock())
         try:
@@ -163,6 +170,13 @@ class Mirror:
     def _heard_keys(self, told: list[entries.Entry]) -> None:
         self._last_key = max([self._last_key, *(entry["day"] for entry in told if entry["t"] == "key")])
 
+    def _keep_no_longer(self, now: float) -> None:
+        """Begins to take people out of the journal's hits that the books say are past their keeping."""
+        with self._books.begin() as connection:
+            before = retention.noted(connection).get("before", 0)
+        self._retention.begin(before)
+        self._kept = now
+
     def _reached(self) -> int:
         """What all live workers know; where there are none, what they will find."""
         if self._log is None:
@@ -176,9 +190,22 @@ class Mirror:
         if said == self._reported and now - self._beat < BEAT_S:
             return
         with self._writer.begin() as connection:
-            if not members.report(connection, self._machine, said[0], self._url, said[1]):
-                raise Retired
+            there = members.report(connection, self._machine, said[0], self._url, said[1])
+            told = "" if there else refusal(connection, self._data)
+        if told:
+            raise Retired(told)
         self._reported, self._beat = said, now
+
+
+def refusal(connection: Connection, data: Data) -> str:
+    """What a machine that was retired says; with it all that its journal has and the books may lack is declared."""
+    journal = [(producer, number) for producer, number, _ in _core.incarnations(str(data.journal))]
+    for row in members.come_back(connection, data.machine, journal):
+        log.warning("incarnation %s: what is not in the books from event %d on is refused", row.incarnation, row.first)
+    return (
+        f"{data.root}: machine {data.machine} was retired; choose a new --data. What it took since and is not in the "
+        "books stays in its journal, and `tuike verify` names it"
+    )
 
 
 def _who_has_journals(connection: Connection) -> list[str]:
@@ -227,7 +254,7 @@ def _hosts(url: str) -> list[str]:
 
 
 def run(config: Config) -> None:
-    """Until it is told to stop. Raises Retired: what the machine takes from now on would be lost."""
+    """Until it is told to stop. Raises Retired."""
     stop, called = threading.Event(), threading.Event()
     control.watch(stop)
     threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
@@ -271,8 +298,8 @@ def main() -> None:
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     try:
         run(config)
-    except Retired:
-        print(f"tuike: {config.data}: this machine was retired; choose a new --data", file=sys.stderr)
+    except Retired as error:
+        print(f"tuike: {error}", file=sys.stderr)
         sys.exit(control.OVER)
 
 

@@ -7,6 +7,7 @@ ends the process: nothing in memory outlives a transaction that failed. A server
 the process: it begins anew from what was committed, again and again until the server is back.
 """
 
+import ctypes
 import gc
 import os
 import threading
@@ -38,7 +39,8 @@ from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
 READ_LIMIT = 20_000
-BOOK_LIMIT = 2_000
+# orders of a commit, where so many wait: each page is written once however many of them touch it
+BOOK_LIMIT = 4_000
 # booked records that are journalled with one sync, bytes: orders with long paths add up
 JOURNAL_BYTES = 4 << 20
 SYNC_TIMEOUT_S = 30.0
@@ -47,6 +49,8 @@ REST_AFTER_WORK_S = 0.010
 REST_IDLE_MIN_S = 0.005
 REST_IDLE_MAX_S = 0.020
 DRAIN_S = 2.0
+# between two times that what bursts took is given back
+GIVE_BACK_S = 60.0
 GC_THRESHOLDS = (100_000, 20, 100)
 # touches are kept this long beyond the longest attribution window
 KEPT_BEYOND_WINDOW_DAYS = 30
@@ -85,14 +89,15 @@ class Processor:
             self._forgetting = erasing.Tables(random)
             self._machine = data.machine
             self._stale = True  # the database's log has keys or people that have to be forgotten
-            self._journals = erasing.Journals(self._engine, data.journal, self._machine)
+            self._journals = erasing.Journals(self._engine, data, self._machine)
             opened.callback(self._journals.close)
             self._retention_days = retention_days
-            self._retention = retention.Retention(data.journal, data.retention)
+            self._retention = retention.Retention(data)
             opened.callback(self._retention.close)
             self._opened = opened.pop_all()
         # opened when there is something to write: a processor that fails and starts over leaves no segments behind
         self._booked: _core.Writer | None = None
+        self._unsynced = 0  # what was written last and may not be on the disk yet; 0: it is
         self._incarnation = int.from_bytes(random(8))
         self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
@@ -115,14 +120,23 @@ class Processor:
         self._edges.begin(self._bookkeeper.number, self._now())
         self._edges.wait(self._now())
 
+    @property
+    def forest(self) -> _core.Forest:
+        """Who invited whom, as the books have it now."""
+        return self._bookkeeper.registry.forest
+
     def run(self, stop: threading.Event) -> None:
         """Steps until `stop` is set, then until what was read is applied, for `DRAIN_S` at most."""
         rest = REST_IDLE_MIN_S
+        worked, gave_back = False, time.monotonic()
         while not stop.is_set():
             if self.step():
-                rest = REST_IDLE_MIN_S
+                rest, worked = REST_IDLE_MIN_S, True
                 stop.wait(0 if self.more else REST_AFTER_WORK_S)
             else:
+                if worked and time.monotonic() - gave_back >= GIVE_BACK_S:
+                    give_back()
+                    worked, gave_back = False, time.monotonic()
                 stop.wait(rest)
                 rest = min(2 * rest, REST_IDLE_MAX_S)
         until = time.monotonic() + DRAIN_S
@@ -196,6 +210,7 @@ class Processor:
             self._backlog.applied([*registry, *orders])
             books = self._advance(connection, self._books, self._backlog.upto(self._read))
             hits = self._advance(connection, self._hits, self._read)
+            self._wait_journalled()
         self._books, self._hits = books, hits
         if registry:
             self._edges.append(changed, self._bookkeeper.number, now)
@@ -244,12 +259,20 @@ class Processor:
         return [msgspec.structs.replace(booked[0], seen=news), *booked[1:]]
 
     def _write_booked(self, payloads: Sequence[bytes]) -> None:
+        """Writes them; they are synced beside what is done next, and at the latest before more is written."""
         if self._booked is None:
             self._booked = _core.Writer(self._journal, PRODUCER, self._incarnation)
-        seq = self._booked.append(payloads)
+        self._wait_journalled()
+        self._unsynced = self._booked.append(payloads)
         self._booked.sync()
-        if not self._booked.wait_synced(seq, SYNC_TIMEOUT_S):
+
+    def _wait_journalled(self) -> None:
+        """Nothing is committed that is not in the journal, on the disk."""
+        if self._booked is None or not self._unsynced:
+            return
+        if not self._booked.wait_synced(self._unsynced, SYNC_TIMEOUT_S):
             raise TimeoutError(f"the books' journal was not synced in {SYNC_TIMEOUT_S:.0f} s")
+        self._unsynced = 0
 
     def _catch_up(self) -> list[Booked]:
         """Reads into the backlog all that the books have not got; answers with what was booked of it.
@@ -281,11 +304,10 @@ class Processor:
     def _keep_no_longer(self, now: int) -> None:
         """Begins to take people out of hits that are past their keeping; by then they are long folded."""
         touches = touches_kept(self._bookkeeper.registry)
-        hits = self._retention_days * DAY_MS or touches
         with self._engine.begin() as connection:
             self._tenure.hold(connection, now)
-            retention.note(connection, hits, touches, now - hits)
-        self._retention.begin(now - hits)
+            before = retention.note(connection, self._retention_days, touches, now)
+        self._retention.begin(before)
 
 
 def touches_kept(registry: Registry) -> int:
@@ -298,6 +320,14 @@ def collect_rarely() -> None:
     """For a process that keeps books: what a batch allocates goes with it, by its counts of references. Looking for
     cycles among so many objects as often as Python does by itself costs a fifth of the time, and finds none."""
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def give_back() -> None:
+    """What was freed goes back to the system: glibc keeps it for good where anything behind it is in use. It takes some
+    milliseconds. Another C library has no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int = 0) -> None:
@@ -315,7 +345,9 @@ def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, i
                             data, max_levels=max_levels, payout_minimum=payout_minimum, retention_days=retention_days
                         )
                     ) as processor,
-                    TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark),
+                    TouchServer(
+                        data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest
+                    ),
                 ):
                     breaker.close()
                     control.say_ready()

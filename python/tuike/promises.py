@@ -1,9 +1,13 @@
 """The watermark over all partitions and machines: when an order's clicks are certain to be folded.
 
 Each incarnation promises, in each partition, what is not to come any more; an order waits until the promises of all
-have passed its receipt, in all partitions. An incarnation that its machine does not name any more, or whose machine
-says nothing, is away after `LATE_AFTER_S`: nobody waits for it until its promises have caught up. What it brings then
-is folded all the same; a click that comes after its order changes nothing.
+have passed its receipt, in all partitions. An incarnation that has only just begun has promised nothing, and nobody
+knows of it: so each machine promises too that all it received before an instant is of incarnations that it has named,
+and an edge says in SQL that it starts before it answers anybody.
+
+An incarnation that its machine does not name any more, or whose machine says nothing, is away after `LATE_AFTER_S`:
+nobody waits for it until its promises have caught up. What it brings then is folded all the same; a click that comes
+after its order changes nothing. An edge that starts while it reaches neither SQL nor Redis is as one that is away.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -12,11 +16,14 @@ from typing import Literal
 
 from sqlalchemy import Connection, select
 
-from tuike.stores import position
+from tuike.stores import members, position
 from tuike.stores.bulk import replacing
 from tuike.stores.schema import producers
 
 LATE_AFTER_S = 30.0
+SEEN_MS = 20_000
+"""A machine that was seen in SQL within this is expected to say something. It is less than `LATE_AFTER_S`, so that one
+that comes back after that long is as one that is new."""
 FAR = 1 << 62
 """Later than all promises; the mark of an incarnation of which nothing more is to come."""
 
@@ -37,15 +44,26 @@ class Known:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A machine's last word: what of it lives, and before which instant (ms) all that it received is of what it has
+    named (FAR: it does not say that)."""
+
+    tick: float
+    live: frozenset[int] = frozenset()
+    named: int = FAR
+
+
 class Promises:
     """Who is waited for. Belongs to the one bookkeeper."""
 
     def __init__(self, connection: Connection, tick: float) -> None:
         self._known: dict[int, Known] = {}
         self._changed: set[int] = set()
-        self._heard: dict[str, tuple[float, frozenset[int]]] = {}
+        self._heard: dict[str, _Heard] = {}
         self._silent_since: dict[int, float] = {}
         self._expected: dict[str, float] = {}
+        self._stopped: frozenset[str] = frozenset()
         self._began = tick
         self.closed: dict[int, float] = {}
         """Incarnations that are wholly applied, by the tick since when that is so."""
@@ -58,11 +76,13 @@ class Promises:
         self.watermark = 0
         """Everything received before this instant is folded, but for what was late."""
 
-    def hear(self, machine: str, live: Iterable[int], names: Mapping[int, str], now: int, tick: float) -> None:
+    def hear(
+        self, machine: str, live: Iterable[int], names: Mapping[int, str], now: int, tick: float, named: int = FAR
+    ) -> None:
         """A machine's sign of life: which incarnations may have more to come; `names` are the producers of those that
-        it brings something of."""
+        it brings something of, and `named` (ms) is its promise that it has none that began to receive before."""
         there = frozenset(live)
-        self._heard[machine] = (tick, there)
+        self._heard[machine] = _Heard(tick, there, named)
         for incarnation in there | set(names):
             known = self._known.get(incarnation)
             name = names.get(incarnation, "")
@@ -71,14 +91,18 @@ class Promises:
             elif name and not known.producer:
                 self._set(incarnation, replace(known, producer=name))
 
-    def expect(self, machines: Iterable[str], tick: float) -> None:
-        """Machines that serve hits: one of which nothing that lives was heard is waited for too, `LATE_AFTER_S` at most
-        from when it began to serve. Its shipper may not have reached us yet."""
-        self._expected = {name: self._expected.get(name, tick) for name in machines}
+    def expect(self, machines: Iterable[members.Machine], now: int, tick: float) -> None:
+        """The machines as SQL has them. One that serves or starts is waited for before it was ever heard, for
+        `LATE_AFTER_S` at most; one that stopped in order is not."""
+        found = list(machines)
+        serving = [one.name for one in found if one.state in ("starting", "serving") and now - one.seen < SEEN_MS]
+        self._expected = {name: self._expected.get(name, tick) for name in serving}
+        self._stopped = frozenset(one.name for one in found if one.state in ("stopped", "retired"))
 
-    def gone(self, lost: Iterable[int]) -> None:
-        """Somebody has declared these lost."""
-        for incarnation in lost:
+    def take_lost(self, connection: Connection) -> None:
+        """Incarnations that somebody has declared lost."""
+        for lost in connection.scalars(select(producers.c.incarnation).where(producers.c.state == "lost")):
+            incarnation = int(lost, 16)
             if incarnation in self._known:
                 self._known[incarnation] = replace(self._known[incarnation], state="lost")
 
@@ -102,14 +126,18 @@ class Promises:
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
                 self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
-        live = [self._known[incarnation] for incarnation in least if self._known[incarnation].state == "live"]
-        speaking = {known.machine for known in live} & self._heard.keys()
-        for name, since in self._expected.items():
-            if name not in speaking and tick - since < LATE_AFTER_S:
-                return 0
+        machines = (self._expected.keys() | self._heard.keys()) - self._stopped
         waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
-        self.watermark = max(self.watermark, min(waited, default=now))
-        return min(waited, default=now)
+        waited += [mark for mark in (self._named(name, tick) for name in machines) if mark < FAR]
+        promised = min(waited, default=now)
+        self.watermark = max(self.watermark, promised)
+        return promised
+
+    def _named(self, machine: str, tick: float) -> int:
+        """What a machine promises of incarnations that are not known; FAR: nobody waits for that."""
+        heard = self._heard.get(machine, _Heard(self._expected.get(machine, tick), named=0))
+        since = max(heard.tick, self._expected.get(machine, heard.tick))
+        return heard.named if tick - since < LATE_AFTER_S else FAR
 
     def _judge(self, incarnation: int, mark: int, promised: int, seq: int, tick: float) -> None:
         known = self._known[incarnation]
@@ -123,11 +151,11 @@ class Promises:
             self._set(incarnation, replace(known, state="live", seq=seq))
 
     def _is_silent(self, incarnation: int, machine: str, tick: float) -> bool:
-        heard, live = self._heard.get(machine, (self._began, frozenset()))
-        if incarnation in live:
+        heard = self._heard.get(machine, _Heard(self._began))
+        if incarnation in heard.live:
             self._silent_since.pop(incarnation, None)
-            return tick - heard >= LATE_AFTER_S
-        since = self._silent_since.setdefault(incarnation, heard if machine not in self._heard else tick)
+            return tick - heard.tick >= LATE_AFTER_S
+        since = self._silent_since.setdefault(incarnation, heard.tick if machine not in self._heard else tick)
         # a machine that does not name it any more has waited itself; one that was not heard yet gets its time
         return machine in self._heard or tick - since >= LATE_AFTER_S
 
@@ -141,7 +169,9 @@ class Promises:
         return bool(self._changed)
 
     def write(self, connection: Connection) -> None:
-        """Puts into the database what has changed; call `written` after the commit."""
+        """Puts into the database what has changed, under the lease of the books; call `written` after the commit."""
+        if self._changed:
+            self.take_lost(connection)
         rows = [(f"{incarnation:016x}", *_row(self._known[incarnation])) for incarnation in sorted(self._changed)]
         _ROWS.run(connection, rows)
 

@@ -3,7 +3,8 @@
 A segment that was last written to before the end of the retention has visitor, customer, device, fingerprint, address,
 agent, referrer and unknown parameters taken out of its hits (core_rs/src/erasure.rs): so what is counted, and every
 sum, can still be proved, and orders in the same segment stay as they are. No segment is deleted: verify and replay read
-it as before.
+it as before. The archive's files lose the same. On several machines the books say from when on, and each machine's
+mirror sees to its own journal.
 """
 
 import json
@@ -14,7 +15,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from tuike import _core
-from tuike.data import write_private
+from tuike.archive import forgetting
+from tuike.books.settings import DAY_MS
+from tuike.data import Data, write_private
 from tuike.stores import meta
 
 KEY = "retention"
@@ -23,9 +26,12 @@ KEY = "retention"
 _log = logging.getLogger(__name__)
 
 
-def note(connection: Connection, hits: int, touches: int, before: int) -> None:
-    """How long hits and touches are kept (ms), and that hits received before an instant are nobody's from now on."""
-    meta.write(connection, KEY, json.dumps({"hits": hits, "touches": touches, "before": before}))
+def note(connection: Connection, days: int, touches: int, now: int) -> int:
+    """Notes how long hits (`days`; 0: as long as touches) and touches (ms) are kept; the instant before which what was
+    received is nobody's from now on."""
+    hits = days * DAY_MS or touches
+    meta.write(connection, KEY, json.dumps({"hits": hits, "touches": touches, "before": now - hits}))
+    return now - hits
 
 
 def noted(connection: Connection) -> dict[str, int]:
@@ -38,9 +44,8 @@ def noted(connection: Connection) -> dict[str, int]:
 class Retention:
     """A journal's. Segments are written in a thread; what is done is kept in a file beside the journal."""
 
-    def __init__(self, root: Path, done: Path) -> None:
-        self._root = root
-        self._done = done
+    def __init__(self, data: Data) -> None:
+        self._data = data
         self._thread = ThreadPoolExecutor(1, "retention")
         self._work: Future[int] | None = None
 
@@ -51,7 +56,7 @@ class Retention:
             if not self._work.done():
                 return
             self._work.result()
-        self._work = self._thread.submit(anonymize, self._root, self._done, before)
+        self._work = self._thread.submit(end, self._data, before)
 
     def wait(self) -> int:
         """How many hits it was that the last work changed."""
@@ -59,6 +64,14 @@ class Retention:
 
     def close(self) -> None:
         self._thread.shutdown()
+
+
+def end(data: Data, before: int) -> int:
+    """Takes people out of the journal's hits and the archive's; how many hits of the journal. What fails, or is held by
+    who archives, is tried again another day."""
+    if data.archive.exists():
+        forgetting.reach(data, lambda: forgetting.end_keeping(data.archive, before))
+    return anonymize(data.journal, data.retention, before)
 
 
 def anonymize(root: Path, done: Path, before: int) -> int:

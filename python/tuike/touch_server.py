@@ -3,6 +3,8 @@
 GET /clicks/{id}   the click's fields as the touch store has them
 GET /touches       ?kind=visitor|cust&merchant=&key=: all that it has by one, those that bind among them
 GET /watermark     {"watermark": ms}: everything received before it is in the books
+GET /teams         ?id=: what `_core.Forest.team` says of a promoter
+POST /teams        groups of promoters' ids, in JSON; what `_core.Forest.teams` says of them
 """
 
 import asyncio
@@ -18,15 +20,24 @@ from tuike import _core
 
 START_S = 10.0
 ALWAYS = 2**63 - 1
+MAX_ASKED = 256 << 20
+"""Bytes of the groups: a million of the longest ids have 67 MB."""
 
 
 class TouchServer:
     """A small aiohttp server in a thread of its own, for as long as it is entered."""
 
-    def __init__(self, socket: Path, touches: _core.TouchStore, watermark: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        touches: _core.TouchStore,
+        watermark: Callable[[], int],
+        forest: Callable[[], _core.Forest],
+    ) -> None:
         self._socket = socket
         self._touches = touches
         self._watermark = watermark
+        self._forest = forest
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -53,10 +64,12 @@ class TouchServer:
             self._loop.close()
 
     async def _serve(self) -> None:
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_ASKED)
         app.router.add_get("/clicks/{id}", self._click)
         app.router.add_get("/touches", self._path)
         app.router.add_get("/watermark", self._mark)
+        app.router.add_get("/teams", self._team)
+        app.router.add_post("/teams", self._teams)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.UnixSite(runner, str(self._socket)).start()
@@ -84,3 +97,13 @@ class TouchServer:
 
     async def _mark(self, request: web.Request) -> web.Response:
         return web.json_response({"watermark": self._watermark()})
+
+    async def _team(self, request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await asyncio.to_thread(self._forest().team, request.query["id"]))
+        except ValueError:
+            return web.json_response({"code": "unknown_promoter"}, status=404)
+
+    async def _teams(self, request: web.Request) -> web.Response:
+        groups = await request.json()
+        return web.json_response(await asyncio.to_thread(self._forest().teams, groups))

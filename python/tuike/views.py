@@ -40,7 +40,9 @@ def days_of_month(month: str) -> tuple[int, int]:
 def merchant(row: Row) -> Body:
     names = ("id", "name", "currency", "timezone", "settlement", "refund_days", "release_when", "status")
     until = row["old_secret_until"]
-    shown = {"created": instant(row["created"]), "old_secret_until": instant(until) if until else None}
+    shown: Body = {"created": instant(row["created"]), "old_secret_until": instant(until) if until else None}
+    dialect = None if row["dialect"] is None else json.loads(row["dialect"])
+    shown |= {"dialect": dialect, "postback_token": row["tokens"] is not None}
     return {name: row[name] for name in names} | shown
 
 

@@ -19,6 +19,10 @@ RATE = 40.0
 BUYS = 0.3
 THINKS = 6.0
 """Seconds from a click to its order: people take longer than the five that are suspicious."""
+CROWD_LINES = 4
+PIPELINED = 50
+BUYER = 20
+"""Of so many people of a crowd one buys."""
 CLICK_ID = re.compile(r"click_id=([0-9a-f]{32})")
 AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -54,12 +58,35 @@ class Honest:
             for _ in range(BROWSERS):
                 group.create_task(self._browse(stop, group))
 
+    async def crowd(self, size: int) -> None:
+        """So many people, as fast as they are answered, each of whom clicks once; some buy."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CROWD_LINES):
+                group.create_task(self._come(size // CROWD_LINES, group))
+
+    async def _come(self, size: int, group: asyncio.TaskGroup) -> None:
+        with closing(Line(self.port)) as line:
+            for _ in range(0, size, PIPELINED):
+                codes = [self.random.choice(self.codes) for _ in range(PIPELINED)]
+                requests = [get(f"/c/{code}", self._address(), self._agent()) for code in codes]
+                answers = await line.ask(b"".join(requests), PIPELINED)
+                assert [answer.status for answer in answers] == [302] * PIPELINED
+                self.clicks += PIPELINED
+                for code, answer in list(zip(codes, answers, strict=True))[::BUYER]:
+                    if found := CLICK_ID.search(answer.field("Location")):
+                        group.create_task(self._buy(code, found[1]))
+
+    def _address(self) -> str:
+        return f"{self.random.randint(11, 99)}.{self.random.getrandbits(8)}.{self.random.getrandbits(8)}.7"
+
+    def _agent(self) -> str:
+        return f"User-Agent: {self.random.choice(AGENTS)}"
+
     async def _browse(self, stop: asyncio.Event, group: asyncio.TaskGroup) -> None:
         line = Line(self.port)
         while not stop.is_set():
             await asyncio.sleep(self.random.expovariate(RATE / BROWSERS))
-            address = f"{self.random.randint(11, 99)}.{self.random.getrandbits(8)}.{self.random.getrandbits(8)}.7"
-            agent = f"User-Agent: {self.random.choice(AGENTS)}"
+            address, agent = self._address(), self._agent()
             code = self.random.choice(self.codes)
             if self.random.random() < 0.3:
                 await self._ask(line, get(f"/p.gif?aff={code}&pid=tea", address, agent), 200)

@@ -14,6 +14,11 @@ ROOT = Path(__file__).parents[2]
 AXE = ROOT / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 STATIC = ROOT / "python" / "tuike" / "admin" / "static" / "index.html"
 GRAVE = ("serious", "critical")
+OF_ADMINS = (
+    *("live", "trend", "promoters", "applications", "conversions", "review", "settlements", "payouts"),
+    *("leaderboard", "contests", "anomalies", "products", "webhooks"),
+)
+OF_PROMOTERS = ("earnings", "orders", "clicks", "links", "team", "rank")
 WAITING = ("Loading …", "加载中…")
 
 built = installed.needed(STATIC.exists() and AXE.exists(), "the dashboard is not built (make setup)")

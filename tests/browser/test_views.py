@@ -1,13 +1,15 @@
 """Every view of the dashboard and of the promoter's page, in both languages, light and dark, as Chromium shows it."""
 
 import os
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import history
 import pytest
-from looking import ROOT, Person, built, shows
+from looking import OF_ADMINS, OF_PROMOTERS, ROOT, Person, built, shows
 from playwright.sync_api import Browser
 
 import chromium
@@ -18,31 +20,42 @@ pytestmark = [chromium.needed, built]
 
 LIMIT_MS = 200
 TRIES = 5
+CONTEST = {"id": "race", "name": "Race", "metric": "orders", "currency": "CNY", "prizes": ["50.00"]}
 SCREENSHOT = os.environ.get("TUIKE_SCREENSHOT", "")
 """1: the README's screenshot is taken anew."""
-OF_ALL = (
-    "live",
-    "trend",
-    "promoters",
-    "promoters/bo",
-    "applications",
-    "conversions",
-    "review",
-    "settlements",
-    "payouts",
-) + (*("leaderboard", "anomalies", "products", "products/tea"),)
-OF_PROMOTERS = ("earnings", "orders", "clicks", "links", "team", "rank")
 
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """The demo with a month of its past."""
     folder = tmp_path_factory.mktemp("dashboard")
-    with running(folder / "data", "--workers", "1", "--demo") as instance:
+    with running(folder / "data", "--workers", "1", "--demo", "--webhook-allow-private") as instance:
         clicks, orders = history.write(folder, datetime.now(UTC))
         tuike("import", "clicks", clicks, "--data", instance.data)
         tuike("import", "conversions", orders, "--data", instance.data)
+        instance.post("contests", **{"from": "2026-01-01", "to": "2099-12-31"}, **CONTEST)
         yield instance
+
+
+@pytest.fixture
+def takes_it() -> Iterator[tuple[str, list[int]]]:
+    """A server that webhooks are sent to: its address, and the status of its answers."""
+    status = [503]
+
+    class Taker(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", status
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +75,8 @@ def test_every_view_is_whole_quick_and_accessible(
 ) -> None:
     token = first_token(instance) if role == "admin" else instance.post("tokens", role=role)["token"]
     order = instance.get("conversions?product=tea&limit=1")["items"][0]["id"]
-    views = (*OF_ALL, f"conversions/{order}") if role == "admin" else OF_PROMOTERS
+    ones = ("promoters/bo", "products/tea", "contests/race", f"conversions/{order}")
+    views = (*OF_ADMINS, *ones) if role == "admin" else OF_PROMOTERS
     if role != "admin":
         own = instance.call("GET", "conversions?limit=1", token=token)[1]["items"][0]["id"]
         views = (*views, f"orders/{own}")
@@ -160,6 +174,11 @@ def test_a_promoter_builds_a_link_and_takes_its_code_and_poster(
             got.value.save_as(tmp_path / "file")
             begin = (tmp_path / "file").read_bytes()[:4]
             assert begin == (b"\x89PNG" if "PNG" in name else b"<svg"), name
+        person.page.get_by_text("Use words of your own").click()
+        person.page.get_by_label("Your text").fill("{{promoter}} likes {{product}} ({{category}}): {{url}}")
+        shows(person.page, f"wen likes Reading app (software): {instance.edge}/c/wen-7")
+        person.page.reload()
+        shows(person.page, "wen likes ")
         assert person.complaints() == []
 
 
@@ -195,6 +214,77 @@ def test_a_payout_is_asked_for_in_the_currency_that_is_said(instance: Instance, 
         person.page.locator("dialog").get_by_label("Currency").fill("usd")
         person.page.locator("dialog button[type=submit]").click()
         shows(person.page, "USD")  # in the refusal: the demo has none
+
+
+def test_a_webhook_is_made_retried_paused_and_deleted(
+    instance: Instance, browser: Browser, takes_it: tuple[str, list[int]]
+) -> None:
+    url, status = takes_it
+    with browser.new_context(locale="en-GB") as context:
+        person = Person.arrives(context, instance.admin)
+        page = person.page
+        person.signs_in(first_token(instance))
+        person.opens("webhooks")
+        page.get_by_role("button", name="New webhook").click()
+        page.locator("dialog").get_by_label("Code").fill("till")
+        page.locator("dialog").get_by_label("Address").fill(url)
+        page.locator("dialog").get_by_label("conversion.created").uncheck()
+        page.locator("dialog button[type=submit]").click()
+        assert page.locator("dialog code").inner_text().startswith("whsec_")
+        assert person.findings() == []
+        page.get_by_role("button", name="Close").click()
+        assert "conversion.created" not in instance.get("webhooks/till")["events"]
+
+        instance.post("settlements")
+        until(lambda: instance.get("webhooks/till/deliveries")["items"], "a delivery")
+        page.get_by_role("link", name="till").click()
+        shows(page, "being retried")
+        assert "503" in page.inner_text("tbody")
+        assert person.findings() == []
+        status[0] = 204
+        page.get_by_role("button", name="Send again: evt_").first.click()
+        page.locator("dialog button[type=submit]").click()
+        until(lambda: "delivered" in page.inner_text("tbody"), "the delivery")
+
+        page.locator("form").get_by_label("Status").select_option("paused")
+        page.get_by_role("button", name="Save").click()
+        until(lambda: instance.get("webhooks/till")["status"] == "paused", "the pause")
+        page.get_by_role("button", name="Delete").click()
+        page.locator("dialog button[type=submit]").click()
+        shows(page, "There are no webhooks yet.")
+        assert person.complaints() == []
+
+
+def test_a_contest_is_announced_and_its_prizes_are_paid(instance: Instance, browser: Browser) -> None:
+    first, last = (f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}" for ago in (20, 2))
+    with browser.new_context(locale="en-GB", timezone_id="UTC") as context:
+        person = Person.arrives(context, instance.admin)
+        page = person.page
+        person.signs_in(first_token(instance))
+        person.opens("contests")
+        page.get_by_role("button", name="New contest").click()
+        form = page.locator("dialog")
+        for label, value in (("Code", "may"), ("Name", "May"), ("First day", first), ("Last day", last)):
+            form.get_by_label(label).fill(value)
+        form.get_by_label("Prizes in CNY").fill("100 50.50")
+        assert person.findings() == []
+        form.locator("button[type=submit]").click()
+        page.get_by_role("link", name="May").click()
+        shows(page, "Standings")
+        leaders = [text.split()[0] for text in page.locator("tbody td:nth-child(2)").all_inner_texts()]
+        page.get_by_role("button", name="Pay the prizes").click()
+        page.locator("dialog button[type=submit]").click()
+        shows(page, "Winners")
+        winners = instance.get("contests/may")["winners"]
+        assert [won["promoter"] for won in winners] == leaders[:2]
+        assert [won["amount"] for won in winners] == ["100.00", "50.50"]
+        assert person.complaints() == []
+    token = instance.post("tokens", role=f"promoter:{leaders[1]}")["token"]
+    with browser.new_context(locale="en-GB", timezone_id="UTC") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(token)
+        person.opens("rank")
+        shows(person.page, "#2 · 50.50 CNY")
 
 
 def test_one_signs_out_and_the_page_asks_again(instance: Instance, browser: Browser) -> None:

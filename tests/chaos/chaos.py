@@ -1,14 +1,18 @@
 """One random run of everything that can go wrong, under load, on the topology of deploy/local-cluster; then the proof.
 
 make chaos [MINUTES=10] [SEED=n] [DATABASE=postgresql|mysql]
+make chaos ARGS="--each 3"    instead, each fault so many times, and what was measured: on a quiet machine
 """
 
 import argparse
+import math
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from faults import FAULTS, Fault
@@ -37,7 +41,7 @@ class Run:
         dice = random.Random(self.seed)
         struck = dict.fromkeys(FAULTS, 0)
         end = time.monotonic() + self.seconds
-        with under_load(machines, cross=False) as clients:
+        with under_load(machines) as clients:
             goes_on(clients)
             while time.monotonic() < end:
                 for name in (names := _chosen(dice, struck)):
@@ -66,6 +70,54 @@ class Run:
                 repair()
 
 
+@dataclass(slots=True)
+class Matrix:
+    """Each fault a number of times, one by one, with what was measured. What fails is said, and the next is tried."""
+
+    machines: Cluster
+    dice: random.Random
+    failed: int = 0
+
+    def on(self, times: int) -> None:
+        for name, fault in FAULTS.items():
+            for time_of_it in range(times):
+                print(f"{name} {time_of_it + 1}/{times}: {self._tried(partial(self._strike, fault))}", flush=True)
+            with tempfile.TemporaryDirectory(prefix="tuike-quiet-") as quiet:
+                books = self._tried(partial(prove_books, self.machines, Path(quiet, "data")))
+            print(f"{name}: books equal and verify 0: {books}", flush=True)
+
+    def _strike(self, fault: Fault) -> str:
+        with under_load(self.machines) as clients:
+            goes_on(clients)
+            before = [len(client.took) for client in clients]
+            began = time.monotonic()
+            repair = fault.strike(self.machines, self.dice)
+            try:
+                time.sleep(fault.long)
+            finally:
+                repair()
+            lasted = time.monotonic() - began
+            repaired = time.monotonic()
+            goes_on(clients)
+            recovers(self.machines)
+            normal = time.monotonic() - repaired
+            hits = sum(len(client.took) for client in clients) - sum(before)
+            slowest = 1000 * p99(clients, before)
+        fives = sum(len(client.failed) for client in clients)
+        measured = (
+            f"lasted {lasted:.1f} s, {hits} hits, 5xx {fives}, p99 {slowest:.1f} ms, lag normal after {normal:.1f} s"
+        )
+        once = self._tried(partial(prove, self.machines, clients, math.inf))
+        return f"{measured}, each applied once: {once}"
+
+    def _tried(self, proof: Callable[[], str | None]) -> str:
+        try:
+            return proof() or "yes"
+        except AssertionError as error:
+            self.failed += 1
+            return f"NO, {error}"
+
+
 def _chosen(dice: random.Random, struck: dict[str, int]) -> list[str]:
     """One of the faults that came least often, and perhaps one of another part."""
     least = min(struck.values())
@@ -81,6 +133,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--database", choices=("postgresql", "mysql"), default="postgresql")
+    parser.add_argument("--each", type=int, default=0)
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}", flush=True)
     with (
@@ -88,6 +141,10 @@ def main() -> None:
         cluster("--spares", "1", "--database", chosen.database) as machines,
     ):
         stock(machines)
+        if chosen.each:
+            matrix = Matrix(machines, random.Random(chosen.seed))
+            matrix.on(chosen.each)
+            sys.exit(min(1, matrix.failed))
         run = Run(chosen.seed, 60 * chosen.minutes, long=True, say=lambda text: print(text, flush=True))
         run.on(machines, Path(folder, "quiet"))
 

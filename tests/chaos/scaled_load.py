@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from books import QUERIES
 from cluster import Cluster
 from load import NAMES, Load, acknowledged
+from receiving import Received
 from scaled import CHAIN, HITS
 from tuike import _core, promises
 from tuike.data import Data
 from tuike.process import Processor
 from tuike.stores import engine, members
-from tuike.stores.schema import outcomes, producers, rollups
+from tuike.stores.schema import conversions, outcomes, producers, rollups
 from waiting import until
 
 CLIENTS = 2
@@ -44,11 +45,10 @@ STARTING_S = 60.0
 VERIFY_S = 300.0
 
 
-def begin(cluster: Cluster, cross: bool) -> list[Load]:
-    """Clients at work. With `cross` their orders name clicks of each other, so most often of another edge: not where
-    edges are started again, since a click of the first moments may come after its order."""
+def begin(cluster: Cluster) -> list[Load]:
+    """Clients at work. Their orders name clicks of each other, so most often of another edge."""
     ports = [cluster.port(name) for name in cluster.names("edge-")]
-    clicks: deque[str] | None = deque(maxlen=CLICKS) if cross else None
+    clicks: deque[str] = deque(maxlen=CLICKS)
     clients = []
     for number in range(CLIENTS * len(cluster.edges)):
         first = number % len(cluster.edges)
@@ -60,8 +60,8 @@ def begin(cluster: Cluster, cross: bool) -> list[Load]:
 
 
 @contextmanager
-def under_load(cluster: Cluster, *, cross: bool) -> Iterator[list[Load]]:
-    clients = begin(cluster, cross)
+def under_load(cluster: Cluster) -> Iterator[list[Load]]:
+    clients = begin(cluster)
     try:
         yield clients
     finally:
@@ -77,9 +77,10 @@ def goes_on(clients: list[Load]) -> None:
     until(lambda: acknowledged(clients) > before + GOES_ON, f"{GOES_ON} more hits")
 
 
-def p99(clients: list[Load]) -> float:
-    """Of all answers to hits: seconds."""
-    took = sorted(itertools.chain.from_iterable(client.took for client in clients))
+def p99(clients: list[Load], since: Sequence[int] = ()) -> float:
+    """Of all answers to hits, or of those since each client had so many: seconds."""
+    firsts = since or [0] * len(clients)
+    took = sorted(itertools.chain.from_iterable(c.took[first:] for c, first in zip(clients, firsts, strict=True)))
     return took[len(took) * 99 // 100]
 
 
@@ -143,6 +144,14 @@ def prove(cluster: Cluster, clients: list[Load], slowest: float = SLOWEST_S) -> 
     orders = [event for client in clients for event in client.orders]
     assert orders, "no order was accepted"
     assert Counter(became.get(event, "lost") for event in orders) == {"applied": len(orders)}
+
+
+def prove_webhook(cluster: Cluster, received: Received) -> None:
+    """Each order was told, in the books' order and under its own id, once or again; nobody may be at work any more."""
+    with cluster.books() as connection:
+        made = [(f"evt_{row.number}", row.id) for row in connection.execute(select(conversions).order_by("number"))]
+    until(lambda: len(received.firsts()) >= len(made), "all orders to be told", NORMAL_S * BUSY)
+    assert [(id, body["data"]["id"]) for id, body in received.firsts().items()] == made
 
 
 def prove_books(cluster: Cluster, folder: Path) -> None:

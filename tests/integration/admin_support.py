@@ -50,7 +50,9 @@ async def keeping_books(data: Data) -> AsyncIterator[None]:
 
     def run() -> None:
         processor = Processor(data)
-        with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+        with TouchServer(
+            data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest
+        ):
             loop.call_soon_threadsafe(started.set)
             processor.run(stop)
         processor.close()

@@ -16,6 +16,7 @@ GET    /v1/merchants                     admin finance viewer merchant
 GET    /v1/merchants/{id}                admin finance viewer merchant
 PATCH  /v1/merchants/{id}                admin
 POST   /v1/merchants/{id}/secret         admin
+POST   /v1/merchants/{id}/token          admin
 POST   /v1/products                      admin
 GET    /v1/products                      admin finance viewer merchant promoter
 GET    /v1/products/{id}                 admin finance viewer merchant promoter
@@ -99,6 +100,7 @@ GET    /v1/reports/levels               admin finance viewer
 GET    /v1/reports/team/{id}            admin finance viewer promoter
 GET    /v1/reports/leaderboard          admin finance viewer merchant promoter
 GET    /v1/reports/anomalies            admin finance viewer merchant promoter
+GET    /v1/reports/cohorts              admin finance viewer merchant promoter
 GET    /v1/visitors/{id}/export         admin
 DELETE /v1/visitors/{id}                admin
 GET    /v1/erasures                     admin finance viewer
@@ -110,6 +112,13 @@ GET    /v1/exports/transfers            admin finance viewer
 GET    /v1/exports/payouts              admin finance viewer promoter
 GET    /v1/exports/promoters            admin finance viewer promoter
 GET    /v1/exports/links                admin finance viewer promoter
+GET    /v1/exports/trend                admin finance viewer merchant promoter
+GET    /v1/exports/levels               admin finance viewer
+GET    /v1/exports/leaderboard          admin finance viewer merchant promoter
+GET    /v1/exports/cohorts              admin finance viewer merchant promoter
+GET    /v1/postbacks/refused            admin finance viewer merchant
+POST   /v1/postbacks/refused/{id}/replay admin finance
+DELETE /v1/postbacks/refused/{id}       admin finance
 POST   /v1/webhooks                     admin
 GET    /v1/webhooks                     admin
 GET    /v1/webhooks/{id}                admin

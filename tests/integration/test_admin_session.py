@@ -9,6 +9,7 @@ from admin_support import FIRST_TOKEN, Admin
 from aiohttp import ClientResponse, CookieJar
 
 from tuike.admin import dashboard, session
+from tuike.admin.app import ROUTES
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
@@ -152,6 +153,19 @@ async def test_the_files_are_answered_with_their_policy_and_a_tag(
         assert answer.status == 404
     monkeypatch.setattr(dashboard, "FILES", {})
     assert "make setup" in (await admin.text("/"))[1]
+
+
+async def test_every_page_may_load_nothing_unsaid_and_nobody_frames_it(admin: Admin) -> None:
+    pages = []
+    for path in ("/", *(route.path for route in ROUTES if route.method == "GET" and "{" not in route.path)):
+        async with admin._session.get(path, headers={"Accept": "text/html"}) as answer:
+            if answer.content_type == "text/html":
+                pages.append(path)
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in policy or "default-src 'self'" in policy, path
+                assert "frame-ancestors 'none'" in policy, path
+                assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+    assert "/v1/docs" in pages
 
 
 async def test_the_live_view_has_a_head_that_nothing_follows(admin: Admin) -> None:

@@ -301,6 +301,16 @@ def test_a_burnt_edge_is_retired_once_and_does_not_come_back(books: Books, start
     assert retire(books, "elsewhere").returncode == 2
     assert edge.launch().wait(PATIENCE) == 2
     assert f"machine {machine} was retired" in edge.log.read_text()
+    assert refused_ranges(books) == sorted([f"{7:016x}", *incarnations(edge)]), "nobody had ever heard of its own"
+
+
+def incarnations(edge: Edge) -> list[str]:
+    return sorted(f"{number:016x}" for _, number, _ in _core.incarnations(str(edge.data / "journal")))
+
+
+def refused_ranges(books: Books) -> list[str]:
+    with books.engine.begin() as connection:
+        return sorted(row.incarnation for row in members.all_lost(connection))
 
 
 def test_machines_are_told_where_a_journal_can_be_fetched(books: Books, start: Callable[..., Edge]) -> None:
@@ -319,6 +329,27 @@ def test_an_edge_that_was_cut_off_and_retired_finds_out_and_stops(books: Books, 
     os.killpg(edge.process.pid, signal.SIGSTOP)
     until(lambda: not books.machine().live, "the edge to be silent long enough")
     assert retire(books, machine).returncode == 0
+    assert refused_ranges(books) == []
     os.killpg(edge.process.pid, signal.SIGCONT)
     assert edge.process.wait(PATIENCE) == control.OVER
-    assert f"tuike: {edge.data}: this machine was retired; choose a new --data" in edge.log.read_text()
+    said = edge.log.read_text()
+    assert f"tuike: {edge.data}: machine {machine} was retired; choose a new --data" in said
+    assert refused_ranges(books) == incarnations(edge), "what it took, and nobody has, is declared"
+    for incarnation in incarnations(edge):
+        assert f"incarnation {incarnation}: what is not in the books from event 1 on is refused" in said
+
+
+def test_an_edge_says_that_it_starts_before_it_answers(books: Books, start: Callable[..., Edge]) -> None:
+    edge = start(books.text)
+    first: list[members.Machine] = []
+
+    def seen() -> bool:
+        assert edge.process is not None and edge.process.poll() is None, edge.log.read_text()[-2_000:]
+        with books.engine.begin() as connection:
+            first[:] = members.machines(connection)
+        return bool(first)
+
+    edge.launch()
+    until(seen, "its word in SQL")
+    assert (first[0].state, first[0].live) == ("starting", True)
+    until(lambda: books.machine().state == "serving", "its mirror's word")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from admin_support import Admin, click, order, serving
+from admin_support import Admin, click, now_ms, order, serving
 from sqlalchemy import select
 
 from tuike.data import Data
@@ -144,6 +144,32 @@ async def test_a_refund_that_waits_is_rewritten_too_and_still_finds_its_order(tm
         await admin.order(oid="o-7", amount=5_000)
         assert (await admin.get("/v1/conversions?order_id=o-7"))["items"][0]["status"] == "refunded"
         proves(admin.data)
+
+
+async def test_what_flags_showed_of_the_person_goes_and_their_decisions_stay(tmp_path: Path) -> None:
+    visitor, other = secrets.token_hex(16), secrets.token_hex(16)
+    mine = {"prefix": EXTRA["prefix"], "referrer": "https://blog.example/é", "at": now_ms() - 60_000}
+    async with serving(tmp_path / "data") as admin:
+        await admin.shop(fraud={})
+        await admin.call("PUT", "/v1/fraud/networks/clouds", {"networks": [EXTRA["prefix"]]})
+        hits = [click("ann", visitor=who, **mine) for who in (visitor, visitor, other)]
+        await admin.record(hits)
+        for n, hit in enumerate(hits):
+            await admin.order(oid=f"o-{n}", amount=10_000, click=hit["id"], visitor=hit["visitor"])
+        flags = (await admin.get("/v1/fraud/flags"))["items"]
+        assert [flag["evidence"]["prefix"] for flag in flags] == [mine["prefix"]] * 3
+        await admin.post(f"/v1/fraud/flags/{flags[-1]['id']}/confirm", None)
+        proves(admin.data)
+        await erase(admin, f"/v1/visitors/{visitor}")
+        left = (await admin.get("/v1/fraud/flags"))["items"]
+        assert left[0] == flags[0], "another's stays"
+        for now, then in zip(left[1:], flags[1:], strict=True):
+            assert now["evidence"].keys() == then["evidence"].keys()
+            assert not {now["evidence"][name] for name in ("prefix", "referrer")} & set(mine.values())
+            assert (now["rule"], now["evidence"]["value"]) == (then["rule"], then["evidence"]["value"])
+        assert left[-1]["status"] == "confirmed"
+        proves(admin.data)
+    proves(admin.data)
 
 
 async def test_the_audit_says_who_asked_and_not_for_whom(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from ports import free_port
 from redis_servers import RedisServer
 from scaled import SECRET
 from sql_servers import Server
+from tuike import retention
+from tuike.books.settings import DAY_MS
 from tuike.stores import engine
 from tuike.stores.schema import leases
 from waiting import PATIENCE, until
@@ -50,6 +52,14 @@ def held(database: str) -> dict[str, str]:
         books.dispose()
 
 
+def kept(database: str) -> int:
+    books = engine.open_reader(engine.parse(database))
+    with books.begin() as connection:
+        noted = retention.noted(connection)
+    books.dispose()
+    return noted.get("hits", 0)
+
+
 def shared(database: str) -> bool:
     now = held(database)
     folders = {holder for name, holder in now.items() if name.startswith("partition-")}
@@ -63,7 +73,7 @@ def test_folders_and_a_bookkeeper_run_and_give_back_what_they_hold(
     options = ["--data", str(tmp_path / "data"), "--database", database, "--folders", "2"]
     options += ["--redis", redis_server.url] if transport == "redis" else []
     port = free_port()
-    options += ["--metrics-port", str(port)]
+    options += ["--metrics-port", str(port), "--retention-days", "90"]
     log = tmp_path / "log"
     with log.open("wb") as out:
         running = subprocess.Popen([*COMMAND, *options], env=ENVIRONMENT, stdout=out, stderr=out)
@@ -77,6 +87,7 @@ def test_folders_and_a_bookkeeper_run_and_give_back_what_they_hold(
         assert len(leases) == 64 + 2 + 1
         assert f'affiliate_lease{{lease="books",holder="{held(database)["books"]}"}} 1' in leases
         assert {"affiliate_books_away 0", "affiliate_folded_hits_total 0"} <= set(metrics)
+        until(lambda: kept(database) == 90 * DAY_MS, "it to be said how long hits are kept")
     finally:
         running.send_signal(signal.SIGTERM)
         code = running.wait(60)

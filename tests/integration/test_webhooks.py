@@ -1,21 +1,18 @@
 """Webhooks: what happens in the books is posted to who asked for it, signed, in order, until it is taken."""
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import json
-import threading
-from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from admin_support import LEVELS, Admin, Json, click, serving
 from aiohttp import web
 
 from instance import running
+from receiving import receiving
 from tuike.sending import guard, sender
 from waiting import eventually, until
 
@@ -260,46 +257,19 @@ def test_attempts_go_from_12_seconds_to_a_day(monkeypatch: pytest.MonkeyPatch) -
     assert sender.pause(5, 0.99) < sender.pause(5, 0)
 
 
-class Keeper(BaseHTTPRequestHandler):
-    got: list[str]
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.got.append(body["data"]["order_id"])  # type: ignore[attr-defined]
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
-
-@contextlib.contextmanager
-def keeping() -> Iterator[tuple[str, list[str]]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Keeper)
-    got: list[str] = []
-    server.got = got  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", got
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_kills_lose_nothing_and_leave_the_order_as_it_was(tmp_path: Path) -> None:
-    with keeping() as (url, got), running(tmp_path / "data", "--workers", "1", "--webhook-allow-private") as instance:
+    with receiving() as received, running(tmp_path / "data", "--workers", "1", "--webhook-allow-private") as instance:
         instance.merchant()
         instance.product()
-        instance.post("webhooks", id="hook", url=url, events=["conversion.created"])
+        instance.post("webhooks", id="hook", url=received.url, events=["conversion.created"])
         wanted = []
         for part in range(3):
             for n in range(5):
                 order = f"o{part}-{n}"
                 assert instance.postback(oid=order, pid="tea", amount="1.00")[0] == 202
                 wanted.append(order)
-            until(lambda: bool(got), "a first delivery")
+            until(lambda: bool(received.got), "a first delivery")
             instance.kill()
             instance.start()
-        until(lambda: set(wanted) <= set(got), "all deliveries")
-        firsts = list(dict.fromkeys(got))
-        assert firsts == wanted
+        until(lambda: set(wanted) <= set(received.orders), "all deliveries")
+        assert [body["data"]["order_id"] for body in received.firsts().values()] == wanted

@@ -3,8 +3,10 @@
 import csv
 import gzip
 import json
+import struct
 from collections import Counter
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +36,30 @@ def test_weights_are_those_of_the_oracle(model: Model, times: list[int], half_li
     weights = _core.weights(model, times, half_life)
     assert weights == reference.weights(model, times, half_life)
     assert sum(weights) == (reference.WHOLE if times else 0)
+
+
+@given(st.sampled_from(MODELS), st.lists(st.lists(st.integers(0, 40 * DAY), max_size=6).map(sorted), max_size=6))
+def test_many_paths_weigh_as_each_by_itself(model: Model, paths: list[list[int]]) -> None:
+    times = struct.pack(f"<{sum(map(len, paths))}Q", *chain.from_iterable(paths))
+    lengths = struct.pack(f"<{len(paths)}I", *map(len, paths))
+    found = _core.weights_many(model, times, lengths, 7 * DAY)
+    each = [_core.weights(model, path, 7 * DAY) for path in paths]
+    assert list(struct.unpack(f"<{len(times) // 8}I", found)) == [*chain.from_iterable(each)]
+
+
+@pytest.mark.parametrize(
+    ("times", "lengths", "code"),
+    [
+        (bytes(16), struct.pack("<I", 1), "bad_lengths"),
+        (bytes(16), struct.pack("<2I", 1, 2), "bad_lengths"),
+        (bytes(15), struct.pack("<I", 1), "bad_lengths"),
+        (bytes(8), bytes(3), "bad_lengths"),
+        (struct.pack("<3Q", 1, 3, 2), struct.pack("<2I", 1, 2), "not_ascending"),
+    ],
+)
+def test_many_paths_that_must_not_be_asked_are_refused(times: bytes, lengths: bytes, code: str) -> None:
+    with pytest.raises(ValueError, match=f"^{code}$"):
+        _core.weights_many("linear", times, lengths)
 
 
 @given(st.integers(0, 63 * HOUR), st.integers(HOUR, 100 * DAY))

@@ -132,7 +132,10 @@ class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-@pytest.mark.parametrize("place", ["before booking", "after journalling", "before the commit"])
+PLACES = ("before booking", "after journalling", "before the journal is on the disk", "before the commit")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_a_processor_killed_anywhere_books_once(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -149,8 +152,14 @@ def test_a_processor_killed_anywhere_books_once(
         def dies_at_once(self: Bookkeeper, *_: Any) -> None:
             raise Killed
 
+        def dies_unsynced(self: Processor) -> None:
+            if self._unsynced:
+                raise Killed
+
         if place == "before booking":
             patch.setattr(Bookkeeper, "apply", dies_at_once)
+        elif place == "before the journal is on the disk":
+            patch.setattr(Processor, "_wait_journalled", dies_unsynced)
         else:
             patch.setattr(Bookkeeper, "_post", dies)
         processor = Processor(data)
@@ -200,11 +209,11 @@ def test_the_books_position_stays_below_what_waits(data: Data, edge: Producer) -
 # --- what edges and the admin see ------------------------------------------------------------------
 
 
-async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) -> None:
-    edge.append(*shop(data), click(channel="wechat"))
+async def test_the_touch_server_answers_for_a_click_and_for_teams(data: Data, edge: Producer) -> None:
+    edge.append(*shop(data), click(channel="wechat"), write("promoter.create", id="bob", name="Bob", parent="alice"))
     processor = Processor(data)
     drain(processor)
-    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark):
+    with TouchServer(data.processor_socket, processor.touches, lambda: processor.watermark, lambda: processor.forest):
         connector = aiohttp.UnixConnector(str(data.processor_socket))
         async with aiohttp.ClientSession(connector=connector) as session:
             async with session.get(f"http://processor/clicks/{1:016x}{4:016x}") as found:
@@ -214,6 +223,12 @@ async def test_the_touch_server_answers_for_a_click(data: Data, edge: Producer) 
                     assert missing.status == 404
             async with session.get("http://processor/watermark") as mark:
                 assert await mark.json() == {"watermark": processor.watermark}
+            async with session.get("http://processor/teams?id=alice") as team:
+                assert await team.json() == [1, 1, [1]]
+            async with session.get("http://processor/teams?id=nobody") as nobody:
+                assert nobody.status == 404
+            async with session.post("http://processor/teams", json=[["alice"], []]) as below:
+                assert await below.json() == [[1, 1], [0, 0], [0, 0]]
     processor.close()
 
 
@@ -240,3 +255,28 @@ def test_a_running_processor_books_within_a_second(data: Data, edge: Producer) -
         running.join()
         processor.close()
     assert min(times) < 1, times  # the others show what else the machine has to do
+
+
+def test_a_processor_that_has_worked_gives_memory_back_when_nothing_waits(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_back = threading.Event()
+    give_back = process.give_back
+
+    def noted() -> None:
+        give_back()
+        gave_back.set()
+
+    monkeypatch.setattr(process, "GIVE_BACK_S", 0.0)
+    monkeypatch.setattr(process, "give_back", noted)
+    stop = threading.Event()
+    processor = Processor(data)
+    running = threading.Thread(target=processor.run, args=(stop,))
+    running.start()
+    try:
+        edge.append(*shop(data), click())
+        until(gave_back.is_set, "memory to be given back")
+    finally:
+        stop.set()
+        running.join()
+        processor.close()

@@ -110,7 +110,10 @@ def test_orders_of_other_days_count_for_other_contests(world: World) -> None:
         ([9, 8, 8, 8], [30, 20], [30, 7, 7, 6]),
         ([9, 9, 9], [1], [1, 0, 0]),
         ([], [30], []),
-        ([9, 8], [0, 5], []),
+        ([9, 8], [0, 5], [5]),
+        ([9, 9, 8, 7], [0, 0, 5], [5]),
+        ([9, 8, 7], [30, 0, 10], [30, 10]),
+        ([9, 8], [0, 0, 5], []),
     ],
 )
 def test_equal_figures_share_the_prizes_of_their_places(

@@ -124,6 +124,8 @@ def test_a_deep_and_a_wide_tree_are_counted() -> None:
     wide.load(ids, [-1] + [0] * (n - 1))
     assert deep.team("p0") == (1, n - 1, [1] * (n - 1))
     assert wide.team("p0") == (n - 1, n - 1, [n - 1])
+    assert wide.teams([["p0"], ["nobody"]]) == [(n - 1, n - 1), (0, 0), (0, 0)]
+    assert deep.teams([["p0", "p2"]]) == [(2, 2 * n - 4), (n - 3, n * (n - 1) // 2 - 2 * n + 4)]
     with pytest.raises(ValueError, match="loop"):
         deep.set_parent("p0", ids[-1], 0)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, select
 
-from tuike import _core, mirror
+from tuike import _core, mirror, retention
 from tuike.books import entries, registry_log
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.edge_registry import EdgeNews
@@ -218,3 +218,25 @@ def test_the_mirror_measures_the_databases_clock(data: Data, here: Mirror) -> No
     here.step()
     assert abs(Clock(data.clock)() - wall()) < 1_000
     assert data.clock.exists()
+
+
+# --- people ----------------------------------------------------------------------------------------
+
+
+def test_hits_that_the_books_say_are_past_their_keeping_lose_whom_they_were_about(
+    data: Data, books: Books, here: Mirror
+) -> None:
+    hit = {"kind": "click", "at": wall(), "received": wall(), "merchant": "shop", "visitor": "ab" * 16, "counted": True}
+    writer = _core.Writer(str(data.journal), "edge-0", 7)
+    writer.append([_core.encode_event(hit)])
+    writer.close(wall())
+    here.step()
+    assert here._retention.wait() == 0, "nothing is said yet"
+    with books.engine.begin() as connection:
+        retention.note(connection, 30, 0, wall() + 31 * registry_log.DAY_MS)
+    here._kept = float("-inf")
+    here.step()
+    assert here._retention.wait() == 1
+    ((_, _, path),) = _core.incarnations(str(data.journal))
+    (left,) = [_core.decode_event(payload) for _, payload in _core.JournalReader(path)]
+    assert "visitor" not in left and left["counted"]

@@ -2,31 +2,65 @@
 
 from pathlib import Path
 
-from tuike.promises import LATE_AFTER_S, Promises
+import pytest
+
+from tuike.promises import LATE_AFTER_S, SEEN_MS, Promises
 from tuike.stores import engine, migrations
+from tuike.stores.members import Machine, State
 from tuike.transport.entries import ENDED
 
+NOW = 9_000_000
 
-def test_a_machine_that_serves_and_says_nothing_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
+
+@pytest.fixture
+def promises(tmp_path: Path) -> Promises:
     books = engine.open_writer(engine.of_file(tmp_path / "books.sqlite"))
     migrations.upgrade(books)
     with books.begin() as connection:
-        promises = Promises(connection, 0.0)
+        made = Promises(connection, 0.0)
     books.dispose()
+    return made
 
-    def watermark(mark: int, tick: float) -> int:
-        marks = {7: mark} if mark else {}
-        return promises.look([marks, marks], marks, {7: 3} if mark else {}, (), 9_000, tick)
 
-    promises.expect(["m"], 1.0)
-    assert watermark(0, 2.0) == 0, "it was never heard"
-    promises.hear("m", [7], {7: "edge-0"}, 0, 3.0)
-    assert watermark(500, 3.0) == 500
-    assert watermark(ENDED, 4.0) == 0, "all of it has ended, and it serves"
-    assert promises.watermark == 500
-    promises.expect([], 5.0)
-    assert watermark(0, 5.0) == 9_000, "it has stopped"
-    promises.expect(["m"], 6.0)
-    assert watermark(0, 7.0) == 0, "it serves again, and what it has now is not heard yet"
-    promises.expect(["m"], 6.0 + LATE_AFTER_S)
-    assert watermark(0, 6.0 + LATE_AFTER_S) == 9_000
+def machine(state: State = "serving", seen: int = NOW) -> Machine:
+    return Machine("m", 0, seen, "", state, live=True)
+
+
+def watermark(promises: Promises, mark: int, tick: float) -> int:
+    """By what incarnation 7 has promised everywhere; 0: nobody has heard of it."""
+    marks = {7: mark} if mark else {}
+    return promises.look([marks, marks], marks, {7: 3} if mark else {}, (), NOW, tick)
+
+
+def test_a_machine_that_serves_and_says_nothing_is_waited_for_and_not_for_ever(promises: Promises) -> None:
+    promises.expect([machine()], NOW, 1.0)
+    assert watermark(promises, 0, 2.0) == 0, "it was never heard"
+    promises.hear("m", [7], {7: "edge-0"}, 0, 3.0, 500)
+    assert watermark(promises, 600, 3.0) == 500, "it may have one that began then and that it has not named"
+    promises.hear("m", [7], {7: "edge-0"}, 0, 3.5, 700)
+    assert watermark(promises, 600, 3.5) == 600
+    assert watermark(promises, ENDED, 4.0) == 700, "all of it has ended, and it serves"
+    promises.expect([machine("stopped")], NOW, 5.0)
+    assert watermark(promises, 0, 5.0) == NOW, "it has stopped"
+    promises.expect([machine("starting")], NOW, 6.0)
+    assert watermark(promises, 0, 7.0) == 700, "it starts again, and what it has now is not heard yet"
+    promises.expect([machine()], NOW, 6.0 + LATE_AFTER_S)
+    assert watermark(promises, 0, 6.0 + LATE_AFTER_S) == NOW, "its shipper says nothing"
+    promises.hear("m", [], {}, 0, 40.0, 800)
+    assert watermark(promises, 0, 40.0) == 800, "and is there again"
+
+
+def test_a_machine_that_comes_back_after_long_is_waited_for_anew(promises: Promises) -> None:
+    promises.expect([machine()], NOW, 0.0)
+    promises.hear("m", [7], {7: "edge-0"}, 0, 0.0, 500)
+    for tick in (SEEN_MS / 1_000, LATE_AFTER_S + 1):
+        promises.expect([machine()], NOW + round(tick * 1_000), tick)
+    assert watermark(promises, 400, LATE_AFTER_S + 1) == NOW, "it is away"
+    promises.expect([machine("starting", NOW + 60_000)], NOW + 60_000, 60.0)
+    assert watermark(promises, 400, 60.0) == 500
+
+
+def test_an_older_machine_that_promises_nothing_of_new_ones_holds_nobody_up(promises: Promises) -> None:
+    promises.expect([machine()], NOW, 1.0)
+    promises.hear("m", [7], {7: "edge-0"}, 0, 1.0)
+    assert watermark(promises, 500, 1.0) == 500

@@ -36,6 +36,8 @@ def test_a_merchant_gets_the_defaults_and_its_secret_stays_out_of_the_answer(boo
         "status": "active",
         "created": "2025-10-09T08:53:20Z",
         "old_secret_until": None,
+        "dialect": None,
+        "postback_token": False,
     }
 
 

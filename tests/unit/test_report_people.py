@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, insert
 
-from tuike.reports import Filters, Period, ReportError, leaderboard, levels, teams
+from tuike import _core
+from tuike.reports import Filters, Period, ReportError, leaderboard, levels, teams, tiers
 from tuike.stores import engine, migrations
 from tuike.stores.rollups import add_orders, add_rollups
 from tuike.stores.schema import promoters, sales
@@ -156,6 +157,13 @@ def test_levels_sum_up_promoters_orders_and_teams_by_the_tier_of_the_day(connect
     assert [item["promoters"] for item in found.values()] == [4, 0, 1, 1]
     # ann has bob, cat, dan, eve below; bob dan and eve; dan eve
     assert [(item["direct"], item["team_size"]) for item in found.values()] == [(1, 1), (0, 0), (1, 2), (2, 4)]
+    forest = _core.Forest()
+    for promoter, parent in TREE.items():
+        forest.add(promoter, parent)
+    above = tiers(connection, today, "CNY")
+    known = dict(zip([*above, "bronze"], forest.teams(list(above.values())), strict=True))
+    assert known == {"bronze": (1, 1), "gold": (1, 2), "diamond": (2, 4)}
+    assert list(found.values()) == levels(connection, EVER, ALL, today, "CNY", known)["items"]
     assert [(item["orders"], item["sales"]) for item in found.values()] == [
         (2, "6.00"),
         (0, "0"),

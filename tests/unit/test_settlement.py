@@ -9,7 +9,7 @@ from books_kit import DAY, NOW, THREE_LEVELS
 from money_kit import PASSED, MoneyBooks, made
 from sqlalchemy import select
 
-from tuike.books import settlement
+from tuike.books import bookkeeper, settlement
 from tuike.books.backlog import Backlog
 from tuike.books.periods import release_instant
 from tuike.stores import schema
@@ -170,11 +170,12 @@ def test_a_repeat_under_the_same_key_is_told_of_the_first_run(books: MoneyBooks)
     assert len(books.rows(select(schema.settlements))) == 1
 
 
-@pytest.mark.parametrize("orders", [1, 2, 3])
+@pytest.mark.parametrize(("orders", "parts"), [(1, 1), (1, 4), (2, 1), (2, 2), (3, 1)])
 def test_a_run_in_steps_that_is_interrupted_ends_as_one_that_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders: int, parts: int
 ) -> None:
     monkeypatch.setattr(settlement, "ORDERS_PER_STEP", orders)
+    monkeypatch.setattr(bookkeeper, "PARTS_PER_STEP", parts)
     ledgers = []
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
@@ -234,6 +235,7 @@ def test_a_refund_after_the_release_gives_its_payment_in_free(books: MoneyBooks)
 
 def test_one_merchants_missing_payment_holds_nobody_else_up(books: MoneyBooks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "ORDERS_PER_STEP", 2)
+    monkeypatch.setattr(bookkeeper, "PARTS_PER_STEP", 1)
     books.ask("merchant.update", id="shop", release_when="funded")
     books.ask("merchant.create", id="other", name="Other", currency="CNY", secret="sealed", settlement="T+0")
     rule = {"type": "percentage", "value": "10"}

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from tuike.data import Data, DataError
 from tuike.stores import bulk, engine, meta, migrations, position, rollups, schema
 from tuike.stores.bulk import stream
+from tuike.stores.dialects import further
 from tuike.stores.position import PositionMoved
 
 
@@ -51,6 +52,21 @@ def test_sqlites_writer_is_durable(tmp_path: Path) -> None:
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_what_comes_after_a_pair_is_read_from_there(writer: Engine) -> None:
+    entries = schema.entries
+    pair = further(entries.c.transfer, entries.c.position, 900, 1)
+    with writer.begin() as connection:
+        bulk.inserting(entries).run(connection, [(n, place, 1, 1) for n in range(1_000) for place in range(3)])
+    with writer.begin() as connection:
+        counts = [select(func.count()).select_from(entries).where(which) for which in (pair, ~pair)]
+        assert [connection.scalar(count) for count in counts] == [298, 2_702]
+        if writer.dialect.name == "mysql":
+            connection.exec_driver_sql("ANALYZE TABLE entries").all()
+            asked = select(entries.c.amount).where(pair).order_by(entries.c.transfer, entries.c.position).limit(9)
+            text = str(asked.compile(writer, compile_kwargs={"literal_binds": True}))
+            assert connection.exec_driver_sql(f"EXPLAIN {text}").one().type == "range"
 
 
 def test_a_reader_reads_only(writer: Engine, database: URL) -> None:

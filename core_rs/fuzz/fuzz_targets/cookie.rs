@@ -1,12 +1,14 @@
 //! Any bytes of a cookie → what we signed, or nothing; and what we signed → nothing once a byte of it is another.
 //!
 //! The input: where and how one byte is changed, an id, and a promoter's code; all of it is also tried as a cookie.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use tuike_core::identity::Keys;
 
-fuzz_target!(|input: &[u8]| {
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(input));
+
+pub fn run(input: &[u8]) {
     let keys = Keys::new(&[7; 32]);
     only_ours(&keys, input);
     let Some((&[at, by], rest)) = input.split_first_chunk::<2>() else { return };
@@ -25,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
     // at most the case of a digit of the id was changed
     assert!(keys.read_visitor(&visitor).is_none_or(|read| read == *id));
     assert!(keys.read_click(&click).is_none_or(|read| read == (*id, promoter)));
-});
+}
 
 /// Hex digits of the id, which are read in either case.
 const ID: usize = 32;

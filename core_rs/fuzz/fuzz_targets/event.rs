@@ -1,10 +1,12 @@
 //! Any bytes of a payload → an event, which written again reads the same; or the word that they are none.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use tuike_core::event::{Event, MAX_EVENT};
 
-fuzz_target!(|payload: &[u8]| {
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(input));
+
+pub fn run(payload: &[u8]) {
     let Ok(event) = Event::decode(payload) else { return };
     let mut written = Vec::new();
     event.encode(&mut written);
@@ -13,4 +15,4 @@ fuzz_target!(|payload: &[u8]| {
     let mut twice = Vec::new();
     again.encode(&mut twice);
     assert_eq!(written, twice);
-});
+}

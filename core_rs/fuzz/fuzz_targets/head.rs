@@ -1,10 +1,12 @@
 //! Bytes of a connection → head. What the front takes for a head is one, whole, and never a part of more.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use tuike_core::head::{MAX_HEAD, Scan, scan};
 
-fuzz_target!(|bytes: &[u8]| {
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(input));
+
+pub fn run(bytes: &[u8]) {
     match scan(bytes) {
         Scan::Ready(head) => {
             assert!(head.length <= bytes.len().min(MAX_HEAD));
@@ -22,4 +24,4 @@ fuzz_target!(|bytes: &[u8]| {
         Scan::Partial => assert!(bytes.len() <= MAX_HEAD),
         Scan::Foreign => {}
     }
-});
+}

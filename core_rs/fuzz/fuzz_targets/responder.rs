@@ -1,11 +1,10 @@
 //! Any request → one well-formed answer, at most the events it may have, and never a way to a foreign host.
 //!
 //! The input is lines: method, target, header fields up to an empty line, and the rest is the body.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::cell::RefCell;
 
-use libfuzzer_sys::{Corpus, fuzz_target};
 use tuike_core::event::Event;
 use tuike_core::identity::seal;
 use tuike_core::journal::Batch;
@@ -43,11 +42,17 @@ fn world() -> World {
     World { responder, registry, batch: Batch::new(), out: Vec::new() }
 }
 
-fuzz_target!(|input: &[u8]| -> Corpus {
-    let Some(request) = read(input) else { return Corpus::Reject };
-    WORLD.with_borrow_mut(|world| check(world, &request));
-    Corpus::Keep
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| -> libfuzzer_sys::Corpus {
+    if run(input) { libfuzzer_sys::Corpus::Keep } else { libfuzzer_sys::Corpus::Reject }
 });
+
+/// Whether it is a request at all.
+pub fn run(input: &[u8]) -> bool {
+    let Some(request) = read(input) else { return false };
+    WORLD.with_borrow_mut(|world| check(world, &request));
+    true
+}
 
 fn read(input: &[u8]) -> Option<Request<'_>> {
     let (method, rest) = split(input)?;

@@ -8,6 +8,7 @@ mod journal;
 mod leaves;
 mod metrics;
 mod money;
+mod postback;
 mod proofs;
 mod registry;
 mod rule;
@@ -40,8 +41,10 @@ mod _core {
     #[pymodule_export]
     use super::money::{
         Forest, allocate, bound, exponent, format_amount, parse_amount, parse_rate, tax_cn_labour, tax_cn_platform,
-        tax_flat, weights,
+        tax_flat, weights, weights_many,
     };
+    #[pymodule_export]
+    use super::postback::read_postback;
     #[pymodule_export]
     use super::proofs::{MerkleTree, chain_hashes, ed25519_public, ed25519_sign, ed25519_verify, merkle_verify};
     #[pymodule_export]

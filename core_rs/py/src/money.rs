@@ -44,6 +44,30 @@ pub fn weights(model: &str, times: Vec<u64>, half_life: u64) -> PyResult<Vec<u64
 }
 
 #[pyfunction]
+#[pyo3(signature = (model, times, lengths, half_life = attribution::DEFAULT_HALF_LIFE))]
+pub fn weights_many<'py>(
+    py: Python<'py>,
+    model: &str,
+    times: &[u8],
+    lengths: &[u8],
+    half_life: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let model = Model::from_name(model).ok_or_else(|| refused("unknown_model"))?;
+    let ((times, odd), (lengths, rest)) = (times.as_chunks::<8>(), lengths.as_chunks::<4>());
+    if !odd.is_empty() || !rest.is_empty() {
+        return Err(refused("bad_lengths"));
+    }
+    let weights = py.detach(|| {
+        let times: Vec<u64> = times.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let lengths: Vec<usize> = lengths.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize).collect();
+        let weights = attribution::weights_many(model, &times, &lengths, half_life)?;
+        // a weight is at most 1e9
+        Ok(weights.iter().flat_map(|weight| (*weight as u32).to_le_bytes()).collect::<Vec<u8>>())
+    });
+    Ok(PyBytes::new(py, &weights.map_err(|error: attribution::PathError| refused(error.code()))?))
+}
+
+#[pyfunction]
 pub fn bound(mode: &str, clicks: Vec<u64>, protect: u64) -> PyResult<Option<usize>> {
     let mode = Binding::from_name(mode).ok_or_else(|| refused("unknown_mode"))?;
     attribution::bound(mode, &clicks, protect).map_err(|error| refused(error.code()))
@@ -131,5 +155,10 @@ impl Forest {
     fn team(&self, id: &str) -> PyResult<(u64, u64, Vec<u64>)> {
         let team = self.0.team(id).map_err(forest_error)?;
         Ok((team.direct, team.total, team.by_level))
+    }
+
+    /// The interpreter's lock is held: another thread's change would find it borrowed.
+    fn teams(&self, groups: Vec<Vec<String>>) -> Vec<(u64, u64)> {
+        self.0.teams(&groups).into_iter().map(|below| (below.direct, below.total)).collect()
     }
 }

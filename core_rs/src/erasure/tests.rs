@@ -75,13 +75,14 @@ fn a_booked_record_is_rewritten_in_all_its_places() {
     let person = String::from_utf8(hex(&PERSON).to_vec()).unwrap();
     let other = "0".repeat(32);
     let record = format!(
-        r#"{{"number":5,"event":"{other}","outcome":{{"result":{{"merchant":"shop"}}}},"effect":{{"standing":{{"conversion":{{"merchant":"shop","evidence":{{"identifiers":{{"visitor":"{person}","cust":"a\"{{b","did":"d","fingerprint":"{other}"}},"claims":[{{"event":"{other}","visitor":"{person}"}},{{"event":"x","visitor":"{other}"}}],"visitor":"{person}"}}}}}},"path_ends":[["shop","{person}",7,5]]}}}}"#
+        r#"{{"number":5,"event":"{other}","outcome":{{"result":{{"merchant":"shop"}}}},"effect":{{"standing":{{"conversion":{{"merchant":"shop","evidence":{{"identifiers":{{"visitor":"{person}","cust":"a\"{{b","did":"d","fingerprint":"{other}"}},"claims":[{{"event":"{other}","visitor":"{person}"}},{{"event":"x","visitor":"{other}"}}],"visitor":"{person}"}}}}}},"path_ends":[["shop","{person}",7,5]],"flags":[{{"rule":"datacentre","evidence":{{"value":1,"prefix":"192.0.2.0/24","referrer":"https://a.example/\\u00e9"}}}}]}}}}"#
     );
     for erasures in [visitor(), customer("a\"{b")] {
         let rewritten = erasures.rewrite_booked(&record).unwrap();
         let fresh = String::from_utf8(hex(erasures.0[0].fresh()).to_vec()).unwrap();
         assert_eq!(rewritten.len(), record.len());
         assert!(!rewritten.contains(&person) && !rewritten.contains("a\\\"{b"));
+        assert!(!rewritten.contains("192.0.2") && !rewritten.contains("a.example"), "what a flag shows goes too");
         assert_eq!(rewritten.matches(&fresh).count(), 5);
         assert!(rewritten.contains(&format!(r#"{{"event":"x","visitor":"{other}"}}"#)), "another claimant stays");
         assert!(rewritten.starts_with(&format!(r#"{{"number":5,"event":"{other}","#)));

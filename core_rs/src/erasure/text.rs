@@ -59,7 +59,10 @@ pub fn rewrite(erasures: &[&Erasure], merchant: &str, json: &str) -> Option<Stri
             "fingerprint" | "fingerprint_before" if text.len() == fresh.len() => {
                 out[value.at.clone()].copy_from_slice(&fresh);
             }
-            "cust" | "did" => out[value.at.clone()].copy_from_slice(erasure.fresh_text(text.len()).as_bytes()),
+            // the last two: what a flag shows
+            "cust" | "did" | "prefix" | "referrer" => {
+                out[value.at.clone()].copy_from_slice(erasure.fresh_text(text.len()).as_bytes());
+            }
             _ => {}
         }
     }

@@ -153,5 +153,13 @@ proptest! {
             let chain: Vec<&str> = indexes.iter().filter(|j| **j != NONE).map(|j| &*forest.codes[*j as usize]).collect();
             prop_assert_eq!(chain, forest.chain(&code(i), u64::MAX, 3).unwrap());
         }
+        let groups: Vec<Vec<String>> = (0..2).map(|g| (g..parents.len()).step_by(3).map(code).collect()).collect();
+        let below = forest.teams(&groups);
+        let rest = (2..parents.len()).step_by(3).map(code).collect();
+        for (group, below) in groups.into_iter().chain([rest]).zip(below) {
+            let teams = group.iter().map(|code| forest.team(code).unwrap());
+            let (direct, total) = teams.fold((0, 0), |sums, team| (sums.0 + team.direct, sums.1 + team.total));
+            prop_assert_eq!(below, Below { direct, total });
+        }
     }
 }

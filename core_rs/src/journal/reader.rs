@@ -21,7 +21,7 @@ pub enum Next<'a> {
     /// The incarnation has ended and all of it was read.
     End,
     /// These bytes of the segment, which held records, hold none any more; reading goes on behind them. What
-    /// is missing may reach into later segments.
+    /// is missing may reach into later segments. No bytes, where numbers are missing and nothing stands in their place.
     Damage {
         segment: u64,
         offset: u64,

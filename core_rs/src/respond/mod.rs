@@ -4,8 +4,8 @@
 //! at most a few events. It does no I/O; the doors write the events to the journal and only then send.
 //!
 //! `request.rs` has what either door hands over, `visit.rs` reads who asks;
-//! `hit.rs` answers views and clicks, `order.rs` orders and claims, `beacon.rs` the script tag's
-//! events, `page.rs` what people and scripts read; `answer.rs` writes the bytes.
+//! `hit.rs` answers views and clicks, `order.rs` orders and claims, `postback.rs` what the former say, `beacon.rs` the
+//! script tag's events, `page.rs` what people and scripts read; `answer.rs` writes the bytes.
 
 mod answer;
 mod beacon;
@@ -13,6 +13,7 @@ mod door;
 mod hit;
 mod order;
 mod page;
+pub mod postback;
 mod request;
 mod visit;
 
@@ -78,6 +79,7 @@ pub struct Responder {
     tallies: Vec<Tally>,
     hits: Meter,
     orders: Meter,
+    refused: Meter,
 }
 
 /// What is the same for all requests of one turn of the loop, and the randomness they draw from.
@@ -113,6 +115,7 @@ impl Responder {
             keys: Keys::new(secret),
             hits: Meter::new(settings.rate_limit_hits, seed),
             orders: Meter::new(settings.rate_limit_orders, seed),
+            refused: Meter::new(order::MAX_KEPT_PER_MINUTE, seed),
             settings,
             agents: Agents::new(),
             turn: Turn { now: 0, date: String::new(), entropy: Entropy::new(seed) },

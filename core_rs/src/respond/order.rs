@@ -1,24 +1,26 @@
-//! What is said about orders: `/postback` (the merchant's signed word) and `/conversion` (a claim).
+//! What is said about orders: `/postback` (the merchant's own word) and `/conversion` (a claim).
 
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::answer::{self, Answer, Refusal, bad_request};
+use super::postback::{self, worth};
 use super::{
     Answered, Ask, HitKind, MAX_FORM, Outcome, Responder, Sink, event_of, fingerprint, labels, param_outcome, prefix_of,
 };
+use crate::dialect::{self, Dialect};
 use crate::event::{self, Event, Kind};
 use crate::identity::constant_time_eq;
+use crate::json;
 use crate::params::{self, Name, Pair, ParamError, Params};
 use crate::registry::{Merchant, Registry};
-use crate::{json, money};
 
 /// A signature's `ts` may be this far from now, in seconds.
 const SIGNATURE_WINDOW: u64 = 300;
-/// An order's `time` may be this old, in milliseconds.
-const OLDEST_ORDER: u64 = 30 * 86_400_000;
-const STATUSES: [&str; 4] = ["pending", "approved", "rejected", "refunded"];
+/// Of what was refused no more is kept, in bytes.
+const MAX_KEPT: usize = 8 << 10;
+/// Nor more of one merchant's in a minute, by each worker.
+pub(super) const MAX_KEPT_PER_MINUTE: u32 = 300;
 
 fn unauthorised(outcome: Outcome) -> Refusal {
     Refusal::new("401 Unauthorized", outcome)
@@ -61,7 +63,7 @@ impl Responder {
         }
         let product = registry.product(pid);
         let merchant = product.and_then(|p| registry.merchant(&p.merchant));
-        let worth = match worth(params, merchant) {
+        let worth = match worth(params, merchant.map_or("", |m| &m.currency)) {
             Ok(worth) => worth,
             // nobody's product has no currency of its own: the claim is counted, its amount is not read
             Err(_) if merchant.is_none() => (None, ""),
@@ -97,9 +99,10 @@ impl Responder {
         Ok(())
     }
 
-    /// Server to server: signed, answered 202 with the id under which the books report.
+    /// Server to server: signed or with a token, answered 202 with the id under which the books report.
     pub(super) fn postback(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Answered {
-        match self.order(registry, ask, sink) {
+        let mut kept = false;
+        match self.order(registry, ask, sink, &mut kept) {
             Ok(id) => {
                 let id = event::hex(&id);
                 let body = [b"{\"event_id\":\"", &id[..], b"\"}"].concat();
@@ -108,65 +111,86 @@ impl Responder {
                 reply.body("application/json", &body);
                 Answered { event: true, durable: true }
             }
-            Err(refusal) => self.refuse(sink, ask, HitKind::Order, refusal),
+            Err(refusal) => {
+                self.refuse(sink, ask, HitKind::Order, refusal);
+                Answered { event: kept, durable: false }
+            }
         }
     }
 
-    fn order(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Result<event::Id, Refusal> {
+    /// Pushes the order; `kept` says of one that is refused that it was pushed as such.
+    fn order(
+        &mut self,
+        registry: &Registry,
+        ask: &Ask<'_>,
+        sink: &mut Sink<'_>,
+        kept: &mut bool,
+    ) -> Result<event::Id, Refusal> {
         let pairs = signed_pairs(ask)?;
-        let (merchant_id, merchant, stamp) = self.authenticate(registry, &pairs)?;
-        let mut params = Params::new();
-        for (name, value) in &pairs {
-            let pair = (name.as_ref().into(), value.as_ref().into());
-            params.add(pair).map_err(|e| bad_request(param_outcome(e), param_outcome(e).name()))?;
+        let sender = self.authenticate(registry, &pairs)?;
+        let params = postback::params(&pairs, sender.dialect).map_err(refusal)?;
+        self.told(registry, &sender, &params, sink).map_err(|outcome| {
+            let refusal = refusal(outcome);
+            *kept = self.keep(registry, &sender, &pairs, &params, refusal.code, sink);
+            refusal
+        })
+    }
+
+    /// Pushes what was refused, without what authenticated it, for the merchant to see; not of a sender that floods, nor
+    /// what is too long. Whether it did.
+    fn keep(
+        &mut self,
+        registry: &Registry,
+        sender: &Sender<'_>,
+        pairs: &[Pair<'_>],
+        params: &Params<'_>,
+        reason: &str,
+        sink: &mut Sink<'_>,
+    ) -> bool {
+        let body = postback::kept(pairs, sender.dialect);
+        if body.len() > MAX_KEPT || self.refused.is_over(merchant_key(sender.id), self.turn.now) {
+            return false;
         }
-        if params.duplicate {
-            return Err(unprocessable(Outcome::DuplicateParameter));
-        }
-        let pid = params.get(Name::Pid);
-        if !pid.is_empty() && registry.product(pid).is_none_or(|p| *p.merchant != *merchant_id) {
-            return Err(unprocessable(Outcome::UnknownProduct));
-        }
-        let status = match params.get(Name::Status) {
-            "" => "approved",
-            given if STATUSES.contains(&given) => given,
-            _ => return Err(unprocessable(Outcome::UnknownStatus)),
-        };
-        let (amount, currency) = worth(&params, Some(merchant)).map_err(unprocessable)?;
-        let at = match params.get(Name::Time) {
-            "" => self.turn.now,
-            given => instant(given)
-                .filter(|&at| at <= self.turn.now && self.turn.now - at <= OLDEST_ORDER)
-                .ok_or_else(|| unprocessable(Outcome::BadTime))?,
-        };
-        let click = params.get(Name::Click);
-        if params.get(Name::Oid).is_empty() && event::unhex(click.as_bytes()).is_none() {
-            return Err(Refusal { code: "missing_oid", ..unprocessable(Outcome::MissingParameter) });
-        }
-        let id = self.turn.entropy.event_id(self.turn.now);
-        let mut event = Event {
-            kind: Kind::Order,
-            id: Some(id),
-            at,
+        sink.batch.push(&Event {
+            kind: Kind::Refused,
+            id: Some(self.turn.entropy.event_id(self.turn.now)),
+            at: self.turn.now,
             received: self.turn.now,
             registry: registry.version,
-            aff: params.get(Name::Aff),
-            pid,
-            merchant: merchant_id,
-            oid: params.get(Name::Oid),
-            amount,
-            currency,
-            status,
-            click: event::unhex(click.as_bytes()),
-            stamp,
-            refund_id: params.get(Name::RefundId),
-            source: "postback",
-            counted: true,
+            merchant: sender.id,
+            cust: params.get(Name::Cust),
+            did: params.get(Name::Did),
+            stamp: sender.stamp,
+            source: postback::SOURCE,
+            reason,
+            body: &body,
             ..Event::default()
-        };
-        labels(&mut event, &params);
+        });
+        true
+    }
+
+    /// Pushes what the sender says of an order, or says why it is none.
+    fn told(
+        &mut self,
+        registry: &Registry,
+        sender: &Sender<'_>,
+        params: &Params<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<event::Id, Outcome> {
+        let mut event = postback::order(params, &sender.merchant.currency, self.turn.now)?;
+        if !event.pid.is_empty() && registry.product(event.pid).is_none_or(|p| *p.merchant != *sender.id) {
+            return Err(Outcome::UnknownProduct);
+        }
+        let id = self.turn.entropy.event_id(self.turn.now);
+        event.id = Some(id);
+        event.received = self.turn.now;
+        event.registry = registry.version;
+        event.merchant = sender.id;
+        event.stamp = sender.stamp;
+        event.source = postback::SOURCE;
+        event.counted = true;
         let mut outcome = Outcome::Counted;
-        if self.orders.is_over(merchant_key(merchant_id), self.turn.now) {
+        if self.orders.is_over(merchant_key(sender.id), self.turn.now) {
             outcome = Outcome::RateLimited;
             event.reason = outcome.name();
         }
@@ -175,15 +199,21 @@ impl Responder {
         Ok(id)
     }
 
-    /// Who signed it and when (milliseconds).
-    fn authenticate<'a>(
-        &self,
-        registry: &'a Registry,
-        pairs: &'a [Pair<'_>],
-    ) -> Result<(&'a str, &'a Merchant, u64), Refusal> {
+    /// Who sent it. What is signed is in our words; a merchant with a dialect may send a token in place of a signature.
+    fn authenticate<'a>(&self, registry: &'a Registry, pairs: &'a [Pair<'_>]) -> Result<Sender<'a>, Refusal> {
         let value = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value);
-        let (merchant_id, ts, sig) = (value("merchant"), value("ts"), value("sig"));
-        let merchant = registry.merchant(merchant_id).ok_or_else(|| unauthorised(Outcome::UnknownMerchant))?;
+        let (id, ts, sig) = (value("merchant"), value("ts"), value("sig"));
+        let merchant = registry.merchant(id).ok_or_else(|| unauthorised(Outcome::UnknownMerchant))?;
+        let signs = pairs.iter().any(|(name, _)| name == "sig");
+        if let Some(dialect) = merchant.dialect.as_ref().filter(|_| !signs) {
+            let has_token = token(dialect, pairs).is_some_and(|given| {
+                let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+                // all of them are compared: nothing tells which one it was
+                merchant.tokens(self.turn.now).fold(false, |same, token| same | constant_time_eq(token, &given))
+            });
+            let sender = Sender { id, merchant, stamp: 0, dialect: Some(dialect) };
+            return if has_token { Ok(sender) } else { Err(unauthorised(Outcome::BadToken)) };
+        }
         // the order of a name's repeats is nobody's, so there is no text that could have been signed
         if !sig.is_empty() && has_twice(pairs) {
             return Err(unprocessable(Outcome::DuplicateParameter));
@@ -195,9 +225,35 @@ impl Responder {
         }
         let now = self.turn.now / 1000;
         match ts.parse::<u64>() {
-            Ok(seconds) if now.abs_diff(seconds) <= SIGNATURE_WINDOW => Ok((merchant_id, merchant, seconds * 1000)),
+            Ok(seconds) if now.abs_diff(seconds) <= SIGNATURE_WINDOW => {
+                Ok(Sender { id, merchant, stamp: seconds * 1000, dialect: None })
+            }
             _ => Err(unauthorised(Outcome::StaleSignature)),
         }
+    }
+}
+
+/// Whose postback it is.
+struct Sender<'a> {
+    id: &'a str,
+    merchant: &'a Merchant,
+    /// When it was signed, in milliseconds; 0: it was not.
+    stamp: u64,
+    dialect: Option<&'a Dialect>,
+}
+
+/// The one token among the pairs.
+fn token<'a>(dialect: &Dialect, pairs: &'a [Pair<'_>]) -> Option<&'a str> {
+    let mut found = pairs.iter().filter(|(name, _)| dialect.name(name) == Some(dialect::TOKEN));
+    found.next().filter(|_| found.next().is_none()).map(|(_, value)| value.trim_ascii())
+}
+
+/// The answer to a postback that is authentic and no order.
+fn refusal(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::ValueTooLong | Outcome::TooManyParameters => bad_request(outcome, outcome.name()),
+        Outcome::MissingParameter => Refusal { code: "missing_oid", ..unprocessable(outcome) },
+        _ => unprocessable(outcome),
     }
 }
 
@@ -261,25 +317,4 @@ fn signature(secret: &[u8], pairs: &[Pair<'_>]) -> Vec<u8> {
         mac.update(value);
     }
     mac.finalize().into_bytes().iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
-}
-
-/// Amount in minor units and currency; the merchant's own currency by default.
-fn worth<'a>(params: &'a Params<'_>, merchant: Option<&'a Merchant>) -> Result<(Option<u64>, &'a str), Outcome> {
-    let given = params.get(Name::Currency);
-    let currency = if given.is_empty() { merchant.map_or("", |m| &m.currency) } else { given };
-    money::exponent(currency).ok_or(Outcome::BadCurrency)?;
-    let amount = match params.get(Name::Amount) {
-        "" => None,
-        text => Some(money::parse_amount(text, currency).map_err(|_| Outcome::BadAmount)?),
-    };
-    Ok((amount, currency))
-}
-
-/// RFC 3339 or Unix seconds, in milliseconds.
-fn instant(text: &str) -> Option<u64> {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse::<u64>().ok()?.checked_mul(1000);
-    }
-    let instant: Timestamp = text.parse().ok()?;
-    u64::try_from(instant.as_millisecond()).ok()
 }

@@ -1,13 +1,14 @@
 /** Where the promoter stands: tier, what is missing to the next, what each tier earns, the rank. */
 
 import { query, useApi, usePages } from "../api";
-import { count, grouped } from "../format";
+import { count, grouped, time } from "../format";
 import { said, t } from "../i18n";
 import { prefs } from "../prefs";
 import type { Product } from "../types";
-import { Card, Empty, Money, Page, Stats, Trouble, Waiting } from "../ui/basics";
+import { Card, Empty, Money, Page, Stats, Status, Trouble, Waiting } from "../ui/basics";
+import { type Contest, figure, prizes, useStandings } from "../ui/contest";
 import { ruleText } from "../ui/rule";
-import { Table } from "../ui/table";
+import { List, Table } from "../ui/table";
 import type { ViewProps } from "../views";
 
 interface Standing {
@@ -29,6 +30,7 @@ export function Rank({ context }: ViewProps) {
   const board = useApi<Board>(
     `reports/leaderboard${query({ period: "month", metric: "orders", tz: prefs.tz })}`,
   );
+  const contests = usePages<Contest>("contests");
   const mine = board.data?.items.find((item) => item.promoter === context.subject);
   return (
     <Page title={t("rank.title")} intro={t("rank.intro")}>
@@ -63,7 +65,48 @@ export function Rank({ context }: ViewProps) {
         </>
       )}
       {board.error && <Trouble error={board.error} />}
+      <Card title={t("contests.title")}>
+        <List
+          caption={t("contests.title")}
+          pages={contests}
+          rowKey={(contest) => contest.id}
+          empty={t("contests.none")}
+          columns={[
+            { title: t("name"), cell: (contest) => contest.name },
+            { title: t("contests.from"), cell: (contest) => time(contest.from) },
+            { title: t("contests.to"), cell: (contest) => time(contest.to) },
+            { title: t("contests.metric"), cell: (contest) => t(`figure.${contest.metric}`) },
+            { title: t("contests.prizes"), kind: "wrap", cell: prizes },
+            { title: t("status"), cell: (contest) => <Status of={contest.status} /> },
+            { title: t("contests.mine"), cell: (contest) => <Mine of={contest} /> },
+          ]}
+        />
+      </Card>
     </Page>
+  );
+}
+
+/** The own place as it is now, or what was won. */
+function Mine({ of }: { of: Contest }) {
+  return of.status === "open" ? <Place of={of} /> : of.winners[0] ? <Won of={of} /> : <>–</>;
+}
+
+function Won({ of }: { of: Contest }) {
+  const [won] = of.winners;
+  return (
+    <>
+      #{won?.rank} · <Money amount={won?.amount} currency={of.currency} />
+    </>
+  );
+}
+
+function Place({ of }: { of: Contest }) {
+  const [place] = useStandings(of).data?.items ?? [];
+  if (!place) return <>–</>;
+  return (
+    <>
+      #{count(place.rank)} · {figure(place.value, of.currency)}
+    </>
   );
 }
 

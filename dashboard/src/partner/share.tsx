@@ -9,6 +9,7 @@ import { download, fill, png, qrSvg, svgUrl, TEMPLATE, type Words } from "./post
 
 const PNG_WIDTH = 1200;
 const KEPT = "tuike.poster";
+const KEPT_TEXT = "tuike.text";
 
 function useUrl(svg: string): string {
   const url = useMemo(() => svgUrl(svg), [svg]);
@@ -104,12 +105,20 @@ function Poster({ link, name }: { link: Link; name: string }) {
 }
 
 function Texts({ link, product, name }: { link: Link; product: Product | undefined; name: string }) {
-  const values = { product: name, category: product?.category ?? "", url: link.url, coupon: link.coupon };
+  const [own, setOwn] = useState(localStorage.getItem(KEPT_TEXT) ?? "");
+  const { url, coupon, promoter } = link;
+  const values = { product: name, category: product?.category ?? "", url, coupon, promoter };
   const texts = [
+    ...(own.trim() ? [written(own, values)] : []),
     t("share.text_short", values),
     t("share.text_long", values),
-    ...(link.coupon ? [t("share.text_coupon", values)] : []),
+    ...(coupon ? [t("share.text_coupon", values)] : []),
   ];
+  const keep = (text: string) => {
+    setOwn(text);
+    if (text.trim()) localStorage.setItem(KEPT_TEXT, text);
+    else localStorage.removeItem(KEPT_TEXT);
+  };
   return (
     <>
       <p />
@@ -123,6 +132,16 @@ function Texts({ link, product, name }: { link: Link; product: Product | undefin
           </li>
         ))}
       </ul>
+      <details>
+        <summary>{t("share.own_text")}</summary>
+        <Field label={t("share.own_words")} hint={t("share.own_hint")}>
+          <textarea rows={3} value={own} onInput={(event) => keep(event.currentTarget.value)} />
+        </Field>
+      </details>
     </>
   );
 }
+
+/** One's own words with `{{name}}` filled in: plain text, nothing is escaped. */
+const written = (template: string, values: Record<string, string>) =>
+  template.replace(/\{\{(\w+)\}\}/g, (whole, name) => values[name] ?? whole);

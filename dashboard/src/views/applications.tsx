@@ -7,6 +7,7 @@ import { t } from "../i18n";
 import { to } from "../route";
 import { Card, Copy, Dialog, Doing, Field, Page, Status } from "../ui/basics";
 import { Code, Reason, StatusChoice } from "../ui/fields";
+import { Token } from "../ui/once";
 import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
@@ -126,7 +127,7 @@ function Steps(props: {
     <span class="row">
       {steps.map((step) => (
         <button key={step} type="button" onClick={() => props.onStep(step)}>
-          {t(`applications.${step}`)}
+          {step === "token" ? t("token.make") : t(`applications.${step}`)}
         </button>
       ))}
     </span>
@@ -184,32 +185,6 @@ function Deciding(props: {
       >
         {step === "reject" && <Reason value={reason} onChange={setReason} />}
       </Doing>
-    </Dialog>
-  );
-}
-
-function Token({ promoter, onClose }: { promoter: string; onClose: () => void }) {
-  const [token, setToken] = useState("");
-  const make = () =>
-    api<{ token: string }>("POST", "tokens", { role: `promoter:${promoter}` }).then((made) =>
-      setToken(made.token),
-    );
-  return (
-    <Dialog title={t("applications.token")} onClose={onClose}>
-      <p>{t("applications.token_what", { promoter })}</p>
-      {token ? (
-        <div class="form">
-          <code style={{ overflowWrap: "anywhere" }}>{token}</code>
-          <div class="row">
-            <Copy text={token} />
-            <button type="button" onClick={onClose}>
-              {t("close")}
-            </button>
-          </div>
-        </div>
-      ) : (
-        <Doing button={t("applications.token")} onDo={make} onCancel={onClose} />
-      )}
     </Dialog>
   );
 }

@@ -10,6 +10,7 @@ import { Team } from "../partner/team";
 import type { Route } from "../route";
 import { Anomalies } from "./anomalies";
 import { Applications } from "./applications";
+import { Contests } from "./contests";
 import { Conversions } from "./conversions";
 import { Leaderboard } from "./leaderboard";
 import { Live } from "./live";
@@ -19,6 +20,7 @@ import { Promoters } from "./promoters";
 import { Review } from "./review";
 import { Settlements } from "./settlements";
 import { Trend } from "./trend";
+import { Webhooks } from "./webhooks";
 
 /** Who looks: `decides` on money, or may change anything (`admin`). */
 export interface Context {
@@ -48,8 +50,10 @@ const OF_ALL: View[] = [
   { name: "settlements", View: Settlements },
   { name: "payouts", View: Payouts },
   { name: "leaderboard", View: Leaderboard },
+  { name: "contests", View: Contests },
   { name: "anomalies", View: Anomalies },
   { name: "products", View: Products },
+  { name: "webhooks", View: Webhooks },
 ];
 const OF_PROMOTERS: View[] = [
   { name: "earnings", View: Earnings },
@@ -61,8 +65,10 @@ const OF_PROMOTERS: View[] = [
 ];
 const MERCHANTS = new Set(["trend", "conversions", "review", "products"]);
 
-export function viewsOf({ role }: Context): View[] {
+const ADMINS = new Set(["webhooks"]);
+
+export function viewsOf({ role, admin }: Context): View[] {
   if (role === "promoter") return OF_PROMOTERS;
   if (role === "merchant") return OF_ALL.filter((view) => MERCHANTS.has(view.name));
-  return OF_ALL;
+  return OF_ALL.filter((view) => admin || !ADMINS.has(view.name));
 }

@@ -9,6 +9,8 @@ import type { Promoter, Team } from "../types";
 import { Balances } from "../ui/balances";
 import { Card, Choice, Dialog, Doing, Field, Page, Stats, Status, Trouble, Waiting } from "../ui/basics";
 import { Code } from "../ui/fields";
+import { Token } from "../ui/once";
+import { Statements } from "../ui/statements";
 import { List } from "../ui/table";
 import type { ViewProps } from ".";
 
@@ -155,6 +157,7 @@ function One({ id, admin }: { id: string; admin: boolean }) {
   const chain = useApi<{ chain: { level: number; id: string }[] }>(`${path}/chain`);
   const below = usePages<Promoter>(`promoters${query({ parent: id })}`);
   const [deciding, setDeciding] = useState(false);
+  const [giving, setGiving] = useState(false);
   if (one.error)
     return (
       <Page title={id}>
@@ -173,9 +176,14 @@ function One({ id, admin }: { id: string; admin: boolean }) {
           <a href="#/promoters">{t("back")}</a>
           <Status of={status} />
           {admin && (
-            <button type="button" onClick={() => setDeciding(true)}>
-              {t(next === "blocked" ? "promoters.block" : "promoters.unblock")}
-            </button>
+            <>
+              <button type="button" onClick={() => setGiving(true)}>
+                {t("token.make")}
+              </button>
+              <button type="button" onClick={() => setDeciding(true)}>
+                {t(next === "blocked" ? "promoters.block" : "promoters.unblock")}
+              </button>
+            </>
           )}
         </>
       }
@@ -206,6 +214,8 @@ function One({ id, admin }: { id: string; admin: boolean }) {
           ]}
         />
       </Card>
+      <Statements promoter={id} />
+      {giving && <Token promoter={id} onClose={() => setGiving(false)} />}
       {deciding && (
         <Dialog
           title={t(next === "blocked" ? "promoters.block" : "promoters.unblock")}

@@ -14,6 +14,7 @@ ledger.py settlements.py payouts.py treasury.py withholding.py statements.py pre
 reporting.py tokens.py audit.py applications.py contests.py tiers.py fraud.py risk.py people.py retention.py
 webhooks.py                              one module per group of resources
 exports.py export_tables.py tables.py    whole lists as CSV and NDJSON
+report_exports.py                        reports likewise
 dashboard.py live.py                     the page's files, and what it hears each second
 secret.py     secrets made for a caller, shown once
 observe.py    /healthz /readyz /metrics

@@ -44,12 +44,21 @@ class Merchant(Answer):
     created: str
     old_secret_until: str | None
     """Until when the postback key before the present one is valid too."""
+    dialect: inputs.Tracker | inputs.DialectMaps | None
+    postback_token: bool
+    """Whether there is a token that authenticates postbacks in the dialect."""
 
 
 class NewMerchant(Merchant):
     """`secret`, the key of signed postbacks, is shown to whoever made the merchant or the key, this once."""
 
     secret: str | UnsetType = UNSET
+
+
+class MerchantToken(Merchant):
+    """`token` authenticates postbacks in the merchant's dialect. It is shown to whoever made it, this once."""
+
+    token: str | UnsetType = UNSET
 
 
 class Merchants(Answer):

@@ -34,11 +34,13 @@ from tuike.admin import (
     openapi,
     payouts,
     people,
+    postbacks,
     preview,
     problems,
     products,
     promoters,
     queries,
+    report_exports,
     reporting,
     retention,
     risk,
@@ -62,9 +64,10 @@ from tuike.config import WEBHOOK_ALLOW_PRIVATE
 from tuike.data import Data, write_private
 from tuike.journal_http import JournalRoutes
 from tuike.observing import EDGE_PREFIX
+from tuike.sending.place import ManyMachines, OneMachine
 from tuike.sending.sender import Sender
 from tuike.statements import Signer
-from tuike.stores import engine, members
+from tuike.stores import engine, leases, members
 
 PRODUCER = "admin"
 TOKEN_VARIABLE = "TUIKE_ADMIN_TOKEN"  # noqa: S105 (a name, no token)
@@ -94,6 +97,7 @@ RESOURCES: tuple[Route, ...] = (
     *fraud.ROUTES,
     *risk.ROUTES,
     *traces.ROUTES,
+    *postbacks.ROUTES,
     *reporting.ROUTES,
     *withholding.ROUTES,
     *settlements.ROUTES,
@@ -105,6 +109,7 @@ RESOURCES: tuple[Route, ...] = (
     *contests.ROUTES,
     *tokens.ROUTES,
     *people.ROUTES,
+    *report_exports.ROUTES,
     *retention.ROUTES,
     *audit.ROUTES,
     *exports.ROUTES,
@@ -157,23 +162,14 @@ def make_app(settings: Settings) -> web.Application:
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         service = _service(settings)
         service.writes.start()
-        if not settings.member:
-            service.sender = Sender(
-                settings.data,
-                service.read,
-                allow_private=settings.webhook_allow_private,
-                clock=settings.clock,
-                random=settings.random,
-            )
-            service.sender.start()
+        service.sender.start(service.read)
         app[SERVICE] = service
         app[live.LIVE] = live.Live(service)
         following = asyncio.create_task(follow(settings.clock)) if isinstance(settings.clock, Clock) else None
         yield
         if following is not None:
             following.cancel()
-        if service.sender is not None:
-            await service.sender.close()
+        await service.sender.close()
         await service.writes.close()
         await service.processor.close()
         service.readers.shutdown()
@@ -250,7 +246,13 @@ def _service(settings: Settings) -> Service:
         books_away=data.books_away,
         secret=data.secret,
         signer=Signer(data.secret, data.statement_key()),
-        sender=None,
+        sender=Sender(
+            lambda: ManyMachines(data, leases.new_holder()) if settings.member else OneMachine(data),
+            data.secret,
+            allow_private=settings.webhook_allow_private,
+            clock=settings.clock,
+            random=settings.random,
+        ),
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,

@@ -27,6 +27,7 @@ MIN_HALF_LIFE_DAYS = 1 / 24
 
 MAX_RULE_DEPTH = 8
 MAX_OVERLAP_HOURS = 168
+MAX_DIALECT = 64
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -86,6 +87,27 @@ class Input(Struct, forbid_unknown_fields=True):
     """A member that is not known is refused: a mistyped setting of money must not pass for a default."""
 
 
+OurName = (
+    Literal[
+        "click_id", "oid", "pid", "amount", "currency", "status", "aff", "coupon", "cust", "did", "time", "refund_id"
+    ]
+    | Literal["sub1", "sub2", "sub3", "sub4", "sub5", "ch", "token"]
+)
+# `merchant` says whose dialect it is, and `sig` that it is none.
+TheirName = Annotated[str, Meta(pattern=r"^(?!(merchant|sig)(?!\n)$)[A-Za-z0-9._-]{1,64}(?!\n)$")]
+TheirStatus = Annotated[str, Meta(min_length=1, max_length=64)]
+Tracker = Literal["everflow", "keitaro", "voluum", "binom", "tune"]
+
+
+class DialectMaps(Input):
+    """Names of postback parameters to ours, null: not read; statuses, whatever their case, to ours."""
+
+    names: Annotated[dict[TheirName, OurName | None], Meta(max_length=MAX_DIALECT)]
+    statuses: Annotated[
+        dict[TheirStatus, Literal["pending", "approved", "rejected", "refunded"]], Meta(max_length=MAX_DIALECT)
+    ] = {}
+
+
 class MerchantBody(Input):
     id: Code
     name: Name
@@ -94,6 +116,7 @@ class MerchantBody(Input):
     settlement: Settlement = "T+1"
     refund_days: Days = 0
     release_when: ReleaseWhen = "approved"
+    dialect: Tracker | DialectMaps | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         _check_currency(self.currency)
@@ -106,6 +129,7 @@ class MerchantPatch(Input):
     settlement: Settlement | UnsetType = UNSET
     refund_days: Days | UnsetType = UNSET
     release_when: ReleaseWhen | UnsetType = UNSET
+    dialect: Tracker | DialectMaps | UnsetType | None = UNSET
     status: Literal["active", "paused"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:

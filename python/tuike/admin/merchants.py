@@ -25,6 +25,15 @@ async def replace_secret(call: Call) -> Answer:
     return await _with_secret(call, "merchant.secret", {"id": call.path("id"), "overlap": overlap})
 
 
+async def replace_token(call: Call) -> Answer:
+    body: inputs.SecretBody = call.body
+    token = fresh_secret(call, "postback")
+    # what stands in the books is its digest: it has 256 random bits
+    digest = auth.token_hash(token)
+    data = {"id": call.path("id"), "hash": digest, "overlap": body.overlap_hours * HOUR_MS}
+    return show(await call.write("registry", "merchant.token", data), token=token)
+
+
 async def _with_secret(call: Call, op: str, data: Body) -> Answer:
     """A write that gives the merchant a fresh key, which its answer shows."""
     secret = fresh_secret(call, "merchant")
@@ -92,6 +101,16 @@ ROUTES = (
         auth.ADMIN,
         body=inputs.SecretBody,
         answer=answers.NewMerchant,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/merchants/{id}/token",
+        replace_token,
+        "Replace the token of a merchant's postbacks in its dialect; the answer shows the new one, this once",
+        auth.ADMIN,
+        body=inputs.SecretBody,
+        answer=answers.MerchantToken,
         status=201,
     ),
 )

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, func, select
 
 from tuike import _core, observing
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.observing import NO_EDGE, PROMETHEUS_TEXT, Sample, family
 from tuike.stores import cuts, members
-from tuike.stores.schema import conversions, fraud_flags, hit_cuts, merchants, shares
+from tuike.stores.schema import dues, fraud_flags, hit_cuts, level_sums, merchants, set_aside_sums
 
 CLICK_THROUGH_SECONDS = 86_400
 
@@ -92,6 +92,18 @@ def _book_metrics(connection: Connection, now: int) -> str:
             "Fraud flags that wait for a decision, by rule; each holds an order's money.",
             _open_flags(connection),
         )
+        + family(
+            "tuike_set_aside",
+            "gauge",
+            "Orders, claims and postbacks that stand set aside by the books or refused by an edge, by the reason.",
+            _set_aside(connection),
+        )
+        + family(
+            "tuike_settlement_due_seconds",
+            "gauge",
+            "How long the first order that may be released has waited for a settlement.",
+            [("", (), _due(connection, now))],
+        )
     )
 
 
@@ -102,15 +114,25 @@ def _open_flags(connection: Connection) -> list[Sample]:
 
 
 def _conversions(connection: Connection) -> list[Sample]:
-    level = func.coalesce(shares.c.level, literal_column("0"))
-    joined = conversions.outerjoin(shares, (shares.c.conversion == conversions.c.number) & (shares.c.promoter != ""))
+    sums = level_sums.c
     counts = connection.execute(
-        select(level, conversions.c.product, func.count(conversions.c.number.distinct()))
-        .select_from(joined)
-        .group_by(level, conversions.c.product)
-        .order_by(level, conversions.c.product)
+        select(sums.level, sums.product, func.sum(sums.conversions))
+        .where(sums.conversions > 0)
+        .group_by(sums.level, sums.product)
+        .order_by(sums.level, sums.product)
     )
-    return [("", (("level", str(level)), ("product", product)), count) for level, product, count in counts]
+    return [("", (("level", str(level)), ("product", product)), int(count)) for level, product, count in counts]
+
+
+def _set_aside(connection: Connection) -> list[Sample]:
+    rows = connection.execute(select(set_aside_sums).order_by(set_aside_sums.c.code))
+    return [("", (("code", row.code),), row.messages) for row in rows]
+
+
+def _due(connection: Connection, now: int) -> float:
+    """Seconds; the first row of a table in the order of its instants."""
+    first = connection.scalar(select(func.min(dues.c.due)))
+    return 0 if first is None else max(0, now - int(first)) / 1000
 
 
 def _click_through(connection: Connection, now: int) -> list[Sample]:
@@ -128,10 +150,9 @@ def _click_through(connection: Connection, now: int) -> list[Sample]:
 
 def _commission(connection: Connection) -> list[Sample]:
     sums = connection.execute(
-        select(conversions.c.currency, func.sum(shares.c.original), func.count())
-        .join_from(shares, conversions, conversions.c.number == shares.c.conversion)
-        .where(shares.c.promoter != "")
-        .group_by(conversions.c.currency)
+        select(level_sums.c.currency, func.sum(level_sums.c.commission), func.sum(level_sums.c.shares))
+        .group_by(level_sums.c.currency)
+        .having(func.sum(level_sums.c.shares) > 0)
     )
     # a series that begins with its first commission would hide that one from rate()
     totals = dict.fromkeys(connection.scalars(select(merchants.c.currency)), (0, 0))
@@ -139,7 +160,7 @@ def _commission(connection: Connection) -> list[Sample]:
     samples: list[Sample] = []
     for currency, (total, count) in sorted(totals.items()):
         labels = (("currency", currency),)
-        samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, count)]
+        samples += [("_sum", labels, _core.format_amount(int(total), currency)), ("_count", labels, int(count))]
     return samples
 
 

@@ -31,7 +31,6 @@ STATUS: Mapping[str, int] = {
     "bad_person": 422,
     "empty_period": 422,
     "url_not_allowed": 422,
-    "one_machine_only": 422,
     "internal": 500,
     "not_ready": 503,
     "too_many_listeners": 503,

@@ -83,8 +83,11 @@ class Withheld(Query):
     format: Literal["json", "csv"] = "json"
 
 
+FileFormat = Literal["csv", "ndjson"]
+
+
 class Export(Query):
-    format: Literal["csv", "ndjson"] = "csv"
+    format: FileFormat = "csv"
 
 
 class ExportOrders(Export, rename={"since": "from", "until": "to"}):

@@ -231,3 +231,43 @@ class Anomalies(Answer, rename={"since": "from", "until": "to"}):
     deviations: float
     items: list[AnomalyItem]
     anomalies: list[Anomaly]
+
+
+class CohortFigures(Answer):
+    """`sales` is net of refunds, as in every report; `refunds` is what was given back."""
+
+    orders: int
+    sales: str
+    refunds: str
+    commission: str
+
+
+class CohortMonth(CohortFigures, kw_only=True):
+    """What was ordered so many months after the first order, and how many of the customers ordered it."""
+
+    month: int
+    customers: int
+
+
+class Cohort(CohortFigures, kw_only=True):
+    """Customers of one currency whose first order was in the month `cohort` (YYYY-MM): `ltv` is sales ÷ customers."""
+
+    cohort: str
+    currency: str
+    customers: int
+    ltv: str | None
+    months: list[CohortMonth]
+
+
+class UnknownCustomers(CohortFigures, kw_only=True):
+    currency: str
+
+
+class Cohorts(Answer, rename={"since": "from", "until": "to"}, kw_only=True):
+    """`unknown` are orders that name no customer (`cust`)."""
+
+    since: str | None
+    until: str | None
+    tz: str
+    items: list[Cohort]
+    unknown: list[UnknownCustomers]

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from tuike import _core
 from tuike.admin.inputs import CURRENCIES
-from tuike.admin.queries import DEFAULT_LIMIT, Limit, Page, Query
+from tuike.admin.queries import DEFAULT_LIMIT, FileFormat, Limit, Page, Query
 from tuike.reports import CURRENCIES as TIERED
 from tuike.reports.teams import MAX_DEPTH
 
@@ -92,6 +92,34 @@ class Anomalies(Filtered):
 
     def __post_init__(self) -> None:
         _check_currency(self.currency)
+
+
+class Cohorts(Filtered):
+    """Customers whose first order is in the period; all by default."""
+
+
+class ExportTrend(Trend):
+    """As the report's."""
+
+    format: FileFormat = "csv"
+
+
+class ExportLevels(Levels):
+    """As the report's."""
+
+    format: FileFormat = "csv"
+
+
+class ExportLeaderboard(Leaderboard):
+    """As the report's."""
+
+    format: FileFormat = "csv"
+
+
+class ExportCohorts(Cohorts):
+    """As the report's."""
+
+    format: FileFormat = "csv"
 
 
 def _check_currency(code: str) -> None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientError
 from sqlalchemy import Connection, select
 
 from tuike import reports
 from tuike.admin import auth, inputs, pages, report_answers, report_queries
 from tuike.admin.problems import Problem, not_found
-from tuike.admin.routes import Body, Call, Handler, Route
+from tuike.admin.routes import Body, Call, Handler, Route, Service
+from tuike.books.totals import LOWEST_TIER
 from tuike.reports import Filters, Period, ReportError, teams
 from tuike.stores.schema import promoters
 
@@ -20,9 +23,14 @@ Report = Callable[[Connection, Period, Filters, Any, int], Body]
 
 def _reports(report: Report) -> Handler:
     async def handler(call: Call) -> Body:
-        return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
+        return await answer(call, report)
 
     return handler
+
+
+async def answer(call: Call, report: Report) -> Body:
+    """The report, of what the actor sees."""
+    return await call.read_copy(_read, report, call.query, _filters(call), call.service.clock())
 
 
 def _filters(call: Call) -> Filters:
@@ -51,17 +59,53 @@ def _summary(connection: Connection, period: Period, filters: Filters, query: re
     return reports.summary(connection, period, filters, query.group_by)
 
 
-def _trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
+def trend(connection: Connection, period: Period, filters: Filters, query: report_queries.Trend, _: int) -> Body:
     return reports.trend(connection, period, filters, query.interval, query.group_by)
 
 
-def _levels(connection: Connection, period: Period, filters: Filters, query: report_queries.Levels, now: int) -> Body:
-    if query.currency not in reports.CURRENCIES:
+def levels(
+    connection: Connection,
+    period: Period,
+    filters: Filters,
+    query: report_queries.Levels,
+    now: int,
+    teams: reports.Teams | None = None,
+) -> Body:
+    _check_tiered(query.currency)
+    return reports.levels(connection, period, filters, period.last_day(now), query.currency, teams)
+
+
+def _tiers(connection: Connection, period: Period, _: Filters, query: report_queries.Levels, now: int) -> Body:
+    _check_tiered(query.currency)
+    return dict(reports.tiers(connection, period.last_day(now), query.currency))
+
+
+def _check_tiered(currency: str) -> None:
+    if currency not in reports.CURRENCIES:
         raise Problem("bad_parameter", f"`currency`: there are tiers in {', '.join(reports.CURRENCIES)}")
-    return reports.levels(connection, period, filters, period.last_day(now), query.currency)
 
 
-def _leaderboard(
+async def quick_levels(call: Call) -> Body:
+    """In two steps: the tiers, then all the rest, with what the processor knows of the tiers' teams."""
+    teams = await _teams(call.service, await answer(call, _tiers))
+    return await answer(call, partial(levels, teams=teams))
+
+
+async def _teams(service: Service, tiers: dict[str, list[str]]) -> reports.Teams | None:
+    """As the processor beside us has them in memory; None where there is none, or it does not answer."""
+    if service.member:
+        return None
+    try:
+        async with service.processor.post("/teams", json=list(tiers.values())) as answer:
+            if answer.status != 200:
+                return None
+            below: list[tuple[int, int]] = await answer.json()
+    except (ClientError, OSError, TimeoutError):
+        return None
+    return {tier: (direct, whole) for tier, (direct, whole) in zip([*tiers, LOWEST_TIER], below, strict=True)}
+
+
+def leaderboard(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Leaderboard, now: int
 ) -> Body:
     periods = _periods(period, query, now)
@@ -84,6 +128,10 @@ def _anomalies(
     connection: Connection, period: Period, filters: Filters, query: report_queries.Anomalies, _: int
 ) -> Body:
     return reports.anomalies(connection, period, filters, query.interval, query.currency)
+
+
+def cohorts(connection: Connection, period: Period, filters: Filters, _query: report_queries.Cohorts, _: int) -> Body:
+    return reports.cohorts(connection, period, filters)
 
 
 async def team(call: Call) -> Body:
@@ -127,7 +175,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/trend",
-        _reports(_trend),
+        _reports(trend),
         "The same figures for each hour or day",
         EVERYONE,
         query=report_queries.Trend,
@@ -136,7 +184,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/levels",
-        _reports(_levels),
+        quick_levels,
         "Promoters, their orders and teams by promoter tier",
         auth.READERS,
         query=report_queries.Levels,
@@ -154,7 +202,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/reports/leaderboard",
-        _reports(_leaderboard),
+        _reports(leaderboard),
         "Promoters in the order of a figure, beside the period before",
         EVERYONE,
         query=report_queries.Leaderboard,
@@ -168,5 +216,14 @@ ROUTES = (
         EVERYONE,
         query=report_queries.Anomalies,
         answer=report_answers.Anomalies,
+    ),
+    Route(
+        "GET",
+        "/v1/reports/cohorts",
+        _reports(cohorts),
+        "Customers by the month of their first order, and what they are worth since",
+        EVERYONE,
+        query=report_queries.Cohorts,
+        answer=report_answers.Cohorts,
     ),
 )

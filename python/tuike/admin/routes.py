@@ -45,7 +45,7 @@ class Service:
     books_away: Path  # there while the processor does without the books' server
     secret: str  # the instance secret, hex
     signer: Signer  # of statements
-    sender: Sender | None  # of webhooks; none on several machines
+    sender: Sender  # of webhooks
     first_token_hash: str
     public_url: str  # of the edge, without a slash at its end
     max_levels: int

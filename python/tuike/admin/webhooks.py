@@ -12,7 +12,7 @@ from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.admin.secret import fresh_secret, show
 from tuike.sending.guard import why_not
 from tuike.sending.outbox import Delivery, Outbox
-from tuike.sending.sender import SEAL_PURPOSE, SECRET_PREFIX, Sender
+from tuike.sending.sender import SEAL_PURPOSE, SECRET_PREFIX
 from tuike.stores.schema import webhooks
 
 NONCE_BYTES = 12
@@ -49,7 +49,7 @@ async def deliveries(call: Call) -> Body:
     row = await call.read(_row, call.path("id"))
     query: webhook_types.Deliveries = call.query
     before = int(pages.decode_cursor(query.cursor, int)) if query.cursor else pages.MAX_NUMBER
-    found = await _sender(call).outbox(Outbox.deliveries, row["id"], query.status, before, query.limit + 1)
+    found = await call.service.sender.outbox(Outbox.deliveries, row["id"], query.status, before, query.limit + 1)
     shown = found[: query.limit]
     more = pages.encode_cursor(shown[-1].number) if len(found) > len(shown) else None
     return {"items": [_view(one) for one in shown], "next": more}
@@ -59,7 +59,7 @@ async def replay(call: Call) -> Answer:
     row = await call.read(_row, call.path("id"))
     text = call.path("delivery")
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < len(str(pages.MAX_NUMBER)) else -1
-    sender = _sender(call)
+    sender = call.service.sender
     delivery = await sender.outbox(Outbox.delivery, row["id"], number)
     if delivery is None:
         raise not_found(f"delivery {text} of webhook {row['id']}")
@@ -69,15 +69,8 @@ async def replay(call: Call) -> Answer:
     return Answer(200, _view(await sender.replay(sender.hook(row), delivery)))
 
 
-def _sender(call: Call) -> Sender:
-    """Problem `one_machine_only` where there is none: several admin processes would each send."""
-    if call.service.sender is None:
-        raise Problem("one_machine_only", "webhooks are sent where the instance is on one machine")
-    return call.service.sender
-
-
 def _check_url(call: Call, url: str) -> None:
-    if not _sender(call).allow_private and (refusal := why_not(url)):
+    if not call.service.sender.allow_private and (refusal := why_not(url)):
         raise Problem("url_not_allowed", f"`url`: {refusal}; see --webhook-allow-private")
 
 

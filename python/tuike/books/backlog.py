@@ -10,7 +10,7 @@ import msgspec
 from tuike.books.records import Message
 
 IMPORT = "import-"
-BOOKED_KINDS = ("registry", "order", "claim", "decision", "close")
+BOOKED_KINDS = ("registry", "order", "claim", "decision", "close", "refused")
 
 
 def event_id(incarnation: int, seq: int, fields: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
-from tuike.books import applications, erasures, networks, webhooks
+from tuike.books import applications, erasures, networks, refused, webhooks
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
@@ -32,6 +32,8 @@ from tuike.stores import meta, schema
 WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS | erasures.OPERATIONS
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
+# parts of a settlement that are committed together, an event of the journal each
+PARTS_PER_STEP = 4
 
 Journal = Callable[[Sequence[Booked]], None]
 
@@ -56,9 +58,9 @@ class Bookkeeper:
         payout_minimum: Mapping[str, int] = PAYOUT_MINIMUM,
         secret: str | None = None,
     ) -> None:
-        """`journal` makes booked records durable before it returns; chains are cut at `max_levels`; `payout_minimum`
-        is the least payout of each currency that is paid out, in minor units. Without the instance's `secret` no day
-        of the ledger is closed."""
+        """`journal` takes booked records, and has them durable before the transaction is committed; chains are cut at
+        `max_levels`; `payout_minimum` is the least payout of each currency that is paid out, in minor units. Without
+        the instance's `secret` no day of the ledger is closed."""
         self.registry = Registry.load(connection, max_levels)
         self._desk = Desk(connection, self.registry, Ledger(connection), Totals(), PathEnds())
         self._settlements = Settlements(self._desk)
@@ -93,16 +95,18 @@ class Bookkeeper:
         return self._settlements.running or self._waiting.due(now) or self._days.due(now)
 
     def step(self, connection: Connection, now: int) -> None:
-        """Does some of it: refunds that waited in vain, the end of a day, a part of the running settlement."""
+        """Does some of it: refunds that waited in vain, the end of a day, some parts of the running settlement."""
         self._begin(connection, now)
-        for event, outcome in self._waiting.expired(now):
-            self._book(Booked(self.number + 1, event, "expire", now, outcome, again=True))
+        for message, outcome in self._waiting.expired(now):
+            self._book(Booked(self.number + 1, message.id, "expire", now, outcome, again=True, message=message))
         self._flush(connection)
         if self._days.due(now) and (closed := self._days.step(connection, self._desk.ledger.number)) is not None:
             self._book(Booked(self.number + 1, "", "day", now, effect=Effect(day=closed)))
             self._flush(connection)
             self._days.resume(connection)
-        if self._settlements.running:
+        for _ in range(PARTS_PER_STEP):
+            if not self._settlements.running:
+                break
             event, effect, ended = self._settlements.step(self.number + 1)
             self._book(Booked(self.number + 1, event, "settle", now, ended, effect, again=ended is not None))
             self._flush(connection)
@@ -231,9 +235,10 @@ class Bookkeeper:
             before = None if request is None else self._answered_before(connection, request, answered)
             if target is None and before is None:
                 assert request is not None
-                # payments are few, and judged by what is written
+                # these are few, and judged by what is written
                 self._flush(connection)
-                outcome = self._pay(connection, message, request)
+                act = self._replay if request.op in (refused.REPLAY, refused.DISMISS) else self._pay
+                outcome = act(connection, message, request)
             else:
                 outcome = self._decide(message, request, before or target, standings)
             if request is not None:
@@ -243,6 +248,8 @@ class Bookkeeper:
         """The order that a message is about; None for a decision about none."""
         if message.kind == "close":
             return Outcome.applied()
+        if message.kind == refused.KIND:
+            return refused.refusal(message)
         if request is not None and not request.op.startswith(("conversion.", "fraud.")):
             return None
         return self._orders.target(message, request)
@@ -261,6 +268,39 @@ class Bookkeeper:
         self._settlements.resume(connection)
         return decided.outcome
 
+    def _replay(self, connection: Connection, message: Message, request: Request) -> Outcome:
+        """Reads again a postback that did not count, or takes it out of the list of those."""
+        event = request.data["id"]
+        before = refused.find(connection, event)
+        if before is None:
+            outcome = Outcome.refused("unknown_postback", f"no postback {event!r} waits to be replayed", http=404)
+            self._book(Booked(self.number + 1, message.id, "decision", message.received, outcome, request=request))
+            self._flush(connection)
+            return outcome
+        effect, result = None, {"event_id": event, "merchant": before.merchant}
+        if request.op == refused.DISMISS:
+            effect = Effect(dismissed=event)
+            result |= {"status": "dismissed", "code": None, "detail": None, "conversion": None}
+        else:
+            became = self._read_again(connection, before, message.received)
+            said = became.result
+            result |= {"status": became.status, "code": became.code or None}
+            result |= {name: said.get(name) for name in ("detail", "conversion")}
+        whole = (Outcome.applied(result), effect, request, f"postback:{event}")
+        self._book(Booked(self.number + 1, message.id, "decision", message.received, *whole))
+        self._flush(connection)
+        return whole[0]
+
+    def _read_again(self, connection: Connection, before: Message, now: int) -> Outcome:
+        again = refused.reread(before, self.registry.merchants[before.merchant], now)
+        if isinstance(again, Outcome):
+            said = msgspec.structs.replace(again, result={"merchant": before.merchant} | again.result)
+            self._book(Booked(self.number + 1, before.id, before.kind, now, said, again=True, message=before))
+            return said
+        target = self._orders.target(again, None)
+        known = {target.conversion} if isinstance(target, Target) else set()
+        return self._decide(again, None, target, orders_of(connection, known), again=True)
+
     def _decide(
         self,
         message: Message,
@@ -278,7 +318,9 @@ class Bookkeeper:
         named = ""
         if request is not None and effect is not None and isinstance(target, Target):
             named = f"{'flag' if request.op.startswith('fraud.') else 'conversion'}:{request.data['id']}"
-        self._book(Booked(number, message.id, message.kind, message.received, outcome, effect, request, named, again))
+        kept = message if refused.is_kept(message, outcome) else None
+        whole = (outcome, effect, request, named, again)
+        self._book(Booked(number, message.id, message.kind, message.received, *whole, message=kept))
         standing = standings.get(target.conversion) if isinstance(target, Target) else None
         if isinstance(target, Target) and standing is not None and not standing.claimed:
             for waits in self._waiting.pop(target.conversion, message.received):

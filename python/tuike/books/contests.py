@@ -90,13 +90,16 @@ class Contests:
 
 
 def awarded(ranked: Sequence[tuple[str, int, int]], prizes: Sequence[int]) -> tuple[Winner, ...]:
-    """Who gets what: ranks of equal figures take as many places together."""
+    """Who gets what: ranks of equal figures take as many places together. Places whose prizes are 0 have no winner,
+    and those after them have."""
     winners: list[Winner] = []
     for rank, group in groupby(ranked, key=lambda row: row[2]):
+        if rank > len(prizes):
+            break
         equal = list(group)
         pool = sum(prizes[rank - 1 : rank - 1 + len(equal)])
         if not pool:
-            break
+            continue
         share, left = divmod(pool, len(equal))
         for number, (promoter, figure, _) in enumerate(equal):
             winners.append(Winner(rank + number, rank, promoter, figure, share + (number < left)))

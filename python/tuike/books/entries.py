@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, select
 
+from tuike.books import trackers
 from tuike.stores import dialects, schema
 
 Row = Mapping[Any, Any]
@@ -29,6 +30,8 @@ def merchant(row: Row) -> Entry:
     entry = _entry("merchant", row, "id", "currency", "secret", "status")
     if row["old_secret"]:
         entry |= _entry("merchant", row, "old_secret", "old_secret_until")
+    if row["dialect"] is not None:
+        entry |= {"dialect": trackers.resolved(row["dialect"]), "tokens": json.loads(row["tokens"] or "[]")}
     return entry
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypedDict
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from tuike.books.booking import Desk
 from tuike.books.records import Booked, Conversion, Finding, Message, Purchase
 from tuike.books.state import Product
 from tuike.books.touches import Attribution, Candidate, Touches
-from tuike.stores.bulk import Lookup
+from tuike.stores.bulk import NONE, Lookup
 from tuike.stores.rollups import HOUR_S
 from tuike.stores.schema import promoter_hours, promoter_purchases, sales
 
@@ -27,8 +27,6 @@ MAX_ORDERS = 200
 MAX_SELLERS = 64
 """Of the promoters whom one has bought from, so many are followed for a ring."""
 CLICKED = ("click", "binding")
-NONE: ColumnElement[int] = literal_column("0")
-"""Of rows passed over: said as text, since a lookup has no parameters but its own."""
 
 _hours = (
     select(promoter_hours.c.hour, func.sum(promoter_hours.c.clicks))

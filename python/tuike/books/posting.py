@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from tuike.books import refused, watched
 from tuike.books.ledger import Ledger
 from tuike.books.records import Booked, Delta, Effect, Flag, Look, Request, Standing
 from tuike.stores import bulk, rollups, schema
@@ -66,9 +67,10 @@ def post(connection: Connection, ledger: Ledger, booked: Sequence[Booked]) -> No
     """Writes the effects of `booked`, in the order of the books; their transfers were moved before."""
     effects = [record.effect for record in booked if record.effect is not None]
     ledger.write(connection, [transfer for effect in effects for transfer in effect.transfers])
+    watched.add_outcomes(connection, booked)
     OUTCOMES.run(connection, [_outcome(record) for record in booked if record.outcome and not record.again])
     OUTCOMES_AGAIN.run(connection, [_outcome(record) for record in booked if record.outcome and record.again])
-    _post_standings(connection, effects)
+    _post_standings(connection, effects, {record.number for record in booked})
     _post_sums(connection, effects)
     _post_steps(connection, booked)
     _post_fraud(connection, effects)
@@ -93,7 +95,8 @@ def _outcome(record: Booked) -> bulk.Row:
     return record.event, record.number, record.kind, outcome.status, outcome.code, outcome.http, result
 
 
-def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
+def _post_standings(connection: Connection, effects: Sequence[Effect], fresh: set[int]) -> None:
+    """`fresh` are the numbers that are posted now: an order with one of them has no lines yet."""
     last: dict[int, Standing] = {}
     looks: dict[int, Look] = {}
     released: list[bulk.Row] = []
@@ -107,8 +110,11 @@ def _post_standings(connection: Connection, effects: Sequence[Effect]) -> None:
             dues += [(*due, *about) for due in effect.due]
         looks.update((look.number, look) for look in effect.looked_at)
         released += effect.released
+    watched.add_levels(connection, fresh, last, looks)
     CONVERSIONS.run(connection, [_conversion(standing) for standing in last.values()])
-    DELETE_SHARES.run(connection, [(number, len(standing.shares)) for number, standing in last.items()])
+    DELETE_SHARES.run(
+        connection, [(number, len(standing.shares)) for number, standing in last.items() if number not in fresh]
+    )
     SHARES.run(
         connection,
         [
@@ -158,6 +164,8 @@ def _post_steps(connection: Connection, booked: Sequence[Booked]) -> None:
     """What few records have: payouts, settlements, days, refunds that wait or no longer do."""
     for record in booked:
         effect = record.effect
+        if record.message is not None or record.again or effect is not None:
+            refused.post(connection, record)
         if record.again:
             DELETE_WAITING.run(connection, [(record.event,)])
         if effect is None:

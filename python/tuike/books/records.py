@@ -1,7 +1,7 @@
 """What the bookkeeper reads, decides and posts, as records.
 
-A `Booked` record is all that posting needs: it is journalled before it is posted, and posting it again
-after a crash, or in a replay, asks nobody anything.
+A `Booked` record is all that posting needs: it is in the journal before what it posts is committed, and posting it
+again after a crash, or in a replay, asks nobody anything.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ FINAL = ("rejected", "refunded")
 
 
 class Message(msgspec.Struct, frozen=True):
-    """An order, a claim, a decision or a registry write, as it stands in the journal."""
+    """An order, a claim, a decision, a registry write or a refused postback, as it stands in the journal."""
 
     id: str
     kind: str
@@ -354,7 +354,8 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `due` are (instant, number) of the order where it is to be released, `settled` of those that no longer are;
     `released` are (number, step) of what a settlement's step has released, `looked_at` what it has changed of it.
-    `flags` are raised or decided; `bad_touches` are (touch, order's number) of clicks that count no more."""
+    `flags` are raised or decided; `bad_touches` are (touch, order's number) of clicks that count no more; `dismissed`
+    is the event of a postback that did not count and need not be seen any more."""
 
     standing: Standing | None = None
     transfers: tuple[Transfer, ...] = ()
@@ -377,6 +378,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: tuple[Flag, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     bad_touches: tuple[tuple[str, int], ...] = ()
+    dismissed: str = ""
     code: str = ""
 
     def then(self, later: "Effect") -> "Effect":
@@ -414,8 +416,8 @@ class Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     bookkeeper takes by itself (`settle`, `expire`, `day`).
 
     `target` names what changed, for the audit, where an admin changed it. A registry write's effect is its own
-    body, in its `message`: the journal keeps only its number (see `journalled`). `again`: the event has an outcome
-    that this replaces.
+    body, in its `message`: the journal keeps only its number (see `journalled`). A postback that did not count has its
+    `message` too, for the list of those. `again`: the event has an outcome that this replaces.
     `seen` says how far hits were folded when this was decided, where that is further than the records before say:
     incarnation (hex) to sequence number.
     """

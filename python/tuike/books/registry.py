@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, insert, select, update
 
 from tuike import _core, views
-from tuike.books import defaults, entries
+from tuike.books import defaults, entries, trackers
 from tuike.books.records import Message, Outcome, Refusal, Request
 from tuike.books.state import Merchant, Product, Promoter, Registry, RuleVersion
 from tuike.stores import schema
@@ -78,6 +78,7 @@ def merchant_create(context: Context, data: Body) -> Change:
     whole = defaults.merchant(data)
     row = {name: whole[name] for name in ("id", "name", "currency", *SETTLED, "secret")}
     row |= {"status": "active", "created": context.at, "body": body, "old_secret": None, "old_secret_until": 0}
+    row |= {"dialect": trackers.stored(data.get("dialect")), "tokens": None}
     context.connection.execute(insert(schema.merchants).values(row))
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
@@ -86,6 +87,8 @@ def merchant_create(context: Context, data: Body) -> Change:
 def merchant_update(context: Context, data: Body) -> Change:
     row = existing(context, schema.merchants, data["id"], "merchant")
     row |= _patch(data, defaults.MERCHANT, "name", *SETTLED, "status")
+    if "dialect" in data:
+        row["dialect"] = trackers.stored(data["dialect"])
     store(context, schema.merchants, row)
     context.registry.merchants[row["id"]] = Merchant.from_row(row)
     return changed(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
@@ -96,6 +99,16 @@ def merchant_secret(context: Context, data: Body) -> Change:
     row = existing(context, schema.merchants, data["id"], "merchant")
     old, until = (row["secret"], context.at + data["overlap"]) if data["overlap"] else (None, 0)
     row |= {"secret": data["secret"], "old_secret": old, "old_secret_until": until}
+    store(context, schema.merchants, row)
+    return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
+
+
+def merchant_token(context: Context, data: Body) -> Change:
+    """Replaces the token of postbacks in the merchant's dialect, as its key is replaced."""
+    row = existing(context, schema.merchants, data["id"], "merchant")
+    newest = json.loads(row["tokens"] or "[]")[:1]
+    before = [[digest, context.at + data["overlap"]] for digest, _ in newest if data["overlap"]]
+    row["tokens"] = json.dumps([[data["hash"], None], *before])
     store(context, schema.merchants, row)
     return created(f"merchant:{row['id']}", views.merchant(row), [entries.merchant(row)])
 
@@ -376,6 +389,7 @@ OPERATIONS: dict[str, Callable[[Context, Body], Change]] = {
     "merchant.create": merchant_create,
     "merchant.update": merchant_update,
     "merchant.secret": merchant_secret,
+    "merchant.token": merchant_token,
     "product.create": product_create,
     "product.update": product_update,
     "promoter.create": promoter_create,

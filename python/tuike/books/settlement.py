@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, select
 
 from tuike import views
 from tuike.books import booking
@@ -27,6 +27,7 @@ from tuike.books.records import (
     Transfer,
 )
 from tuike.books.standings import orders_numbered
+from tuike.stores.bulk import NONE, Lookup
 from tuike.stores.dialects import further
 from tuike.stores.schema import dues, settlements, shares
 
@@ -37,6 +38,24 @@ BYTES_PER_ORDER = 64
 
 Fund = tuple[str, str]
 """A merchant and a currency."""
+
+_some = (
+    select(dues)
+    .where(
+        further(dues.c.due, dues.c.conversion, bindparam("since"), bindparam("after")), dues.c.due <= bindparam("as_of")
+    )
+    .order_by(dues.c.due, dues.c.conversion)
+    .limit(bindparam("most", type_=Integer))
+    .offset(NONE)
+    .subquery()
+)
+LINES = Lookup(
+    select(_some, shares.c.promoter, shares.c.amount).outerjoin_from(
+        _some, shares, and_(shares.c.conversion == _some.c.conversion, shares.c.amount > NONE)
+    ),
+    ("since", "after", "as_of", "most"),
+)
+"""The next orders that are due, each with its lines."""
 
 
 @dataclass(slots=True)
@@ -154,21 +173,13 @@ class Settlements:
         return part
 
     def _due(self, run: Settlement) -> list[Due]:
-        some = (
-            select(dues)
-            .where(_further(run), dues.c.due <= run.as_of)
-            .order_by(dues.c.due, dues.c.conversion)
-            .limit(ORDERS_PER_STEP)
-            .subquery()
-        )
-        theirs = and_(shares.c.conversion == some.c.conversion, shares.c.amount > 0)
-        lines = select(some, shares.c.promoter, shares.c.amount).outerjoin_from(some, shares, theirs)
         found: dict[int, Due] = {}
-        for line in self._desk.connection.execute(lines).all():
-            *about, promoter, amount = line
+        after = run.last_due, run.last_conversion
+        for line in LINES.rows(self._desk.connection, *after, run.as_of, ORDERS_PER_STEP):
             due = found.get(line[1])
             if due is None:
-                due = found[line[1]] = Due(*about)
+                due = found[line[1]] = Due(*line[:6])
+            promoter, amount = line[6:]
             if amount:
                 due.sums[promoter] = due.sums.get(promoter, 0) + amount
         return sorted(found.values(), key=lambda due: (due.instant, due.number))

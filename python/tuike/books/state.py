@@ -40,6 +40,7 @@ class Merchant:
     settlement: str
     refund_days: int
     release_when: str
+    dialect: str | None  # of its postbacks, as the row has it
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> "Merchant":
@@ -51,6 +52,7 @@ class Merchant:
             row["settlement"],
             row["refund_days"],
             row["release_when"],
+            row["dialect"],
         )
 
 

@@ -58,8 +58,8 @@ class WaitingRefunds:
     def due(self, now: int) -> bool:
         return bool(self._by_age) and _ends(self._by_age[0]) < now
 
-    def expired(self, now: int) -> Iterator[tuple[str, Outcome]]:
-        """Takes out those that have waited in vain: their events, and what becomes of them."""
+    def expired(self, now: int) -> Iterator[tuple[Message, Outcome]]:
+        """Takes out those that have waited in vain, with what becomes of them."""
         while self.due(now):
             waits = self._by_age.popleft()
             if waits in self._by_order.get(waits.conversion, ()):
@@ -67,7 +67,7 @@ class WaitingRefunds:
                 detail = f"no such order came within {WAIT_DAYS} days"
                 outcome = Outcome.refused("unknown_order", detail)
                 merchant = {"merchant": waits.message.merchant}
-                yield waits.message.id, msgspec.structs.replace(outcome, result=merchant | outcome.result)
+                yield waits.message, msgspec.structs.replace(outcome, result=merchant | outcome.result)
 
 
 def _ends(waits: Waiting) -> int:

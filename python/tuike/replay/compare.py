@@ -14,9 +14,12 @@ from tuike.stores.bulk import Row, stream
 from tuike.stores.schema import erasures, metadata
 
 # Not derived from the journal alone: how far folds have come in which transactions, random keys, who holds which lease
-# on which machine. Tiles are made of the ledger when there is time for it, and `verify` makes them again.
+# on which machine, what was sent to whom. Tiles are made of the ledger when there is time for it, and `verify` makes
+# them again, as it does the sums for /metrics, whose rows of nothing depend on what was posted together.
+SUMS = ("level_sums", "set_aside_sums")
 MACHINES = ("leases", "producers", "edges", "registry_changes", "lost")
-NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", "erasure_journals", *MACHINES)
+OUTBOX = ("webhook_positions", "webhook_deliveries")
+NOT_DERIVED = ("meta", "positions", "daily_keys", "tiles", "booked", "erasure_journals", *SUMS, *OUTBOX, *MACHINES)
 # When damage was found is no event, nor how far an erasure has come; sketches of the same visitors may differ in their
 # bytes, and have no visitor taken out of them.
 ASKED_FOR = ("id", "number", "kind", "merchant", "at")

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from sqlalchemy import Engine
 
 from tuike import _core
-from tuike.books.backlog import BOOKED_KINDS, Item, item_of
+from tuike.books.backlog import Item, item_of
 from tuike.books.records import Booked
 from tuike.clock import wall
 from tuike.faults import Found
@@ -22,7 +22,7 @@ from tuike.stores import rollups
 READ_LIMIT = 20_000
 STEPS_PER_PART = 2_000
 # What one posting may hold: of anything else, each record is posted by itself, as it was.
-TOGETHER = ("order", "claim", "close")
+TOGETHER = ("order", "claim", "close", "refused")
 # What is decided for a message; anything else is a step of the bookkeeper's own.
 ASKED = ("registry", "order", "claim", "close", "decision")
 
@@ -77,7 +77,7 @@ class Messages:
             chunk.extend(
                 item_of(incarnation, seq, producer, fields)
                 for incarnation, seq, producer, fields in batch.events()
-                if fields["kind"] in BOOKED_KINDS
+                if fields["kind"] in ASKED
             )
         return bool(chunk)
 

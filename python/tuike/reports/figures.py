@@ -124,9 +124,9 @@ def _money(currency: str, money: Money, visitors: int) -> Body:
         "conversions": money.conversions,
         "sales": _core.format_amount(money.sales, currency),
         "commission": _core.format_amount(money.commission, currency),
-        "aov": _average(money.sales, money.conversions, currency),
+        "aov": average(money.sales, money.conversions, currency),
         "roi": _ratio(money.sales - money.commission, money.commission),
-        "ltv": _average(money.sales, visitors, currency),
+        "ltv": average(money.sales, visitors, currency),
     }
 
 
@@ -134,7 +134,7 @@ def _ratio(dividend: int, divisor: int) -> float | None:
     return dividend / divisor if divisor else None
 
 
-def _average(total: int, count: int, currency: str) -> str | None:
+def average(total: int, count: int, currency: str) -> str | None:
     """Rounded half to even to the minor unit."""
     if not count:
         return None

@@ -14,22 +14,43 @@ from tuike.reports.reading import by_promoter
 from tuike.stores.schema import promoters, sales
 
 Body = dict[str, Any]
+Teams = dict[str, tuple[int, int]]
+"""By tier: how many are directly below its promoters, and how many in all."""
+
+NOBODY = (0, 0)
 
 CURRENCIES = tuple(TIERS)
 """That there are tiers in."""
 
 
-def levels(connection: Connection, period: Period, filters: Filters, day: date, currency: str) -> Body:
+def tiers(connection: Connection, day: date, currency: str) -> dict[str, list[str]]:
+    """The promoters above the lowest tier, by tier."""
+    found: dict[str, list[str]] = {}
+    for promoter, tier in connection.execute(_tiered(views.day_number(day), currency)):
+        found.setdefault(tier, []).append(promoter)
+    return found
+
+
+def levels(
+    connection: Connection,
+    period: Period,
+    filters: Filters,
+    day: date,
+    currency: str,
+    teams: Teams | None = None,
+) -> Body:
     """Tiers are those of `day`, by own net sales in `currency` in the 365 days before it. `team_size` is how many are
     below the tier's promoters, on all levels: one who is below two of them counts twice. Orders, sales and commission
-    are those of orders that are credited to the tier's promoters in the period."""
+    are those of orders that are credited to the tier's promoters in the period. Without `teams`, which the processor
+    has in memory, all promoters are read."""
     tiered = _tiered(views.day_number(day), currency).subquery()
     counts: Counter[str] = Counter(
         dict(connection.execute(select(tiered.c.tier, func.count()).group_by(tiered.c.tier)).all())
     )
     counts[LOWEST_TIER] = (connection.scalar(select(func.count()).select_from(promoters)) or 0) - counts.total()
     money = _money(connection, period, filters, tiered)
-    direct, whole = _teams(connection, dict(connection.execute(select(tiered)).all()))
+    if teams is None:
+        teams = _teams(connection, dict(connection.execute(select(tiered)).all()))
     steps = [(0, LOWEST_TIER), *sorted(TIERS.get(currency, ()))]
     body: Body = period.view() | {"day": day.isoformat(), "currency": currency}
     body["items"] = [
@@ -37,8 +58,8 @@ def levels(connection: Connection, period: Period, filters: Filters, day: date, 
             "tier": tier,
             "from_sales": _core.format_amount(least, currency),
             "promoters": counts[tier],
-            "direct": direct[tier],
-            "team_size": whole[tier],
+            "direct": teams.get(tier, NOBODY)[0],
+            "team_size": teams.get(tier, NOBODY)[1],
         }
         | order_figures(money.get(tier, {}))
         for least, tier in steps
@@ -74,8 +95,7 @@ def _money(connection: Connection, period: Period, filters: Filters, tiered: Any
     return money
 
 
-def _teams(connection: Connection, tiers: dict[str, str]) -> tuple[Counter[str], Counter[str]]:
-    """By tier: how many are directly below its promoters, and how many in all."""
+def _teams(connection: Connection, tiers: dict[str, str]) -> Teams:
     parents: dict[str, str] = dict(
         connection.execute(select(promoters.c.id, promoters.c.parent).where(promoters.c.parent.is_not(None))).all()
     )
@@ -96,4 +116,4 @@ def _teams(connection: Connection, tiers: dict[str, str]) -> tuple[Counter[str],
             waits[parent] -= 1
             if not waits[parent]:
                 ready.append(parent)
-    return direct, whole
+    return {tier: (direct[tier], whole[tier]) for tier in direct}

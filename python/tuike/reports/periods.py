@@ -18,6 +18,8 @@ Clock = Literal["", "day", "hour"]
 
 # Of a clock's groups in one report: 27 years of days, a year of hours.
 MAX_BUCKETS = 10_000
+# Midnights that may fall into rows, which are read in parts then; where there are more, all rows are as short as parts.
+MAX_SPLIT = 400
 
 
 class ReportError(ValueError):
@@ -29,11 +31,14 @@ class ReportError(ValueError):
 
 
 class Piece(NamedTuple):
-    """Rows of one span (seconds) that begin from `since` up to, not including, `until`; None is without end."""
+    """Rows of one span (seconds) that begin from `since` up to, not including, `until`; None is without end. But not
+    those that begin at one of `without`; or those alone that begin at one of `only`."""
 
     span: int
     since: int | None
     until: int | None
+    without: tuple[int, ...] = ()
+    only: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,18 @@ class Period:
         offsets = [datetime.fromtimestamp(at, self.zone).utcoffset() for at in (self.since, *midnights, self.until)]
         return HOUR if all(not (offset or timedelta()) % timedelta(hours=1) for offset in offsets) else QUARTER_HOUR
 
-    def pieces(self, spans: Sequence[int]) -> list[Piece]:
+    def pieces(self, spans: Sequence[int], clock: Clock = "") -> list[Piece]:
         """The period covered by rows of these spans (the longest first, each a part of the one before): each as long
-        as can be."""
-        return list(_cover(self.since, self.until, spans))
+        as can be, and in one of the clock's groups."""
+        grid = self.grid(clock)
+        if clock == "day" and grid < DAY:
+            midnights = list(self._days())
+            if len(midnights) <= MAX_SPLIT:
+                spans = [span for span in spans if span < DAY]
+                return [
+                    part for piece in _cover(self.since, self.until, spans) for part in _parts(piece, midnights, spans)
+                ]
+        return list(_cover(self.since, self.until, [span for span in spans if span <= grid]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +199,28 @@ def _cover(since: int | None, until: int | None, spans: Sequence[int]) -> Iterat
     yield Piece(span, first, last)
     if until != last:
         yield from _cover(last, until, finer)
+
+
+def _parts(piece: Piece, midnights: Sequence[int], spans: Sequence[int]) -> Iterator[Piece]:
+    """A piece without the rows that have a midnight in them, and these by rows of shorter spans."""
+    span = piece.span
+    cut = sorted({at // span * span for at in midnights if at % span and _has(piece, at // span * span)})
+    if not cut or span == spans[-1]:
+        yield piece
+        return
+    if not piece.only:
+        yield piece._replace(without=tuple(cut))
+    elif whole := tuple(start for start in piece.only if start not in cut):
+        yield piece._replace(only=whole)
+    finer = spans[spans.index(span) + 1]
+    parts = tuple(start + later for start in cut for later in range(0, span, finer))
+    yield from _parts(Piece(finer, None, None, only=parts), midnights, spans)
+
+
+def _has(piece: Piece, start: int) -> bool:
+    if piece.only:
+        return start in piece.only
+    return (piece.since is None or piece.since <= start) and (piece.until is None or start < piece.until)
 
 
 def _bound(text: str, zone: ZoneInfo, later: timedelta) -> int | None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from tuike.reports.figures import Money, Sums
+from tuike.reports.figures import Sums, add_money
 from tuike.reports.periods import Clock, Filters, Period, Piece, ReportError, group_name
 from tuike.stores import cuts
 from tuike.stores.schema import (
@@ -81,8 +81,8 @@ def read(
     def name_of(bucket: int) -> str:
         return group_name(bucket, zone, clock) if clock else ""
 
-    def group(value: str, bucket: int) -> Sums:
-        key = value, name_of(bucket)
+    def group(value: str, name: str) -> Sums:
+        key = value, name
         sums = groups.get(key)
         if sums is None:
             if len(groups) >= MAX_GROUPS:
@@ -91,19 +91,21 @@ def read(
         return sums
 
     spans, sources = _sources(connection, filters, by)
-    grid = period.grid(clock)
-    for piece in period.pieces([span for span in spans if span <= grid]):
+    for piece in period.pieces(spans, clock):
         hits, orders = sources(piece.span)
         statement = _hits(hits, piece, clock, visitors=visitors).execution_options(yield_per=ROWS_PER_FETCH)
+        last: tuple[str, str] | None = None
         # a server's cursor is closed whatever ends it
         with connection.execute(statement) as rows:
             for value, bucket, impressions, clicks, bots, prefetches, sketch in rows:
-                sums = group(value, bucket)
+                # rows of a group come one after the other, mostly
+                if (key := (value, name_of(bucket))) != last:
+                    last, sums = key, group(*key)
                 sums.count(impressions, clicks, bots, prefetches)
                 if sketch:
                     sums.see(sketch)
         for value, bucket, currency, *figures in connection.execute(_orders(orders, piece, clock)):
-            group(value, bucket).add(Sums(money={currency: Money(*map(int, figures))}))
+            add_money(group(value, name_of(bucket)).money, currency, *figures)
     return groups
 
 
@@ -172,6 +174,10 @@ def _where(source: Source, piece: Piece, *columns: ColumnElement[Any]) -> Select
         statement = statement.where(source.table.c.bucket >= piece.since)
     if piece.until is not None:
         statement = statement.where(source.table.c.bucket < piece.until)
+    if piece.without:
+        statement = statement.where(source.table.c.bucket.not_in(piece.without))
+    if piece.only:
+        statement = statement.where(source.table.c.bucket.in_(piece.only))
     return statement
 
 

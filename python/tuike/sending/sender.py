@@ -20,16 +20,17 @@ from typing import Any, TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from tuike import __version__, _core
 from tuike.books.bookkeeper import NUMBER_KEY
 from tuike.books.records import Booked
-from tuike.data import Data
-from tuike.replay.logs import JournalLog
 from tuike.sending.guard import PublicResolver, why_not
 from tuike.sending.happenings import Happening, happening
 from tuike.sending.outbox import Delivery, Outbox, Position
+from tuike.sending.place import Open, Place
 from tuike.stores import meta
+from tuike.stores.position import PositionMoved
 from tuike.stores.schema import webhooks
 
 SEAL_PURPOSE = "webhook"
@@ -82,30 +83,30 @@ class Sender:
 
     def __init__(
         self,
-        data: Data,
-        read: Read,
+        open_place: Open,
+        secret: str,
         *,
         allow_private: bool,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
     ) -> None:
         self.allow_private = allow_private
-        self._secret = data.secret
-        self._path = data.root / "webhooks.sqlite"
-        self._log = JournalLog(str(data.journal))
-        self._read = read
+        self._secret = secret
+        self._open_place = open_place
+        self._read: Read
         self._clock = clock
         self._random = random
-        # the outbox and the journal's reader are one thread's
+        # the place is one thread's
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
-        self._outbox: Outbox | None = None
+        self._place: Place | None = None
         self._tasks: dict[Webhook, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._session: ClientSession | None = None
         self._committed = 0
         self._moved = asyncio.Event()
 
-    def start(self) -> None:
+    def start(self, read: Read) -> None:
+        self._read = read
         resolver = None if self.allow_private else PublicResolver()
         self._session = ClientSession(
             connector=TCPConnector(resolver=resolver, limit_per_host=1),
@@ -123,28 +124,35 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
-        if self._outbox is not None:
-            await self._in_thread(self._outbox.close)
+        if self._place is not None:
+            await self._in_thread(self._place.close)
         self._thread.shutdown()
 
     async def outbox(self, use: Callable[..., T], *args: Any) -> T:
-        """`use(outbox, *args)` in the outbox's thread."""
+        """`use(outbox, *args)` in the place's thread."""
+        return await self._at_place(lambda place: use(place.outbox, *args))
 
+    async def _at_place(self, use: Callable[[Place], T]) -> T:
         def run() -> T:
-            if self._outbox is None:
-                self._outbox = Outbox(self._path)
-            return use(self._outbox, *args)
+            if self._place is None:
+                self._place = self._open_place()
+            return use(self._place)
 
         return await self._in_thread(run)
+
+    async def _after(self, number: int, upto: int) -> list[Booked]:
+        return await self._at_place(lambda place: place.after(number, upto))
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     async def _watch(self) -> None:
-        """Has a task for each webhook that is active, as it stands."""
+        """Has a task for each webhook that is active, as it stands, while it is this one's turn."""
         while True:
             try:
                 hooks, self._committed = await self._read(self._hooks)
+                if hooks and not await self._at_place(lambda place: place.is_turn()):
+                    hooks = set()
                 for gone in [hook for hook in self._tasks if hook not in hooks]:
                     self._tasks.pop(gone).cancel()
                 for hook in hooks:
@@ -168,15 +176,17 @@ class Sender:
         return Webhook(row["id"], row["url"], frozenset(json.loads(row["events"])), key, row["number"])
 
     async def _serve(self, hook: Webhook) -> None:
-        position = await self.outbox(Outbox.position, hook.id, hook.number)
         try:
+            position = await self.outbox(Outbox.position, hook.id, hook.number)
             while True:
-                records = await self._in_thread(self._log.after, position.number, self._committed, Booked)
+                records = await self._after(position.number, self._committed)
                 if not records:
                     moved = self._moved
                     await moved.wait()
                     continue
                 position = await self._send_all(hook, position, records)
+        except (DBAPIError, PositionMoved) as error:
+            log.warning("webhook %s waits: %s", hook.id, " ".join(str(getattr(error, "orig", None) or error).split()))
         except Exception:
             log.exception("webhook %s; it is begun anew", hook.id)
 
@@ -226,7 +236,7 @@ class Sender:
 
     async def replay(self, hook: Webhook, delivery: Delivery) -> Delivery:
         """Sends one again, at once, out of order; what fails stays what it was."""
-        records = await self._in_thread(self._log.after, delivery.number - 1, delivery.number, Booked)
+        records = await self._after(delivery.number - 1, delivery.number)
         told = happening(records[0])
         assert told is not None
         again = await self._attempt(hook, told, 0)

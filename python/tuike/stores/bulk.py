@@ -9,7 +9,7 @@ from itertools import count
 from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, LargeBinary, Table, Text
+from sqlalchemy import ColumnElement, Connection, Dialect, LargeBinary, Table, Text, literal_column
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -25,6 +25,9 @@ ROWS = 500
 ARRAYS = 10_000
 TEXT_BYTES = 4 << 20
 ROWS_PER_FETCH = 2_000
+
+NONE: ColumnElement[int] = literal_column("0")
+"""Of rows passed over, and such: said as text, since a lookup has no parameters but its own."""
 
 _CURSORS = count(1)
 

@@ -1,9 +1,10 @@
 """Cuts: the sums of the reports once more, by few dimensions and over longer spans, so that a report reads few rows.
 
-A cut is the whole, or a merchant, product, channel, or a merchant's channel; each has rows for quarter-hours, hours
-and days of UTC. A period is covered by the longest spans that fit: days in its middle and shorter ones at its ends, or
-as long as each group of its clock allows, so that days and hours stay exact in every time zone. What asks for other
-dimensions is answered from rows by day with all of them (but labels), and from the quarter-hours.
+A cut is the whole, or a merchant, product, channel, or a merchant's channel; each has rows for quarter-hours, hours,
+four hours and days of UTC. A period is covered by the longest spans that fit: days in its middle and shorter ones at
+its ends, or in each group of its clock, so that days and hours stay exact in every time zone; where a midnight falls
+into four hours, these are read in parts. What asks for other dimensions is answered from rows by day with all of them
+(but labels), and from the quarter-hours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +14,8 @@ Key = tuple[Any, ...]
 Sums = dict[Key, tuple[list[int], list[bytes]]]
 """By key: counters, and sketches that are to be merged."""
 
-QUARTER_HOUR, HOUR, DAY = 900, 3_600, 86_400
-SPANS = (DAY, HOUR, QUARTER_HOUR)
+QUARTER_HOUR, HOUR, FOUR_HOURS, DAY = 900, 3_600, 14_400, 86_400
+SPANS = (DAY, FOUR_HOURS, HOUR, QUARTER_HOUR)
 
 WHOLE, MERCHANT, PRODUCT, CHANNEL, MERCHANT_CHANNEL = range(5)
 

@@ -6,11 +6,12 @@ MySQL by a binary one that does not pad with spaces."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Insert, LargeBinary, String, Table, Text, and_, or_
+from sqlalchemy import Insert, LargeBinary, String, Table, Text, and_, or_
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 Changes = Callable[[Any], Mapping[str, Any]]
 """Given what was to be inserted: the columns that change where its key is there already."""
@@ -46,10 +47,12 @@ def _array_of_postgresql(element: Any, compiler: Any, **how: Any) -> str:
     return f"CAST(json_build_array({compiler.process(element.clauses, **how)}) AS TEXT)"
 
 
-class further(FunctionElement[bool]):
-    """Whether a pair of columns is greater than a pair of values, the first deciding: by a range of their index."""
+class further(FunctionElement[Any]):
+    """Whether a pair of columns is greater than a pair of values, the first deciding: by a range of their index.
 
-    type = Boolean()
+    It has no type: of a boolean MySQL would be asked whether it is 1, and look through the whole index."""
+
+    type = NullType()
     inherit_cache = True
 
 

@@ -19,7 +19,7 @@ from tuike.data import DataError
 
 BUSY_MS = 5_000
 CACHE_KIB = 65_536
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 16_000
 READERS = 4
 
 SHARED_PRAGMAS = (f"busy_timeout={BUSY_MS}", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}", "temp_store=MEMORY")

@@ -6,15 +6,25 @@ transaction, and from there on whoever reads the books' journal reads it as rewr
 has written its segments again (`journals`) and nothing is left that says who it was (`done`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, func, insert, select, update
 
 from tuike import _core
 from tuike.stores.bulk import Bulk, stream
-from tuike.stores.schema import booked, conversions, erasure_journals, erasures, path_ends, waiting
+from tuike.stores.schema import (
+    booked,
+    conversions,
+    erasure_journals,
+    erasures,
+    fraud_flags,
+    outcomes,
+    path_ends,
+    refused,
+    waiting,
+)
 
 WAITING, JOURNALS, DONE = "waiting", "journals", "done"
 ROWS_PER_UPDATE = 1_000
@@ -25,6 +35,14 @@ Pending = dict[str, list[int]]
 EVIDENCE = Bulk(
     update(conversions).where(conversions.c.number == bindparam("which")).values(evidence=bindparam("proof")),
     ("proof", "which"),
+)
+SHOWN = Bulk(
+    update(fraud_flags).where(fraud_flags.c.number == bindparam("which")).values(evidence=bindparam("shown")),
+    ("shown", "which"),
+)
+ANSWERED = Bulk(
+    update(outcomes).where(outcomes.c.event_id == bindparam("which")).values(result=bindparam("said")),
+    ("said", "which"),
 )
 BOOKED = Bulk(
     update(booked).where(booked.c.number == bindparam("which")).values(record=bindparam("said")), ("said", "which")
@@ -64,25 +82,54 @@ def give_ids(connection: Connection, random: dict[str, str]) -> None:
 
 
 def rewrite_tables(connection: Connection, row: Row[Any], upto: int) -> int:
-    """Orders' evidence, where paths ended, refunds that wait and, on several machines, what was booked up to the books'
-    number `upto`; how many orders there were. It reads all orders (of the merchant)."""
+    """Orders' evidence and flags, where paths ended, refunds that wait, postbacks that did not count and, on several
+    machines, what was booked up to the books' number `upto`; how many orders there were. It reads all orders (of the
+    merchant)."""
     erasure = of([row], upto)
     asked = select(conversions.c.number, conversions.c.merchant, conversions.c.evidence)
     if row.merchant:
         asked = asked.where(conversions.c.merchant == row.merchant)
     proofs: list[tuple[str, int]] = []
     own: list[tuple[int, str]] = []
+    orders: dict[int, tuple[str, str]] = {}
     for number, merchant, evidence in stream(connection, asked):
         proof = erasure.rewrite_text(merchant, evidence)
         if proof is not None:
             proofs.append((proof, number))
             own += [(number, visitor) for visitor in _visitors(evidence)]
+            orders[number] = merchant, evidence
     for start in range(0, len(proofs), ROWS_PER_UPDATE):
         EVIDENCE.run(connection, proofs[start : start + ROWS_PER_UPDATE])
+    _rewrite_flags(connection, erasure, orders)
     _rewrite_path_ends(connection, erasure, row, own)
-    _rewrite_waiting(connection, erasure)
+    _rewrite_messages(connection, erasure, waiting)
+    _rewrite_messages(connection, erasure, refused)
     _rewrite_booked(connection, erasure, upto)
     return len(proofs)
+
+
+def _rewrite_flags(connection: Connection, erasure: _core.Erasure, orders: Mapping[int, tuple[str, str]]) -> None:
+    """What flags of a person's orders (number -> merchant, evidence) show, and what their decisions were answered. No
+    flag says whose order it is about: each is rewritten behind its order's evidence, as it stands in booked records."""
+
+    def behind(order: int, text: str) -> str:
+        merchant, evidence = orders[order]
+        whole = erasure.rewrite_text(merchant, evidence + text)
+        return text if whole is None else whole.encode()[len(evidence.encode()) :].decode()
+
+    of_flag: dict[str, int] = {}
+    numbers = sorted(orders)
+    columns = (fraud_flags.c.id, fraud_flags.c.number, fraud_flags.c.conversion, fraud_flags.c.evidence)
+    for start in range(0, len(numbers), ROWS_PER_UPDATE):
+        asked = select(*columns).where(fraud_flags.c.conversion.in_(numbers[start : start + ROWS_PER_UPDATE]))
+        found = connection.execute(asked).all()
+        of_flag |= {flag.id: flag.conversion for flag in found}
+        SHOWN.run(connection, [(behind(flag.conversion, flag.evidence), flag.number) for flag in found])
+    if of_flag:
+        asked = select(outcomes.c.event_id, outcomes.c.result).where(outcomes.c.result.contains('"evidence":'))
+        answers = [(id, result, msgspec.json.decode(result)) for id, result in stream(connection, asked)]
+        mine = [(id, result, of_flag[said["id"]]) for id, result, said in answers if said.get("id") in of_flag]
+        ANSWERED.run(connection, [(behind(order, result), id) for id, result, order in mine])
 
 
 def _visitors(evidence: str) -> set[str]:
@@ -102,13 +149,13 @@ def _rewrite_path_ends(
         connection.execute(ends.where(path_ends.c.conversion == number, path_ends.c.visitor == visitor))
 
 
-def _rewrite_waiting(connection: Connection, erasure: _core.Erasure) -> None:
-    for kept in connection.execute(select(waiting)).all():
+def _rewrite_messages(connection: Connection, erasure: _core.Erasure, table: Table) -> None:
+    for kept in connection.execute(select(*table.primary_key.columns, table.c.message)).all():
         merchant = msgspec.json.decode(kept.message)["merchant"]
         message = erasure.rewrite_text(merchant, kept.message)
         if message is not None:
-            where = (waiting.c.conversion == kept.conversion, waiting.c.event_id == kept.event_id)
-            connection.execute(update(waiting).where(*where).values(message=message))
+            where = [column == kept._mapping[column.name] for column in table.primary_key.columns]
+            connection.execute(update(table).where(*where).values(message=message))
 
 
 def _rewrite_booked(connection: Connection, erasure: _core.Erasure, upto: int) -> None:

@@ -3,6 +3,9 @@
 A lease saves work and proves nothing: its holder may have been paused past its end. What proves is its token, which
 grows with each new holder: `hold` in the transaction of the work, and the position that is moved under it."""
 
+import os
+import secrets
+import socket
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, or_, select, update
@@ -12,6 +15,11 @@ from tuike.stores.position import PositionMoved
 from tuike.stores.schema import leases
 
 _ROWS = missing(leases)
+
+
+def new_holder() -> str:
+    """A name that no other process has or will have."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def claim(connection: Connection, name: str, holder: str, now: int, ttl: int) -> int | None:

@@ -12,17 +12,19 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from tuike.data import DataError
 from tuike.stores import meta, position
-from tuike.stores.schema import edges, lost, producers
+from tuike.stores.schema import edges, leases, lost, producers
 
 SECRET_KEY = "secret_sum"  # noqa: S105 (a name, no secret)
 LIVE_MS = 3_000
 """A machine that was silent for so long does not live."""
+BOOKS = "books"
+"""The lease of whoever keeps the books."""
 OPEN = (1 << 63) - 1
 """The last of a range whose end nobody knows."""
 
 Part = Literal["serving", "journal"]
 """What a machine does: it serves hits, or only has a journal of its own (an admin's)."""
-State = Literal["serving", "journal", "stopped", "retired"]
+State = Literal["starting", "serving", "journal", "stopped", "retired"]
 
 
 class clock(FunctionElement[int]):
@@ -123,7 +125,7 @@ def reached(connection: Connection) -> int | None:
 
 
 def _lives(row: Any, instant: int) -> bool:
-    return row.state in ("serving", "journal") and row.seen > instant - LIVE_MS
+    return row.state in ("starting", "serving", "journal") and row.seen > instant - LIVE_MS
 
 
 # --- who is gone -----------------------------------------------------------------------------------
@@ -154,13 +156,36 @@ def retire(connection: Connection, name: str, note: str = "") -> list[Lost]:
     """Declares a machine gone for good: its producers that have not ended are lost, and with them what lies above the
     position of each partition. What was declared; nothing the second time. Raises NotThere and Lives."""
     machine = connection.execute(select(edges).where(edges.c.machine == name)).one_or_none()
+    if machine is None and not _ever(connection, name):
+        raise NotThere
+    if machine is not None and _lives(machine, now(connection)):
+        raise Lives
+    declared = _declare(connection, name, note)
+    if machine is None:
+        connection.execute(insert(edges).values(machine=name, number=0, seen=0, url="", state="retired"))
+    else:
+        connection.execute(update(edges).where(edges.c.machine == name).values(state="retired"))
+    return declared
+
+
+def come_back(connection: Connection, name: str, journal: Iterable[tuple[str, int]]) -> list[Lost]:
+    """A machine that was retired is there again, and has these in its journal (producers and incarnations), some of
+    which nobody may have heard of. What of it may be lost and was not declared yet; nothing the second time."""
+    _keep_out_the_bookkeeper(connection)
+    instant = now(connection)
+    known = set(connection.scalars(select(producers.c.incarnation)))
+    for producer, number in journal:
+        if (incarnation := f"{number:016x}") not in known:
+            row = {"incarnation": incarnation, "producer": producer, "machine": name, "first_seen": instant}
+            connection.execute(insert(producers).values(state="away", seq=0, note="", **row))
+    return _declare(connection, name, "it came back")
+
+
+def _declare(connection: Connection, name: str, note: str) -> list[Lost]:
+    _keep_out_the_bookkeeper(connection)
     of_it = select(producers).where(producers.c.machine == name, producers.c.state.not_in(("closed", "lost")))
     gone = connection.execute(of_it.order_by(producers.c.first_seen, producers.c.incarnation)).all()
-    if machine is None and not gone and not _ever(connection, name):
-        raise NotThere
     instant = now(connection)
-    if machine is not None and _lives(machine, instant):
-        raise Lives
     declared = [
         Lost(name, row.incarnation, first, OPEN, instant, note)
         for row, first in zip(gone, _firsts(connection, [int(row.incarnation, 16) for row in gone]), strict=True)
@@ -174,11 +199,12 @@ def retire(connection: Connection, name: str, note: str = "") -> list[Lost]:
     if gone:
         ended = producers.c.incarnation.in_([row.incarnation for row in gone])
         connection.execute(update(producers).where(ended).values(state="lost", note=note))
-    if machine is None:
-        connection.execute(insert(edges).values(machine=name, number=0, seen=0, url="", state="retired"))
-    else:
-        connection.execute(update(edges).where(edges.c.machine == name).values(state="retired"))
     return declared
+
+
+def _keep_out_the_bookkeeper(connection: Connection) -> None:
+    """Until this transaction ends: it writes producers too, as it knew them when its own began."""
+    connection.execute(select(leases.c.token).where(leases.c.name == BOOKS).with_for_update())
 
 
 def closed(connection: Connection) -> list[int]:

@@ -88,11 +88,12 @@ def add_coarser_hits(connection: Connection, rows: Iterable[Row]) -> None:
         if row[LABEL_NUMBER] == 0:
             partition, *counters, sketch = row[LABEL_NUMBER + 2 :]
             cuts.add(whole, (*row[:LABEL_NUMBER], partition), counters, [sketch] if sketch else [])
-    HIT_DAYS.add(connection, _flat(cuts.by_day(whole)))
-    HIT_CUTS.add(connection, _flat(cuts.by_cut(whole)))
+    HIT_DAYS.add(connection, flat(cuts.by_day(whole)))
+    HIT_CUTS.add(connection, flat(cuts.by_cut(whole)))
 
 
-def _flat(sums: cuts.Sums) -> list[Row]:
+def flat(sums: cuts.Sums) -> list[Row]:
+    """Rows of a table of hits, with one sketch each."""
     return [(*key, *counters, _union(sketches)) for key, (counters, sketches) in sums.items()]
 
 

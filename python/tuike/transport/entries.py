@@ -41,13 +41,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 class Packet(msgspec.Struct, frozen=True, array_like=True):
     """Entries of one machine for one partition. `live` are all its incarnations that are to be waited for:
-    with them even one of which no entry has been seen yet. `live` and `damage` are told in `ORDERS` alone."""
+    with them even one of which no entry has been seen yet. `named`: what the machine received before this instant (ms)
+    is of an incarnation that it has named by now; 0: no word of that; ENDED: it is of an older version, which says
+    nothing of it. `live`, `damage` and `named` are told in `ORDERS` alone."""
 
     machine: str
     partition: int
     entries: tuple[Entry, ...]
     live: tuple[int, ...] = ()
     damage: tuple[Damage, ...] = ()
+    named: int = ENDED
 
     @property
     def size(self) -> int:

@@ -130,6 +130,8 @@ class FarJournal:
         self._path = f"{parts.path.rstrip('/')}/journal"
         self._headers = {"Authorization": f"Bearer {token(secret)}", "Content-Type": MEDIA}
         self._reader = reader
+        self.now = 0
+        """The machine's time, ms, before it looked for its last answer."""
 
     def take(self, after: Mapping[int, int], limit: int, now: int) -> Pulled:
         body = msgspec.msgpack.encode(Asked(dict(after), limit, self._reader))
@@ -139,7 +141,9 @@ class FarJournal:
             said = answer.read()
             if answer.status != http.client.OK:
                 raise http.client.HTTPException(f"{answer.status} {answer.reason}")
-            return Pulled(msgspec.msgpack.decode(said, type=Taken))
+            taken = msgspec.msgpack.decode(said, type=Taken)
+            self.now = taken.now
+            return Pulled(taken)
         except UNREACHABLE:
             self._connection.close()
             raise
@@ -230,7 +234,7 @@ class HttpLog:
 
     def _pull(self, name: str, machine: _Machine, tick: float) -> None:
         try:
-            machine.shipper.step(0, tick)
+            machine.shipper.step(machine.journal.now, tick)  # a little early, so a promise that is kept
             machine.due = tick if machine.shipper.more else tick + PULL_S
         except (*UNREACHABLE, *Failed, Away) as error:
             _log.warning("machine %s at %s: %s", name, machine.url, error)

@@ -172,14 +172,16 @@ class Shipper:
         self._next_look = 0.0
         self._next_marks = 0.0
         self._live: tuple[int, ...] = ()
+        self._named = 0
         self._silence = _Silence()
         self.shipped = 0
         """Records, those that were sent again included."""
         self.more = False
 
     def step(self, now: int, tick: float) -> bool:
-        """Sends what is new. Whether there was anything; `now` in ms, `tick` a monotonic clock's seconds. Raises one
-        of `Failed`, or Away: then the next step begins at the committed positions."""
+        """Sends what is new. Whether there was anything; `now` (ms) was the time there when the journal was not looked
+        at yet, `tick` a monotonic clock's seconds. Raises one of `Failed`, or Away: then the next step begins at the
+        committed positions."""
         try:
             if not self._sure:
                 self._begin()
@@ -266,13 +268,16 @@ class Shipper:
             packed.setdefault(partition, {})[incarnation] = data
         heard = shipment.heard
         self._live = self._silence.live(heard, tick)
+        self._named = now
         told = self._sent[self._partitions[0]].reached.marks
         marks = tick >= self._next_marks or any(m == ENDED and told.get(i) != ENDED for _, i, _, m in heard)
         packets = []
         for partition in self._partitions if marks else [place for place in packed if place in self._sent]:
             entries = self._entries(partition, heard, packed.get(partition, {}))
             if partition == ORDERS:
-                packets.append(Packet(self._machine, partition, entries, self._live, tuple(shipment.damage)))
+                packets.append(
+                    Packet(self._machine, partition, entries, self._live, tuple(shipment.damage), self._named)
+                )
             elif entries:
                 packets.append(Packet(self._machine, partition, entries))
         if marks:
@@ -295,7 +300,7 @@ class Shipper:
         self._next_look = min(self._next_look, tick + REST_S)
         if tick >= self._next_marks + STILL_S and ORDERS in self._sent:
             self._next_marks = tick
-            self._send([Packet(self._machine, ORDERS, (), self._live)])
+            self._send([Packet(self._machine, ORDERS, (), self._live, (), self._named)])
 
     def _entries(
         self, partition: int, heard: list[tuple[str, int, int, int]], data: Mapping[int, bytes]

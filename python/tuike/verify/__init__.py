@@ -87,6 +87,8 @@ class Checks:
         yield self._now("settlements"), payments.check_settlements(connection, left)
         yield self._now("booked days"), payments.check_days(connection, left)
         yield self._now("journal"), _check_journal(connection, root)
+        yield self._now("refused"), sums.check_refused(connection)
+        yield self._now("metrics"), sums.check_watched(connection)
         yield self._now("hit reports"), hits.check_reports(connection)
         yield self._now("promoters' hours"), fraud.check_hours(connection)
         yield self._now("damage"), hits.check_damage(connection)

@@ -11,8 +11,13 @@ from tuike.stores.schema import (
     dues,
     entries,
     funding,
+    level_sums,
     order_rollups,
+    outcomes,
+    refused,
     releases,
+    set_aside_sums,
+    shares,
     transfers,
     waiting,
 )
@@ -82,6 +87,51 @@ def check_dues(connection: Connection, sums: Sums) -> str:
         )
         raise Found(f"conversion {connection.scalar(lacking)}", "it is not among what is due")
     return f"{rows} orders to be released"
+
+
+def check_refused(connection: Connection) -> str:
+    """What the list of postbacks that did not count says of each is what became of it."""
+    same = and_(outcomes.c.event_id == refused.c.event_id, outcomes.c.status == "set_aside")
+    stray = (
+        select(refused.c.event_id)
+        .outerjoin(outcomes, and_(same, outcomes.c.code == refused.c.code, outcomes.c.number == refused.c.number))
+        .where(outcomes.c.event_id.is_(None))
+        .limit(1)
+    )
+    if (event := connection.scalar(stray)) is not None:
+        raise Found(f"refused postback {event}", "it was not set aside so")
+    return f"{connection.scalar(select(func.count()).select_from(refused))} postbacks that did not count"
+
+
+def check_watched(connection: Connection) -> str:
+    """What /metrics shows is what there is to count."""
+    paid = and_(shares.c.conversion == conversions.c.number, shares.c.promoter != "")
+    level = func.coalesce(shares.c.level, 0)
+    key = (conversions.c.product, level, conversions.c.currency)
+    counted = select(
+        *key,
+        func.count(conversions.c.number.distinct()),
+        func.count(shares.c.conversion),
+        func.coalesce(func.sum(shares.c.original), 0),
+    )
+    kept = level_sums.c
+    pairs = (
+        (
+            select(level_sums).where(kept.conversions != 0),
+            counted.outerjoin_from(conversions, shares, paid).group_by(*key),
+        ),
+        (
+            select(set_aside_sums).where(set_aside_sums.c.messages != 0),
+            select(outcomes.c.code, func.count())
+            .where(outcomes.c.status == "set_aside", outcomes.c.kind.not_in(("registry", "decision")))
+            .group_by(outcomes.c.code),
+        ),
+    )
+    for sums, tables in pairs:
+        here, there = ({tuple(row) for row in connection.execute(query)} for query in (sums, tables))
+        for row in sorted(here ^ there):
+            raise Found(f"sums for /metrics {row[:-1]}", "they are not what the tables come to")
+    return "sums for /metrics"
 
 
 def check_waiting(connection: Connection, left: Left) -> str:

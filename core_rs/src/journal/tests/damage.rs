@@ -169,6 +169,21 @@ fn a_live_segment_that_someone_cut_is_damage() {
     assert_eq!(found.damage, [(0, offset, size + places(&payloads)[3].2)]);
 }
 
+/// Found by the fuzz target: bytes are not missing here, numbers are.
+#[test]
+fn a_record_that_was_cut_out_is_damage_of_no_bytes() {
+    let payloads = payloads(3);
+    let journal = left_behind(&payloads);
+    let path = segment::path(&journal.dir(), 0);
+    let (_, offset, size) = places(&payloads)[1];
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.drain(offset as usize..(offset + size) as usize);
+    fs::write(&path, &bytes).unwrap();
+    let found = read_dir(&journal.dir(), 0);
+    let [first, _, third] = &numbered(&payloads)[..] else { panic!("three records") };
+    assert_eq!(found, Read { records: vec![first.clone(), third.clone()], damage: vec![(0, offset, 0)], ended: true });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     /// After a power cut any unsynced block may be missing: every whole record is read, once, in order; what

@@ -6,7 +6,17 @@ Only the processor writes; everyone else reads.
 
 from tuike.stores.schema.applications import applications, invites
 from tuike.stores.schema.base import metadata
-from tuike.stores.schema.folds import audit, booked, damage, hit_counts, idempotency, meta, outcomes, positions
+from tuike.stores.schema.folds import (
+    audit,
+    booked,
+    damage,
+    hit_counts,
+    idempotency,
+    meta,
+    outcomes,
+    positions,
+    set_aside_sums,
+)
 from tuike.stores.schema.fraud import bad_touches, fraud_flags, fraud_networks, promoter_hours, promoter_purchases
 from tuike.stores.schema.ledger import (
     COUNTING,
@@ -26,6 +36,7 @@ from tuike.stores.schema.orders import (
     conversions,
     dues,
     funding,
+    level_sums,
     path_ends,
     releases,
     sales,
@@ -33,6 +44,7 @@ from tuike.stores.schema.orders import (
     tiers,
     waiting,
 )
+from tuike.stores.schema.postbacks import refused
 from tuike.stores.schema.privacy import erasure_journals, erasures
 from tuike.stores.schema.registry import (
     daily_keys,
@@ -45,7 +57,7 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
-from tuike.stores.schema.webhooks import webhooks
+from tuike.stores.schema.webhooks import webhook_deliveries, webhook_positions, webhooks
 
 __all__ = [
     "COUNTING",
@@ -75,6 +87,7 @@ __all__ = [
     "idempotency",
     "invites",
     "leases",
+    "level_sums",
     "links",
     "lost",
     "merchants",
@@ -93,11 +106,13 @@ __all__ = [
     "promoter_parents",
     "promoter_purchases",
     "promoters",
+    "refused",
     "registry_changes",
     "releases",
     "rollups",
     "rules",
     "sales",
+    "set_aside_sums",
     "settlements",
     "shares",
     "tiers",
@@ -105,5 +120,7 @@ __all__ = [
     "tokens",
     "transfers",
     "waiting",
+    "webhook_deliveries",
+    "webhook_positions",
     "webhooks",
 ]

@@ -60,6 +60,14 @@ outcomes = Table(
     sqlite_with_rowid=False,
 )
 
+# How many messages of others than admins stand set aside.
+set_aside_sums = Table(
+    "set_aside_sums",
+    metadata,
+    Column("code", String(64), primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

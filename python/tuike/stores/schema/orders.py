@@ -133,3 +133,16 @@ waiting = Table(
     Column("number", BigInteger, nullable=False),
     Column("message", Text, nullable=False),  # JSON
 )
+
+# How many orders a product's promoters of each level have a share in (level 0: nobody has one), and what the shares
+# were booked at.
+level_sums = Table(
+    "level_sums",
+    metadata,
+    Column("product", CODE, primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("currency", String(3), primary_key=True),
+    Column("conversions", BigInteger, nullable=False),
+    Column("shares", BigInteger, nullable=False),
+    Column("commission", BigInteger, nullable=False),
+)

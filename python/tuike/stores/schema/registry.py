@@ -20,6 +20,8 @@ merchants = Table(
     Column("status", String(16), nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("body", String(64), nullable=False),  # SHA-256 of the body that made it
+    Column("dialect", Text, nullable=True),  # JSON: a tracker's name, or `names` and `statuses`
+    Column("tokens", Text, nullable=True),  # JSON array of postback tokens: SHA-256, and until when it is valid or null
 )
 
 products = Table(
