@@ -1,5 +1,5 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
-# test: setup, then all tests; bench: setup, then the benchmark; check: formatting, lints, types;
+# test: setup, then all tests; bench: setup, the extension built by its profile, then the benchmark; check: formatting, lints, types;
 # attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
 # chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE, ARGS: see tests/chaos/chaos.py).
 PYTHON ?= python3
@@ -43,7 +43,11 @@ test: setup
 	cargo test --workspace --quiet
 	$(BIN)/pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
-bench: setup
+$(VENV)/.profiled: $(VENV)/.installed core_rs/pgo
+	core_rs/pgo $(BIN)
+	touch $@
+
+bench: $(VENV)/.profiled
 	$(BIN)/python bench/run.py $(ARGS)
 
 chaos: setup

@@ -1,7 +1,9 @@
 //! The connections of the front: what is known of each, and the table that holds them.
 
-use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Conn {
 
     /// One read. Keeps `readable` and `ended` true to what it found.
     pub fn read(&mut self, into: &mut [u8]) -> Moved {
-        let moved = moved(|| (&self.socket).read(into));
+        let moved = moved(|| rustix::net::recv(&self.socket, &mut *into, RecvFlags::empty()).map(|(n, _)| n));
         match moved {
             Moved::Bytes(0) => {
                 self.ended = true;
@@ -86,7 +88,7 @@ impl Conn {
 
     /// Sends as much of `bytes` as the socket takes; false where the connection is broken.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
-        match moved(|| (&self.socket).write(bytes)) {
+        match moved(|| rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL)) {
             Moved::Bytes(n) => self.unsent.extend_from_slice(&bytes[n..]),
             Moved::Nothing => self.unsent.extend_from_slice(bytes),
             Moved::Broken => return false,
@@ -96,7 +98,7 @@ impl Conn {
 
     /// Sends as much of `unsent` as the socket takes.
     pub fn flush(&mut self) -> Moved {
-        let moved = moved(|| (&self.socket).write(&self.unsent));
+        let moved = moved(|| rustix::net::send(&self.socket, &self.unsent, SendFlags::NOSIGNAL));
         if let Moved::Bytes(n) = moved {
             self.unsent.drain(..n);
             if self.unsent.is_empty() {
@@ -120,12 +122,12 @@ impl Conn {
     }
 }
 
-fn moved(mut call: impl FnMut() -> io::Result<usize>) -> Moved {
+fn moved(mut call: impl FnMut() -> Result<usize, Errno>) -> Moved {
     loop {
         match call() {
             Ok(n) => return Moved::Bytes(n),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Moved::Nothing,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Moved::Nothing,
             Err(_) => return Moved::Broken,
         }
     }

@@ -1,9 +1,16 @@
 //! The system calls that the standard library has not: epoll, and the copy of a descriptor given as
 //! a number. Nothing else in the front is unsafe.
+//!
+//! What is called for each request goes to the kernel by rustix, past the C library: its functions are
+//! places where a thread may be cancelled, and say so to the thread before and after each call.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
 
 /// One report of an [`Epoll`].
 #[derive(Clone, Copy)]
@@ -18,65 +25,47 @@ pub struct Report {
     pub writable: bool,
 }
 
-/// An edge-triggered epoll instance and the room for its reports.
-pub struct Epoll {
-    epoll: OwnedFd,
-    events: Vec<libc::epoll_event>,
-}
+/// Reports taken from the kernel at once.
+const REPORTS: usize = 512;
+
+/// An edge-triggered epoll instance.
+pub struct Epoll(OwnedFd);
 
 impl Epoll {
-    /// `reports`: how many one [`wait`](Epoll::wait) brings at most.
-    pub fn new(reports: usize) -> io::Result<Epoll> {
-        // SAFETY: no pointer is passed; a non-negative result is a descriptor that nobody else owns.
-        let epoll = unsafe {
-            let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            OwnedFd::from_raw_fd(fd)
-        };
-        Ok(Epoll { epoll, events: vec![libc::epoll_event { events: 0, u64: 0 }; reports] })
+    pub fn new() -> io::Result<Epoll> {
+        Ok(Epoll(epoll::create(epoll::CreateFlags::CLOEXEC)?))
     }
 
     /// Reports each change of `socket` from now on, both ways, so that it need never be modified.
-    pub fn add(&self, socket: &impl AsRawFd, token: u64) -> io::Result<()> {
-        let flags = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), flags as u32, token)
+    pub fn add(&self, socket: &impl AsFd, token: u64) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        Ok(epoll::add(&self.0, socket, EventData::new_u64(token), flags)?)
     }
 
-    pub fn remove(&self, socket: &impl AsRawFd) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, socket.as_raw_fd(), 0, 0)
+    pub fn remove(&self, socket: &impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.0, socket)?)
     }
 
-    fn control(&self, operation: libc::c_int, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events, u64: token };
-        // SAFETY: `event` lives through the call, which keeps no pointer to it.
-        let result = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &mut event) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-    }
-
-    /// What has changed since the last call, without waiting. An error reads as nothing: the loop
+    /// Tells what has changed since the last call, without waiting. An error tells nothing: the loop
     /// that watches this descriptor calls again.
-    pub fn wait(&mut self) -> impl Iterator<Item = Report> + '_ {
-        let room = self.events.len() as libc::c_int;
-        // SAFETY: the kernel writes at most `room` entries into the vector, which has that many.
-        let found = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), room, 0) };
-        self.events[..found.max(0) as usize].iter().map(|event| {
-            let has = |flags: libc::c_int| event.events & flags as u32 != 0;
-            let hung_up = has(libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR);
-            Report {
-                token: event.u64,
-                readable: has(libc::EPOLLIN) || hung_up,
+    pub fn reports(&self, mut tell: impl FnMut(Report)) {
+        let mut room = [const { MaybeUninit::uninit() }; REPORTS];
+        let Ok((events, _)) = epoll::wait(&self.0, &mut room, Some(&Timespec::default())) else { return };
+        for epoll::Event { flags, data } in events.iter().copied() {
+            let hung_up = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+            tell(Report {
+                token: data.u64(),
+                readable: flags.intersects(EventFlags::IN) || hung_up,
                 hung_up,
-                writable: has(libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR),
-            }
-        })
+                writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
+            });
+        }
     }
 }
 
 impl AsRawFd for Epoll {
     fn as_raw_fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
+        self.0.as_raw_fd()
     }
 }
 
