@@ -15,6 +15,18 @@ pub fn decimal(mut number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Gives the decimal digits of a byte, the first one first.
+pub fn short(number: u8, mut give: impl FnMut(char)) {
+    let digit = |n: u8| char::from(b'0' + n % 10);
+    if number >= 100 {
+        give(digit(number / 100));
+    }
+    if number >= 10 {
+        give(digit(number / 10));
+    }
+    give(digit(number));
+}
+
 /// The value of a hex digit of either case.
 pub fn hex_digit(c: u8) -> Option<u8> {
     match c {
@@ -29,6 +41,15 @@ pub fn hex_digit(c: u8) -> Option<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn bytes_are_written_as_the_standard_library_does() {
+        for number in 0..=u8::MAX {
+            let mut out = String::new();
+            short(number, |digit| out.push(digit));
+            assert_eq!(out, number.to_string());
+        }
+    }
 
     proptest! {
         #[test]

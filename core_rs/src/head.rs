@@ -61,7 +61,7 @@ pub fn scan(bytes: &[u8]) -> Scan<'_> {
         _ => return Scan::Foreign,
     };
     let target = parsed.path.unwrap_or_default().as_bytes();
-    if !target.iter().all(|&c| c.is_ascii_graphic() && c != b'#') || !Route::of(target).is_some_and(Route::is_quick) {
+    if !is_plain_target(target) || !Route::of(target).is_some_and(Route::is_quick) {
         return Scan::Foreign;
     }
     let mut close = false;
@@ -100,9 +100,16 @@ fn may_be_ours(bytes: &[u8]) -> bool {
     starts(b"GET /") || starts(b"HEAD /")
 }
 
-/// httparse takes a bare LF for a line's end, llhttp does not.
+/// httparse takes a bare LF for a line's end, llhttp does not. No way out of the loop, so that it takes many bytes at once.
 fn has_bare_lf(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let bare = |found: bool, (before, byte): (&u8, &u8)| found | ((*byte == b'\n') & (*before != b'\r'));
+    bytes.first() == Some(&b'\n') || pairs.fold(false, bare)
+}
+
+/// Visible ASCII without a fragment; again many bytes at once.
+fn is_plain_target(target: &[u8]) -> bool {
+    target.iter().fold(true, |plain, &c| plain & c.is_ascii_graphic() & (c != b'#'))
 }
 
 enum Field {

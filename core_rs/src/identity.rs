@@ -3,8 +3,10 @@
 //! Everything is keyed by BLAKE3 under the instance's secret or the day's random key; randomness comes
 //! from one seed, so a test that gives the seed knows each id.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
+use arrayvec::ArrayString;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 
@@ -173,23 +175,26 @@ fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// The /24 of an IPv4 address, the /48 of an IPv6 one, as text.
-pub fn prefix(address: IpAddr) -> String {
+/// A network as text: an IPv6 /48 at most.
+pub type Prefix = ArrayString<{ "ffff:ffff:ffff::/48".len() }>;
+
+/// The /24 of an IPv4 address, the /48 of an IPv6 one.
+pub fn prefix(address: IpAddr) -> Prefix {
+    let mut out = Prefix::new();
     match address {
         IpAddr::V4(v4) => {
-            let mut out = Vec::with_capacity("255.255.255.0/24".len());
             for octet in &v4.octets()[..3] {
-                digits::decimal(u64::from(*octet), &mut out);
-                out.push(b'.');
+                digits::short(*octet, |digit| out.push(digit));
+                out.push('.');
             }
-            out.extend_from_slice(b"0/24");
-            String::from_utf8(out).expect("ASCII")
+            out.push_str("0/24");
         }
         IpAddr::V6(v6) => {
             let [a, b, c, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}::/48")
+            write!(out, "{a:x}:{b:x}:{c:x}::/48").expect("it has room for three segments");
         }
     }
+    out
 }
 
 /// The same network as a number.
@@ -282,8 +287,8 @@ mod tests {
         assert_ne!(a.address(address), b.address(address));
         assert_ne!(a.fingerprint(address, 1, b"en"), a.fingerprint(address, 2, b"en"));
         assert_ne!(a.fingerprint(address, 1, b"en"), a.fingerprint(address, 1, b"zh"));
-        assert_eq!(prefix(address), "192.0.2.0/24");
-        assert_eq!(prefix("2001:db8:1:2::3".parse().unwrap()), "2001:db8:1::/48");
+        assert_eq!(&*prefix(address), "192.0.2.0/24");
+        assert_eq!(&*prefix("2001:db8:1:2::3".parse().unwrap()), "2001:db8:1::/48");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn parse_query(query: &[u8]) -> Vec<(String, String)> {
 pub fn pseudonym(day_key: &[u8], address: IpAddr) -> PyResult<(String, String)> {
     let key = day_key.try_into().map_err(|_| PyValueError::new_err("a day's key is 32 bytes"))?;
     let id = identity::DayKey::new(key).address(address);
-    Ok((String::from_utf8_lossy(&event::hex(&id)).into_owned(), identity::prefix(address)))
+    Ok((String::from_utf8_lossy(&event::hex(&id)).into_owned(), identity::prefix(address).to_string()))
 }
 
 #[pyfunction]

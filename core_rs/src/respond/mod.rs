@@ -272,8 +272,7 @@ fn param_outcome(error: ParamError) -> Outcome {
     }
 }
 
-/// The longest prefix text is an IPv6 /48.
-fn prefix_of(visit: &Visit<'_>) -> String {
+fn prefix_of(visit: &Visit<'_>) -> identity::Prefix {
     identity::prefix(visit.address)
 }
 
