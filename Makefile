@@ -68,7 +68,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=bench $(BIN)/mypy bench/*.py bench/peers/*.py
+	MYPYPATH=bench:tests:tests/browser $(BIN)/mypy bench/*.py bench/peers/*.py
 	$(BIN)/python -m mypy.stubtest tuike._core
 	$(BIN)/python dashboard/build.py check
 

@@ -163,15 +163,15 @@ impl<'a> Params<'a> {
         Params { known: [const { None }; KNOWN], duplicate: false, extra: String::new(), count: 0 }
     }
 
-    pub fn from_query(query: &'a [u8]) -> Result<Params<'a>, ParamError> {
-        let mut params = Params::new();
+    /// Adds all of a query. It is filled where it is, because to hand a new one on would cost as much as to read it.
+    pub fn read(&mut self, query: &'a [u8]) -> Result<(), ParamError> {
         for (pair, sound) in pairs(query) {
             if !sound {
                 return Err(ParamError::MalformedEscape);
             }
-            params.add(pair)?;
+            self.add(pair)?;
         }
-        Ok(params)
+        Ok(())
     }
 
     /// Adds a pair: the canonical name wins, then the aliases in their order, then the first.
@@ -245,8 +245,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read(query: &[u8]) -> Result<Params<'_>, ParamError> {
+        let mut params = Params::new();
+        params.read(query).map(|()| params)
+    }
+
     fn get(query: &str, name: Name) -> String {
-        Params::from_query(query.as_bytes()).unwrap().get(name).to_owned()
+        read(query.as_bytes()).unwrap().get(name).to_owned()
     }
 
     #[test]
@@ -264,7 +269,7 @@ mod tests {
         assert_eq!(get("uid=u&via=v", Name::Aff), "v");
         assert_eq!(get("aff=1&aff=2", Name::Aff), "1");
         assert_eq!(get("aff=&uid=u", Name::Aff), "u");
-        assert!(Params::from_query(b"aff=1&uid=2").unwrap().duplicate);
+        assert!(read(b"aff=1&uid=2").unwrap().duplicate);
     }
 
     #[test]
@@ -275,18 +280,18 @@ mod tests {
 
     #[test]
     fn unknown_parameters_are_kept() {
-        let params = Params::from_query(b"gclid=a%2Fb&aff=x&utm_source=y+z").unwrap();
+        let params = read(b"gclid=a%2Fb&aff=x&utm_source=y+z").unwrap();
         assert_eq!(params.extra, "gclid=a%2Fb&utm_source=y%20z");
     }
 
     #[test]
     fn limits_and_bad_escapes_are_named() {
         let long = format!("x={}", "a".repeat(513));
-        assert_eq!(Params::from_query(long.as_bytes()).err(), Some(ParamError::ValueTooLong));
-        assert_eq!(Params::from_query(b"a=%4").err(), Some(ParamError::MalformedEscape));
-        assert_eq!(Params::from_query(b"a=%zz").err(), Some(ParamError::MalformedEscape));
+        assert_eq!(read(long.as_bytes()).err(), Some(ParamError::ValueTooLong));
+        assert_eq!(read(b"a=%4").err(), Some(ParamError::MalformedEscape));
+        assert_eq!(read(b"a=%zz").err(), Some(ParamError::MalformedEscape));
         let many = "a=1&".repeat(65);
-        assert_eq!(Params::from_query(many.as_bytes()).err(), Some(ParamError::TooMany));
+        assert_eq!(read(many.as_bytes()).err(), Some(ParamError::TooMany));
     }
 
     proptest! {

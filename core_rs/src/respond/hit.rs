@@ -26,10 +26,10 @@ struct Way<'a> {
 
 impl Responder {
     pub(super) fn view(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Answered {
-        let params = match self.query(ask, HitKind::View, sink) {
-            Ok(params) => params,
-            Err(refused) => return refused,
-        };
+        let mut params = Params::new();
+        if let Some(refused) = self.query(&mut params, ask, HitKind::View, sink) {
+            return refused;
+        }
         let (aff, pid) = (params.get(Name::Aff), params.get(Name::Pid));
         if let Some(missing) = missing(aff, pid) {
             return self.refuse(sink, ask, HitKind::View, missing);
@@ -59,10 +59,10 @@ impl Responder {
     }
 
     pub(super) fn link(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Answered {
-        let params = match self.query(ask, HitKind::Click, sink) {
-            Ok(params) => params,
-            Err(refused) => return refused,
-        };
+        let mut params = Params::new();
+        if let Some(refused) = self.query(&mut params, ask, HitKind::Click, sink) {
+            return refused;
+        }
         let Some(code) = params::segment(&ask.request.path()[LINKS.len()..]) else {
             let malformed = bad_request(Outcome::MalformedEscape, Outcome::MalformedEscape.name());
             return self.refuse(sink, ask, HitKind::Click, malformed);
@@ -86,10 +86,10 @@ impl Responder {
     }
 
     pub(super) fn redirect(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Answered {
-        let params = match self.query(ask, HitKind::Click, sink) {
-            Ok(params) => params,
-            Err(refused) => return refused,
-        };
+        let mut params = Params::new();
+        if let Some(refused) = self.query(&mut params, ask, HitKind::Click, sink) {
+            return refused;
+        }
         let (aff, pid, url) = (params.get(Name::Aff), params.get(Name::Pid), params.get(Name::Url));
         if let Some(missing) = missing(aff, pid) {
             return self.refuse(sink, ask, HitKind::Click, missing);

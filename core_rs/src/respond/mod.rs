@@ -190,12 +190,16 @@ impl Responder {
         if over && outcome == Outcome::Counted { Outcome::RateLimited } else { outcome }
     }
 
-    /// The query's parameters, or the refusal that has been answered.
-    fn query<'a>(&mut self, ask: &Ask<'a>, kind: HitKind, sink: &mut Sink<'_>) -> Result<Params<'a>, Answered> {
-        Params::from_query(ask.request.query()).map_err(|error| {
-            let outcome = param_outcome(error);
-            self.refuse(sink, ask, kind, answer::bad_request(outcome, outcome.name()))
-        })
+    /// Reads the query's parameters; the refusal that has been answered where they cannot be read.
+    fn query<'a>(
+        &mut self,
+        params: &mut Params<'a>,
+        ask: &Ask<'a>,
+        kind: HitKind,
+        sink: &mut Sink<'_>,
+    ) -> Option<Answered> {
+        let outcome = param_outcome(params.read(ask.request.query()).err()?);
+        Some(self.refuse(sink, ask, kind, answer::bad_request(outcome, outcome.name())))
     }
 }
 

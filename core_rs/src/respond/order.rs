@@ -33,10 +33,10 @@ fn unprocessable(outcome: Outcome) -> Refusal {
 impl Responder {
     /// The conversion pixel: a GIF for the page, a claim for the books.
     pub(super) fn conversion(&mut self, registry: &Registry, ask: &Ask<'_>, sink: &mut Sink<'_>) -> Answered {
-        let params = match self.query(ask, HitKind::Claim, sink) {
-            Ok(params) => params,
-            Err(refused) => return refused,
-        };
+        let mut params = Params::new();
+        if let Some(refused) = self.query(&mut params, ask, HitKind::Claim, sink) {
+            return refused;
+        }
         if let Err(refusal) = self.claim(registry, ask, &params, "pixel", sink) {
             return self.refuse(sink, ask, HitKind::Claim, refusal);
         }
