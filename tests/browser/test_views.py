@@ -271,7 +271,9 @@ def test_a_contest_is_announced_and_its_prizes_are_paid(instance: Instance, brow
         form.locator("button[type=submit]").click()
         page.get_by_role("link", name="May").click()
         shows(page, "Standings")
-        leaders = [text.split()[0] for text in page.locator("tbody td:nth-child(2)").all_inner_texts()]
+        names = page.locator("tbody td:nth-child(2)")
+        names.first.wait_for()
+        leaders = [text.split()[0] for text in names.all_inner_texts()]
         page.get_by_role("button", name="Pay the prizes").click()
         page.locator("dialog button[type=submit]").click()
         shows(page, "Winners")

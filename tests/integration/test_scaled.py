@@ -11,9 +11,10 @@ from sqlalchemy import URL, Engine, func, select
 
 import redis_servers
 from redis_servers import RedisServer
-from scaled import VISITORS, Machine, Scaled, Story, compare
+from scaled import SECRET, VISITORS, Machine, Scaled, Story, compare
 from tuike import _core
 from tuike.bookkeeping import LOOK_S
+from tuike.data import Data
 from tuike.erasing import Journals
 from tuike.replay.logs import TableLog
 from tuike.stores import engine, members
@@ -66,7 +67,7 @@ def test_each_machine_erases_its_own_journal_and_the_books_are_those_of_one(
     scaled.drain()
     names = [machine.name for machine in story.machines]
     books = engine.open_writer(database)
-    journals = [Journals(books, machine.journal, machine.name) for machine in story.machines]
+    journals = [Journals(books, Data(machine.root, SECRET), machine.name) for machine in story.machines]
 
     def state() -> Any:
         scaled.step()
