@@ -6,12 +6,12 @@ use std::net::{IpAddr, TcpStream};
 use super::Front;
 use super::conn::Conn;
 
-/// Connections accepted in one turn at most.
-const ACCEPTS_PER_TURN: usize = 256;
+/// Connections accepted in one round at most.
+const ACCEPTS_PER_ROUND: usize = 256;
 
 impl Front {
     pub(super) fn accept(&mut self) {
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..ACCEPTS_PER_ROUND {
             if !self.may_accept() {
                 return;
             }

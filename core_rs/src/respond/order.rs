@@ -177,10 +177,8 @@ impl Responder {
         params: &Params<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<event::Id, Outcome> {
-        let mut event = postback::order(params, &sender.merchant.currency, self.turn.now)?;
-        if !event.pid.is_empty() && registry.product(event.pid).is_none_or(|p| *p.merchant != *sender.id) {
-            return Err(Outcome::UnknownProduct);
-        }
+        let sells = |pid: &str| registry.product(pid).is_some_and(|product| *product.merchant == *sender.id);
+        let mut event = postback::order(params, &sender.merchant.currency, self.turn.now, sells)?;
         let id = self.turn.entropy.event_id(self.turn.now);
         event.id = Some(id);
         event.received = self.turn.now;

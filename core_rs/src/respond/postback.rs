@@ -44,11 +44,21 @@ pub(super) fn kept(pairs: &[Pair<'_>], dialect: Option<&Dialect>) -> Vec<u8> {
     serde_json::to_vec(&shown).expect("pairs of text")
 }
 
-/// The order that they are about, received at `now` (ms) from a merchant with this currency; who the merchant is and
-/// when it signed is the caller's to add.
-pub fn order<'a>(params: &'a Params<'_>, currency: &'a str, now: u64) -> Result<Event<'a>, Outcome> {
+/// The order that they are about, received at `now` (ms) from a merchant with this currency, which `sells` a product or
+/// not; who the merchant is and when it signed is the caller's to add. Where several things are wrong, it is the first
+/// in the contract's order that is said.
+pub fn order<'a>(
+    params: &'a Params<'_>,
+    currency: &'a str,
+    now: u64,
+    sells: impl FnOnce(&str) -> bool,
+) -> Result<Event<'a>, Outcome> {
     if params.duplicate {
         return Err(Outcome::DuplicateParameter);
+    }
+    let pid = params.get(Name::Pid);
+    if !pid.is_empty() && !sells(pid) {
+        return Err(Outcome::UnknownProduct);
     }
     let status = match params.get(Name::Status) {
         "" => "approved",
@@ -68,7 +78,7 @@ pub fn order<'a>(params: &'a Params<'_>, currency: &'a str, now: u64) -> Result<
         kind: Kind::Order,
         at,
         aff: params.get(Name::Aff),
-        pid: params.get(Name::Pid),
+        pid,
         oid,
         amount,
         currency,

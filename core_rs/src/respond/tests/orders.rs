@@ -283,6 +283,7 @@ fn a_signed_postback_that_cannot_be_an_order_is_422_with_its_code() {
         (vec![("oid", "1"), ("txid", "2")], "duplicate_parameter"),
         (vec![("zz", "1"), ("zz", "2"), ("oid", "1")], "duplicate_parameter"),
         (vec![("oid", "1"), ("pid", "what")], "unknown_product"),
+        (vec![("oid", "1"), ("pid", "what"), ("status", "x"), ("amount", "-1")], "unknown_product"),
         (vec![("oid", "1"), ("status", "maybe")], "unknown_status"),
         (vec![("oid", "1"), ("amount", "1.234")], "bad_amount"),
         (vec![("oid", "1"), ("amount", "-1")], "bad_amount"),
