@@ -4,8 +4,11 @@ The producer's journal is named by the caller; what an earlier run under the sam
 found again, so that running a command twice brings nothing in twice.
 """
 
+import errno
 import json
+import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -31,6 +34,8 @@ POLL = 0.02
 """Seconds between looks at what the running processor has applied."""
 LOOK = 3.0
 """Seconds between looks whether it still runs."""
+ROOM = 16 << 20
+"""Bytes on the disk under which a processor that gets nowhere is taken to lack room."""
 SYNC_TIMEOUT = 60.0
 LOOKUP = 500
 """Ids asked for with one query."""
@@ -90,7 +95,9 @@ class Submission:
         self.append([{"kind": "close", "id": secrets.token_hex(16), "at": wall()}])
 
     def wait(self, applied: Callable[[int], None] = lambda count: None) -> None:
-        """Ends the journal and returns when all of it is applied; calls back with how much more that is."""
+        """Ends the journal and returns when all of it is applied; calls back with how much more that is.
+
+        Raises OSError (ENOSPC) where the running processor gets nowhere for want of room."""
         self._end()
         seen = 0
         for done in self._progress():
@@ -121,7 +128,7 @@ class Submission:
     def _progress(self) -> Iterator[int]:
         """How many of the events are applied, again and again; applies them itself where nobody else does."""
         books = engine.open_reader(self._data.database)
-        looked, alone = time.monotonic(), False
+        looked, alone, applied, before = time.monotonic(), False, 0, -1
         try:
             while True:
                 if self._processor is not None:
@@ -129,12 +136,20 @@ class Submission:
                 else:
                     time.sleep(POLL)
                     if time.monotonic() - looked >= LOOK:
+                        if applied == before:
+                            self._check_room()
                         # alone at two looks: an instance that only starts again is given its time
-                        looked, before, alone = time.monotonic(), alone, self._is_alone()
-                        self._processor = self._take_over() if alone and before else None
-                yield self._applied(books)
+                        looked, before, was_alone, alone = time.monotonic(), applied, alone, self._is_alone()
+                        self._processor = self._take_over() if alone and was_alone else None
+                applied = self._applied(books)
+                yield applied
         finally:
             books.dispose()
+
+    def _check_room(self) -> None:
+        """A processor on a full disk tries again for good, and says it in its own log only."""
+        if shutil.disk_usage(self._data.root).free < ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._data.root))
 
     def _is_alone(self) -> bool:
         """Whether neither an instance nor a processor by itself runs on the data directory."""

@@ -35,6 +35,11 @@ class Disk:
                 except OSError:
                     pass
 
+    def leave(self, size: int) -> None:
+        """Room for a journal of a few lines, and for no commit of the books."""
+        self.fill()
+        os.truncate(self._ballast, self._ballast.stat().st_size - size)
+
     def make_room(self) -> None:
         self._ballast.unlink()
 
@@ -71,6 +76,8 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_recovers_by_itself(disk: Di
         finish(clients)
         _answers_on_a_full_disk(instance)
         _admin_on_a_full_disk(instance, tmp_path)
+        disk.leave(1 << 13)
+        _import_on_a_full_disk(instance, tmp_path, "eve")
         # both start on the full disk, the processor again and again
         for part in ("process", "edge"):
             for process in instance.children(part):
@@ -124,8 +131,15 @@ def _admin_on_a_full_disk(instance: Instance, tmp_path: Path) -> None:
     assert (status, set(answer)) == (202, {"event_id"}) or (status, answer["code"]) == (503, "not_recorded")
     assert instance.get("promoters/ann")["id"] == "ann"
     assert instance.get("reports/summary")["clicks"] > 0
-    rows = tmp_path / "promoters.csv"
-    rows.write_text("id,name\ndee,Dee\n")
+    _import_on_a_full_disk(instance, tmp_path, "dee")
+
+
+def _import_on_a_full_disk(instance: Instance, tmp_path: Path, promoter: str) -> None:
+    """It ends, whether its journal finds no room, or finds some and the processor none. What dies leaves room: then
+    both may find it."""
+    rows = tmp_path / f"{promoter}.csv"
+    rows.write_text(f"id,name\n{promoter},{promoter}\n")
     done = tuike("import", "promoters", rows, "--data", instance.data, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert done.stderr.endswith("the disk is full; make room, then run the import again\n")
+    if done.returncode:
+        assert done.stderr.removeprefix("applying\n").count("\n") == 1, done.stderr
+        assert done.stderr.endswith("the disk is full; make room, then run the import again\n")
