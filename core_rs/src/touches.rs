@@ -24,29 +24,37 @@
 //! slices are asked after that: their filters make a miss there about a microsecond each.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 mod facts;
 mod rows;
+mod table;
 
 pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally};
 pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, OwnedWriteBatch, PersistMode, Slice};
+use fjall::compaction::Leveled;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Slice};
 
 use crate::erasure::{Erasure, Erasures};
 use crate::event::{DecodeError, Event, Id, Kind};
+use table::Table;
 
 /// Blocks, filters and indexes kept in memory, bytes.
 const CACHE: u64 = 64 << 20;
 /// A slice's write buffer goes to disk at this size, bytes.
 const SLICE_BUFFER: u64 = 16 << 20;
+/// So many tables as they were written, in any order of keys, are merged into the first level of sorted ones.
+const TABLES: u8 = 8;
+/// A sorted table's size, bytes; [`TABLES`] of them are the first level. More of the first and less of this
+/// makes a merge rewrite less, and a search look at more.
+const TABLE: u64 = 32 << 20;
 /// All slices' write buffers, those on their way to disk included, bytes.
 const BUFFERS: u64 = 64 << 20;
 /// fjall's own journals on disk, bytes.
@@ -162,23 +170,29 @@ impl TouchStore {
     /// Adds hits, all those of a day at once; one that is there already changes nothing. Hits without
     /// a merchant and events that are no hits are passed over.
     pub fn put<'a>(&mut self, hits: impl IntoIterator<Item = Event<'a>>) -> Result<(), Error> {
-        let mut writes: BTreeMap<u64, (Keyspace, OwnedWriteBatch)> = BTreeMap::new();
+        let mut days: BTreeMap<u64, Table> = BTreeMap::new();
+        let mut bindings = self.db.batch();
         for hit in hits {
             let Some(id) = hit.id else { continue };
             if !hit.kind.is_hit() || hit.merchant.is_empty() {
                 continue;
             }
-            let day = hit.at / DAY_MS;
-            let (slice, batch) = match writes.entry(day) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert((self.slice(day)?, self.db.batch())),
-            };
-            rows::of_day(&hit, &id, |key, record| batch.insert(slice, key, record));
-            rows::of_binding(&hit, &id, |key, record| batch.insert(&self.bindings, key, record));
+            let day = days.entry(hit.at / DAY_MS).or_default();
+            rows::of_day(&hit, &id, |key, record| day.push(&key, record));
+            rows::of_binding(&hit, &id, |key, record| bindings.insert(&self.bindings, key, record));
         }
-        for (_, batch) in writes.into_values() {
+        for (day, table) in days {
+            let slice = self.slice(day)?;
+            // what would fill a write buffer by itself goes past it: sorted once, and no journal
+            if table.bytes() >= SLICE_BUFFER {
+                table.ingest(&slice)?;
+                continue;
+            }
+            let mut batch = self.db.batch();
+            table.rows().for_each(|(key, record)| batch.insert(&slice, key, record));
             batch.commit()?;
         }
+        bindings.commit()?;
         self.make_room()
     }
 
@@ -345,7 +359,8 @@ fn erase_in(
 }
 
 fn slice_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default().max_memtable_size(SLICE_BUFFER)
+    let levels = Leveled::default().with_l0_threshold(TABLES).with_table_target_size(TABLE);
+    KeyspaceCreateOptions::default().max_memtable_size(SLICE_BUFFER).compaction_strategy(Arc::new(levels))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ from tuike.tenure import Tenure
 from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
-READ_LIMIT = 20_000
+READ_LIMIT = 100_000
 # orders of a commit, where so many wait: each page is written once however many of them touch it
 BOOK_LIMIT = 4_000
 # booked records that are journalled with one sync, bytes: orders with long paths add up

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use super::shipment::{ENDED, GONE, Heard, Shipment};
 use super::{Batch, Damage, Error, Records, Source};
+use crate::event::Event;
 use crate::journal::{self, Mark, Next, Reader};
 
 /// Records of one incarnation before it is the next one's turn.
 const QUANTUM: usize = 256;
+/// Of those that have ended, so many are read by turns: what is left of a small one is not behind all of a large one.
+const ENDED_AT_ONCE: usize = 16;
 /// A read is cut short at this many bytes of records too.
 const MAX_BYTES: usize = 64 << 20;
 /// A live producer that has promised nothing for so long does not hold the watermark, ms.
@@ -21,6 +24,8 @@ struct Followed {
     dir: PathBuf,
     /// The last sequence number read.
     position: u64,
+    /// When the last record that was read was received, ms; 0: none was, or it does not say.
+    received: u64,
     /// When it was first seen, ms.
     since: u64,
     state: State,
@@ -38,9 +43,14 @@ enum State {
 
 impl Followed {
     fn open(producer: Arc<str>, dir: PathBuf, after: u64, now: u64) -> Result<Followed, Error> {
-        let reader = Reader::open(&dir, after)?;
-        let state = if reader.mark().live { State::Live(reader) } else { State::Ended(None) };
-        Ok(Followed { producer, dir, position: after, since: now, state })
+        let mut reader = Reader::open(&dir, after)?;
+        let state = match reader.mark().live {
+            true => State::Live(reader),
+            // one with nothing more to read would hold the watermark until its turn
+            false if matches!(reader.next(), Next::End) => State::Drained,
+            false => State::Ended(None),
+        };
+        Ok(Followed { producer, dir, position: after, received: 0, since: now, state })
     }
 
     /// What its writer promises; none where it has ended.
@@ -68,6 +78,7 @@ impl Followed {
             State::Ended(_) | State::Drained => State::Ended(None),
         };
         self.position = after;
+        self.received = 0;
         Ok(true)
     }
 
@@ -171,12 +182,8 @@ impl Follower {
         let marks = self.look(after, now)?;
         let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto };
         let unread = self.read_fairly(&mut read)?;
-        let caught_up = |(incarnation, mark): (&u64, &Mark)| {
-            !unread.contains(incarnation) || self.followed[incarnation].position >= mark.seq
-        };
-        let drained = self.followed.values().all(|f| !matches!(f.state, State::Ended(_)));
-        let complete = drained && marks.iter().all(caught_up);
-        if let Some(watermark) = self.promised(&marks, now).filter(|_| complete) {
+        self.note_received(&read.records);
+        if let Some(watermark) = self.promised(&marks, &unread, now) {
             self.watermark = watermark;
         }
         let mut batch = Batch::fold(read.records)?;
@@ -239,7 +246,7 @@ impl Follower {
         Ok(marks)
     }
 
-    /// Reads by turns from all that live and from one that has ended; those that were cut short.
+    /// Reads by turns from all that live and from some that have ended; those that were cut short.
     fn read_fairly(&mut self, into: &mut Read<'_>) -> Result<VecDeque<u64>, Error> {
         let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
         for (incarnation, followed) in &self.followed {
@@ -250,7 +257,7 @@ impl Follower {
                 State::Drained => {}
             }
         }
-        queue.extend(ended.pop_front());
+        queue.extend(ended.drain(..ended.len().min(ENDED_AT_ONCE)));
         if !queue.is_empty() {
             self.turn = (self.turn + 1) % queue.len();
             queue.rotate_left(self.turn);
@@ -269,19 +276,43 @@ impl Follower {
         Ok(queue)
     }
 
-    /// The instant before which all live producers have promised that nothing is to come; none where one
-    /// has not promised anything yet.
-    fn promised(&self, marks: &BTreeMap<u64, Mark>, now: u64) -> Option<u64> {
-        let mut watermark = now;
-        for (incarnation, mark) in marks {
-            let heard = if mark.clock_ms == 0 { self.followed[incarnation].since } else { mark.clock_ms };
-            if heard + SILENT_MS < now {
+    /// When what was read last of each incarnation was received.
+    fn note_received(&mut self, records: &Records) {
+        let mut noted = HashSet::new();
+        for record in records.list.iter().rev() {
+            let incarnation = records.sources[record.source].incarnation;
+            if noted.contains(&incarnation) {
                 continue;
             }
-            if mark.clock_ms == 0 {
+            if let Ok(event) = Event::decode(records.payload(record)) {
+                noted.insert(incarnation);
+                let followed = self.followed.get_mut(&incarnation).expect("read from there");
+                followed.received = followed.received.max(event.received);
+            }
+        }
+    }
+
+    /// The instant before which nothing is to come: live producers have promised it, and an incarnation that was cut
+    /// short was read that far, since events are journalled as they are received. None where one has neither promised
+    /// anything nor been read.
+    fn promised(&self, marks: &BTreeMap<u64, Mark>, unread: &VecDeque<u64>, now: u64) -> Option<u64> {
+        let mut watermark = now;
+        for (incarnation, followed) in &self.followed {
+            let until = match marks.get(incarnation) {
+                Some(mark) if !unread.contains(incarnation) || followed.position >= mark.seq => {
+                    let heard = if mark.clock_ms == 0 { followed.since } else { mark.clock_ms };
+                    if heard + SILENT_MS < now {
+                        continue;
+                    }
+                    mark.clock_ms
+                }
+                None if !matches!(followed.state, State::Ended(_)) => continue,
+                _ => followed.received,
+            };
+            if until == 0 {
                 return None;
             }
-            watermark = watermark.min(mark.clock_ms);
+            watermark = watermark.min(until);
         }
         Some(watermark)
     }

@@ -209,24 +209,45 @@ fn a_producer_that_never_promises_is_waited_for_thirty_seconds() {
     assert_eq!(processor.take(10, 31_001).watermark, 31_001);
 }
 
+/// Clicks with what they are numbered by as the instant of receipt too.
+fn received(numbers: std::ops::Range<u64>) -> Vec<Event<'static>> {
+    numbers.map(|number| Event { received: number, ..click(number) }).collect()
+}
+
 #[test]
-fn a_read_that_is_cut_short_holds_the_watermark() {
+fn a_read_that_is_cut_short_takes_the_watermark_to_what_was_read_of_each() {
     let root = tempfile::tempdir().unwrap();
     let (live, ended) = (writer(root.path(), "edge-0", 1), writer(root.path(), "edge-1", 2));
     live.tick(100, 0);
     let mut processor = Processor::new(root.path());
     ended.tick(100, 0);
     assert_eq!(processor.take(10, 110).watermark, 100);
-    append(&live, &(0..10).map(click).collect::<Vec<_>>());
-    append(&ended, &(0..10).map(click).collect::<Vec<_>>());
+    append(&live, &received(110..120));
+    append(&ended, &received(115..125));
     live.tick(200, 0);
     ended.close(200).unwrap();
     let batch = processor.take(9, 210);
-    assert_eq!((batch.more, batch.watermark), (true, 100));
+    assert_eq!((batch.more, batch.watermark), (true, 100), "one of them was not read yet");
+    let batch = processor.take(4, 210);
+    assert_eq!((batch.more, batch.watermark, &batch.upto[&2]), (true, 118, &4));
+    let batch = processor.take(4, 210);
+    assert_eq!((batch.more, batch.watermark), (true, 121));
     let batch = processor.take(10, 210);
-    assert_eq!((batch.more, batch.watermark), (true, 100));
-    let batch = processor.take(10, 210);
-    assert_eq!((batch.count(), batch.more, batch.watermark), (1, false, 200));
+    assert_eq!((batch.count(), batch.more, batch.watermark), (3, false, 200));
+}
+
+#[test]
+fn an_incarnation_of_which_nothing_was_read_holds_the_watermark() {
+    let root = tempfile::tempdir().unwrap();
+    let ended = [writer(root.path(), "edge-0", 1), writer(root.path(), "edge-1", 2)];
+    for writer in ended {
+        append(&writer, &received(110..120));
+        writer.close(200).unwrap();
+    }
+    let mut processor = Processor::new(root.path());
+    assert_eq!(processor.take(5, 210).watermark, 0);
+    let watermarks: Vec<_> = (0..3).map(|_| processor.take(6, 210).watermark).collect();
+    assert_eq!(watermarks, [110, 116, 210]);
 }
 
 #[test]

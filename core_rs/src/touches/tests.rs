@@ -328,3 +328,28 @@ fn who_is_forgotten_is_found_no_more_and_the_touches_stay_under_one_fresh_id() {
         assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap().visitor, Some(fresh));
     }
 }
+
+#[test]
+fn more_than_a_write_buffer_at_once_is_found_as_if_it_had_come_bit_by_bit_and_once() {
+    const HITS: u64 = 60_000;
+    const VISITORS: u64 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let long = "l".repeat(200);
+    let hits = |numbers: std::ops::Range<u64>| {
+        numbers.map(|number| Event { link: &long, ..click(number, DAY_MS + number, number % VISITORS) })
+    };
+    let mut store = TouchStore::open(dir.path()).unwrap();
+    store.put(hits(0..10)).unwrap();
+    store.put(hits(0..HITS).chain(hits(5..HITS))).unwrap();
+    store.put(hits(0..HITS)).unwrap();
+    store.put(hits(HITS - 10..HITS)).unwrap();
+    store.persist(true).unwrap();
+    drop(store);
+    let store = TouchStore::open(dir.path()).unwrap();
+    for visitor in [0, 7, 999] {
+        let path = store.path(Key::Visitor(id(visitor)), "m", 0, 2 * DAY_MS).unwrap();
+        let expected: Vec<_> = (visitor..HITS).step_by(VISITORS as usize).map(|n| (DAY_MS + n, id(n))).collect();
+        assert_eq!(ids(&path), expected);
+    }
+    assert_eq!(store.click(&id(HITS - 1)).unwrap().unwrap().event().unwrap().link, long);
+}

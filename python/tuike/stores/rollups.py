@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, func, literal_column, select, tuple_
+from sqlalchemy import Connection, Table, bindparam, case, func, literal_column, select, tuple_
 
 from tuike import _core
 from tuike.stores import cuts
-from tuike.stores.bulk import Row, adding, changing, missing
+from tuike.stores.bulk import Lookup, Row, adding, changing, missing
 from tuike.stores.schema import (
     damage,
     hit_counts,
@@ -20,7 +20,6 @@ from tuike.stores.schema import (
     rollups,
 )
 
-# SQLite takes 32,766 parameters in a statement; a key has eight.
 KEYS_PER_SELECT = 1_000
 HOUR_S = 3_600
 
@@ -37,17 +36,25 @@ class Sketched:
         self._table = table
         self._keys = tuple(table.primary_key.columns)
         self._rows = changing(table, self._changes, self._together)
+        of_key = select(table.c.visitors).where(*(column == bindparam(column.name) for column in self._keys))
+        self._one = Lookup(of_key, [column.name for column in self._keys])
 
     def add(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Adds rows of different keys to what stands there; sketches are merged."""
-        width, visitors = len(self._keys), self._table.c.visitors
-        keys = [row[:width] for row in rows if row[-1]]
-        standing: dict[Row, bytes] = {}
+        width = len(self._keys)
+        standing = self._standing(connection, [row[:width] for row in rows if row[-1]])
+        self._rows.run(connection, [(*row[:-1], _merged(standing.get(row[:width]), row[-1])) for row in rows])
+
+    def _standing(self, connection: Connection, keys: Sequence[Row]) -> dict[Row, bytes | None]:
+        """The sketches of these keys. A server is asked for many at once; for SQLite that costs more than it saves."""
+        if connection.dialect.name == "sqlite":
+            return {key: self._one.find(connection, *key) for key in keys}
+        standing: dict[Row, bytes | None] = {}
         for start in range(0, len(keys), KEYS_PER_SELECT):
             chunk = keys[start : start + KEYS_PER_SELECT]
-            found = connection.execute(select(*self._keys, visitors).where(tuple_(*self._keys).in_(chunk)))
-            standing.update((tuple(row[:width]), row[width]) for row in found if row[width])
-        self._rows.run(connection, [(*row[:-1], _merged(standing.get(row[:width]), row[-1])) for row in rows])
+            query = select(*self._keys, self._table.c.visitors).where(tuple_(*self._keys).in_(chunk))
+            standing.update((tuple(row[:-1]), row[-1]) for row in connection.execute(query))
+        return standing
 
     def _changes(self, new: Any) -> dict[str, Any]:
         columns = self._table.c
