@@ -40,6 +40,7 @@ pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally};
 pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
 use fjall::compaction::Leveled;
+use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Slice};
 
 use crate::erasure::{Erasure, Erasures};
@@ -47,7 +48,7 @@ use crate::event::{DecodeError, Event, Id, Kind};
 use table::Table;
 
 /// Blocks, filters and indexes kept in memory, bytes.
-const CACHE: u64 = 64 << 20;
+const CACHE: u64 = 32 << 20;
 /// A slice's write buffer goes to disk at this size, bytes.
 const SLICE_BUFFER: u64 = 16 << 20;
 /// So many tables as they were written, in any order of keys, are merged into the first level of sorted ones.
@@ -360,7 +361,14 @@ fn erase_in(
 
 fn slice_options() -> KeyspaceCreateOptions {
     let levels = Leveled::default().with_l0_threshold(TABLES).with_table_target_size(TABLE);
-    KeyspaceCreateOptions::default().max_memtable_size(SLICE_BUFFER).compaction_strategy(Arc::new(levels))
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(SLICE_BUFFER)
+        .compaction_strategy(Arc::new(levels))
+        // in parts, by way of the cache: else memory would grow with the touches
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .filter_block_pinning_policy(PinningPolicy::all(false))
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
+        .index_block_pinning_policy(PinningPolicy::all(false))
 }
 
 #[cfg(test)]

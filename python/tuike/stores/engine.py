@@ -18,11 +18,20 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from tuike.data import DataError
 
 BUSY_MS = 5_000
-CACHE_KIB = 65_536
+CACHE_KIB = 16_384
+"""Of pages that a transaction changes. What is only read stays in the kernel's cache: the file is mapped, as far as
+SQLite maps one (2 GiB)."""
+MAPPED = 1 << 32
 CHECKPOINT_PAGES = 16_000
 READERS = 4
 
-SHARED_PRAGMAS = (f"busy_timeout={BUSY_MS}", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}", "temp_store=MEMORY")
+SHARED_PRAGMAS = (
+    f"busy_timeout={BUSY_MS}",
+    "foreign_keys=ON",
+    f"cache_size=-{CACHE_KIB}",
+    f"mmap_size={MAPPED}",
+    "temp_store=MEMORY",
+)
 # what is deleted is overwritten: keys and people that have to be forgotten are
 WRITER_PRAGMAS = (
     "journal_mode=WAL",
