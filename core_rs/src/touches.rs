@@ -48,7 +48,7 @@ use crate::event::{DecodeError, Event, Id, Kind};
 use table::Table;
 
 /// Blocks, filters and indexes kept in memory, bytes.
-const CACHE: u64 = 32 << 20;
+const CACHE: u64 = 16 << 20;
 /// A slice's write buffer goes to disk at this size, bytes.
 const SLICE_BUFFER: u64 = 16 << 20;
 /// So many tables as they were written, in any order of keys, are merged into the first level of sorted ones.

@@ -183,6 +183,9 @@ impl Shared {
         let before = live.written();
         let count = record::number(frames, before.seq + 1);
         live.write(frames, count)?;
+        if live.written().segment != before.segment {
+            self.allocate.notify_one(); // the segment that was ahead is taken
+        }
         match self.durability {
             Durability::Process => live.durable = live.written(),
             Durability::Interval => {

@@ -11,6 +11,8 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// A sync that is asked for begins this long after the one before began at the earliest: under load many events
 /// share one, and on a quick disk the syncs do not take the core from those who answer.
 const SYNC_GAP: Duration = Duration::from_millis(2);
+/// Between two parts of a segment that is allocated ahead: 64 MiB take half a second or so.
+const REST: Duration = Duration::from_millis(2);
 /// After how long a failed allocation or a failed incarnation is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
@@ -72,6 +74,12 @@ fn sync<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>) -> MutexGuard<
     state
 }
 
+/// Leaves the core to those who answer, unless one of them waits for room.
+fn rest(shared: &Shared) {
+    let nobody_waits = |state: &mut State| !state.stop && state.room_wanted == 0;
+    drop(shared.allocate.wait_timeout_while(shared.lock(), REST, nobody_waits));
+}
+
 /// Keeps one segment ahead, and as many as a large batch needs.
 pub fn allocate_loop(shared: &Shared) {
     let mut state = shared.lock();
@@ -84,7 +92,7 @@ pub fn allocate_loop(shared: &Shared) {
         let (dir, incarnation, index) = (live.dir.clone(), live.incarnation, live.next_index());
         drop(state);
         let size = shared.sizes.of(index);
-        let made = segment::allocate(&dir, index, size);
+        let made = segment::allocate(&dir, index, size, || rest(shared));
         state = shared.lock();
         if state.incarnation != incarnation {
             continue; // a segment of zeros in an incarnation that has ended does no harm
