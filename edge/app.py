@@ -157,11 +157,11 @@ class Service:
             await asyncio.sleep(TICK)
 
     def _turn(self) -> None:
-        rest = self.edge.poll(self._clock())
+        assert self._handover is not None
+        rest = self.edge.poll(self._clock(), self._handover.connections > 0)
         if rest is None:
             return
         given, again = rest
-        assert self._handover is not None
         for descriptor, unread, answered in given:
             self._handover.take(descriptor, unread, answered)
         if again:

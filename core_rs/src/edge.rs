@@ -95,8 +95,8 @@ impl Edge {
         Ok(descriptor)
     }
 
-    /// One turn of the front; none where there is no front.
-    pub fn turn(&mut self, now_ms: u64) -> Option<Turn> {
+    /// One turn of the front, a brief one where `others_wait` in the event loop; none where there is no front.
+    pub fn turn(&mut self, now_ms: u64, others_wait: bool) -> Option<Turn> {
         let front = self.front.as_mut()?;
         let turn = front.turn(
             &mut Desk {
@@ -107,6 +107,7 @@ impl Edge {
                 metrics: &self.metrics,
             },
             now_ms,
+            others_wait,
         );
         Some(turn)
     }

@@ -446,9 +446,9 @@ class Edge:
 
         Limits: connections at once; seconds for a head, without a request, with answers not taken, and from
         our last byte to closing where the peer does not close."""
-    def poll(self, now: int) -> tuple[list[tuple[int, bytes, bool]], bool] | None:
-        """One turn of the front. None, or: connections given away (descriptor, unread bytes, whether the front
-        has answered there before), and whether to call again at once."""
+    def poll(self, now: int, others_wait: bool) -> tuple[list[tuple[int, bytes, bool]], bool] | None:
+        """One turn of the front, a brief one where others wait in the event loop. None, or: connections given away
+        (descriptor, unread bytes, whether the front has answered there before), and whether to call again at once."""
     def respond(
         self,
         method: str,

@@ -112,8 +112,8 @@ impl Edge {
         Ok(self.lock()?.listen(fd, limits)?)
     }
 
-    fn poll<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Option<(Vec<Given<'py>>, bool)>> {
-        let Some(turn) = self.lock()?.turn(now) else { return Ok(None) };
+    fn poll<'py>(&self, py: Python<'py>, now: u64, others_wait: bool) -> PyResult<Option<(Vec<Given<'py>>, bool)>> {
+        let Some(turn) = self.lock()?.turn(now, others_wait) else { return Ok(None) };
         if turn.handed.is_empty() && !turn.again {
             return Ok(None);
         }

@@ -147,7 +147,8 @@ impl Front {
     /// One turn of the loop. `now_ms` is the instant that its events were received.
     ///
     /// It goes round again while there is more to answer: under load many rounds share one way through the event loop.
-    pub fn turn(&mut self, desk: &mut Desk<'_>, now_ms: u64) -> Turn {
+    /// Where others wait in that loop it goes round once.
+    pub fn turn(&mut self, desk: &mut Desk<'_>, now_ms: u64, others_wait: bool) -> Turn {
         let began = Instant::now();
         let mut took = Duration::ZERO;
         self.now = began.duration_since(self.started).as_millis() as u64;
@@ -159,7 +160,7 @@ impl Front {
             if heads > 0 {
                 desk.metrics.took(heads as u64, (took - read_at).as_micros() as u64);
             }
-            if heads == 0 || took >= TURN {
+            if heads == 0 || others_wait || took >= TURN {
                 break;
             }
         }
