@@ -57,7 +57,7 @@ fn fill(file: &File, size: u64, mut rest: impl FnMut()) -> io::Result<()> {
         (&*file).write_all(&ZEROS[..piece as usize])?;
         left -= piece;
         if left > 0 && left.is_multiple_of(PART) {
-            file.sync_data()?;
+            file.sync_all()?;
             rest();
         }
     }

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -179,4 +180,18 @@ fn events_read_back_from_a_batch() {
     writer.append(&mut batch).unwrap();
     let read = read_dir(&journal.dir(), 0);
     assert_eq!(Event::decode(&read.records[0].1), Ok(event));
+}
+
+#[test]
+fn the_next_segment_is_made_when_the_one_ahead_is_taken_and_not_when_it_is_needed() {
+    let journal = Journal::new();
+    let writer = journal.writer(1, Durability::Process);
+    let ahead = |index| segment::path(&journal.dir(), index);
+    assert!(ahead(1).exists());
+    append_each(&writer, &[vec![1; 300], vec![2; 300]]);
+    let deadline = Instant::now() + PATIENCE;
+    while !ahead(2).exists() {
+        assert!(Instant::now() < deadline, "nobody makes it");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
