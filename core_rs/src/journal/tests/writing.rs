@@ -186,12 +186,14 @@ fn events_read_back_from_a_batch() {
 fn the_next_segment_is_made_when_the_one_ahead_is_taken_and_not_when_it_is_needed() {
     let journal = Journal::new();
     let writer = journal.writer(1, Durability::Process);
-    let ahead = |index| segment::path(&journal.dir(), index);
-    assert!(ahead(1).exists());
+    let made = |index| {
+        let deadline = Instant::now() + PATIENCE;
+        while !segment::path(&journal.dir(), index).exists() {
+            assert!(Instant::now() < deadline, "nobody makes it");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    made(1);
     append_each(&writer, &[vec![1; 300], vec![2; 300]]);
-    let deadline = Instant::now() + PATIENCE;
-    while !ahead(2).exists() {
-        assert!(Instant::now() < deadline, "nobody makes it");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    made(2);
 }
