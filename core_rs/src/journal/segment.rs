@@ -11,7 +11,7 @@ use super::Error;
 /// Zeros are written in pieces of this size.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// After so many bytes of zeros they are synced, and the caller may rest.
-const PART: u64 = 1 << 18;
+const PART: u64 = 1 << 20;
 
 /// How large an incarnation's segments are: each four times the one before, so that a start is quick.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// share one, and on a quick disk the syncs do not take the core from those who answer.
 const SYNC_GAP: Duration = Duration::from_millis(2);
 /// Between two parts of a segment that is allocated ahead: 64 MiB take half a second or so.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(4);
 /// After how long a failed allocation or a failed incarnation is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
