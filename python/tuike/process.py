@@ -12,7 +12,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from tuike.tenure import Tenure
 from tuike.touch_server import TouchServer
 
 PRODUCER = "books"
+ALL = 2**63 - 1
+"""Of an incarnation, for a read up to a number: whatever there is."""
 READ_LIMIT = 100_000
 # orders of a commit, where so many wait: each page is written once however many of them touch it
 BOOK_LIMIT = 4_000
@@ -276,27 +278,38 @@ class Processor:
         self._unsynced = 0
 
     def _catch_up(self) -> list[Booked]:
-        """Reads into the backlog all that the books have not got; answers with what was booked of it.
+        """What was booked and is not posted; reads into the backlog what it was booked of, and what else the books have
+        not got and the hits' position is past.
 
-        What lies beyond the position of hits comes once more with its hits, and the backlog passes it over.
+        What lies beyond that position comes once more with its hits, and the backlog passes it over.
         """
         _sync_booked(self._journal)
+        own = {number: ALL for producer, number, _ in _core.incarnations(self._journal) if producer == PRODUCER}
+        booked = [
+            msgspec.json.decode(fields["body"], type=Booked)
+            for batch in self._beyond_books(own)
+            for _, _, _, fields in batch.events()
+            if fields["kind"] == "booked"
+        ]
+        upto = dict(self._hits.upto)
+        for record in booked:
+            for name, seq in record.seen.items():
+                number = int(name, 16)
+                upto[number] = max(upto.get(number, 0), seq)
+        for batch in self._beyond_books({number: seq for number, seq in upto.items() if number not in own}):
+            self._backlog.add(batch.events())
+        return booked
+
+    def _beyond_books(self, upto: Mapping[int, int]) -> Iterator[_core.Batch]:
+        """What the books have not got, up to these numbers."""
         follower = _core.Follower(self._journal)
         read = dict(self._books.upto)
-        booked: list[Booked] = []
         more = True
         while more:
-            batch = follower.read(read, READ_LIMIT, self._now())
+            batch = follower.read(read, READ_LIMIT, self._now(), upto)
             read.update(batch.upto)
             more = batch.more
-            events = batch.events()
-            booked += [
-                msgspec.json.decode(fields["body"], type=Booked)
-                for _, _, _, fields in events
-                if fields["kind"] == "booked"
-            ]
-            self._backlog.add(events)
-        return booked
+            yield batch
 
     def _begin_day(self, now: int) -> None:
         self._day = now // DAY_MS

@@ -67,6 +67,29 @@ def test_an_order_waits_for_the_promises_of_all_live_producers(data: Data, edge:
     assert balances(data)["promoter:alice:pending"] == 1_000
 
 
+def test_orders_are_booked_while_a_backlog_of_hits_is_read(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step's read is cut short: orders received before what it read last wait no longer, so they do not pile up."""
+    limit = 10
+    monkeypatch.setattr(process, "READ_LIMIT", limit)
+    edge.append(*shop(data))
+    settle(data)
+    start = wall() - 1_000
+    for number in range(5 * limit):
+        edge.append(click(received=start + 2 * number), order(f"o{number}", received=start + 2 * number + 1))
+    edge.close()
+    processor = Processor(data)
+    waiting = []
+    while processor.step() or processor.more:
+        waiting.append(processor.waiting)
+    processor.close()
+    assert len(waiting) >= limit
+    assert max(waiting) <= limit
+    assert balances(data)["promoter:alice:pending"] == 5 * limit * 1_000
+    proved(data)
+
+
 def test_an_imports_orders_are_applied_at_its_close_by_their_time(data: Data, edge: Producer) -> None:
     edge.append(*shop(data), click(at=1_000))
     rows_in = Producer(data, "import-0123456789abcdef", incarnation=2)

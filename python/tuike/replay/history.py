@@ -15,8 +15,8 @@ from tuike.books.backlog import Item, item_of
 from tuike.books.records import Booked
 from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER
-from tuike.replay.logs import ALL, BookedLog
+from tuike.process import ALL, PRODUCER
+from tuike.replay.logs import BookedLog
 from tuike.stores import rollups
 
 READ_LIMIT = 20_000

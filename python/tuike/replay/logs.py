@@ -12,12 +12,11 @@ from sqlalchemy import Connection, select
 from tuike import _core
 from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER
+from tuike.process import ALL, PRODUCER
 from tuike.stores import erasures
 from tuike.stores.bulk import stream
 from tuike.stores.schema import booked
 
-ALL = 2**63 - 1
 SOME = 500
 """Records that are read at once by who follows them."""
 

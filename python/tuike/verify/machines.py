@@ -10,8 +10,7 @@ from sqlalchemy import Connection, func, select
 from tuike import _core
 from tuike.clock import wall
 from tuike.faults import Found
-from tuike.process import PRODUCER
-from tuike.replay.logs import ALL
+from tuike.process import ALL, PRODUCER
 from tuike.stores.position import Position
 from tuike.stores.schema import hit_counts, producers
 from tuike.transport.entries import ORDERS, PARTITIONS
