@@ -79,6 +79,7 @@ class Service:
         )
         self._site: web.SockSite | None = None
         self._handover: Handover | None = None
+        self._others_wait = False  # in the loop, with aiohttp's connections; looked at once a tick: it costs as many
         self._front_fd: int | None = None
         self._timers: list[asyncio.Task[None]] = []
 
@@ -158,18 +159,20 @@ class Service:
 
     def _turn(self) -> None:
         assert self._handover is not None
-        rest = self.edge.poll(self._clock(), self._handover.connections > 0)
+        rest = self.edge.poll(self._clock(), self._others_wait)
         if rest is None:
             return
         given, again = rest
         for descriptor, unread, answered in given:
             self._handover.take(descriptor, unread, answered)
+            self._others_wait = True
         if again:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _tick(self) -> None:
         self._routes.syncs.expire(asyncio.get_running_loop().time())
         self.edge.tick(self._clock())
+        self._others_wait = self._handover is not None and self._handover.connections > 0
 
     def _sweep(self) -> None:
         assert self._handover is not None

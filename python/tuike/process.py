@@ -41,6 +41,7 @@ from tuike.touch_server import TouchServer
 PRODUCER = "books"
 ALL = 2**63 - 1
 """Of an incarnation, for a read up to a number: whatever there is."""
+# of one step: behind, a row of sums stands for more hits, and the touches are enough for a table of their own
 READ_LIMIT = 100_000
 # orders of a commit, where so many wait: each page is written once however many of them touch it
 BOOK_LIMIT = 4_000

@@ -140,6 +140,9 @@ def _import_on_a_full_disk(instance: Instance, tmp_path: Path, promoter: str) ->
     rows = tmp_path / f"{promoter}.csv"
     rows.write_text(f"id,name\n{promoter},{promoter}\n")
     done = tuike("import", "promoters", rows, "--data", instance.data, check=False)
-    if done.returncode:
+    if done.returncode == 0:
+        assert instance.get(f"promoters/{promoter}")["id"] == promoter
+    else:
+        assert done.returncode == 1, done.stderr
         assert done.stderr.removeprefix("applying\n").count("\n") == 1, done.stderr
         assert done.stderr.endswith("the disk is full; make room, then run the import again\n")

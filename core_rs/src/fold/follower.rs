@@ -24,7 +24,7 @@ struct Followed {
     dir: PathBuf,
     /// The last sequence number read.
     position: u64,
-    /// When the last record that was read was received, ms; 0: none was, or it does not say.
+    /// No earlier than this was received what is still to be read, ms; 0: that is not known.
     received: u64,
     /// When it was first seen, ms.
     since: u64,
@@ -182,7 +182,9 @@ impl Follower {
         let marks = self.look(after, now)?;
         let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto };
         let unread = self.read_fairly(&mut read)?;
-        self.note_received(&read.records);
+        if !unread.is_empty() {
+            self.note_received(&read.records);
+        }
         if let Some(watermark) = self.promised(&marks, &unread, now) {
             self.watermark = watermark;
         }
@@ -276,7 +278,7 @@ impl Follower {
         Ok(queue)
     }
 
-    /// When what was read last of each incarnation was received.
+    /// When what was read last of each incarnation was received, for those that are cut short.
     fn note_received(&mut self, records: &Records) {
         let mut noted = HashSet::new();
         for record in records.list.iter().rev() {

@@ -19,9 +19,9 @@ from tuike.data import DataError
 
 BUSY_MS = 5_000
 CACHE_KIB = 16_384
-"""Of pages that a transaction changes. What is only read stays in the kernel's cache: the file is mapped, as far as
-SQLite maps one (2 GiB)."""
-MAPPED = 1 << 32
+"""Of pages that a transaction changes. What is only read stays in the kernel's cache: the file is mapped."""
+MAPPED = 1 << 31
+"""Bytes; SQLite maps no more."""
 CHECKPOINT_PAGES = 16_000
 READERS = 4
 
