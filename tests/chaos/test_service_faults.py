@@ -206,7 +206,7 @@ def test_on_a_quiet_instance_an_order_is_in_the_balance_within_a_second(tmp_path
 
 @pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL], ids=["goes on", "is killed"])
 def test_a_worker_that_stands_still_holds_orders_until_it_goes_on_or_ends(end: signal.Signals, tmp_path: Path) -> None:
-    """What it has received may be older. (Once silent it holds nobody up: a test of the core's, in fold/tests.rs.)"""
+    """What it has received may be older. (Once silent it holds nobody up: a test of the core's, in fold/tests.)"""
     with shop(tmp_path / "data") as instance:
         talks = [socket.create_connection(("127.0.0.1", instance.edge_port), timeout=PATIENCE) for _ in range(16)]
         for talk in talks:
