@@ -79,7 +79,8 @@ class Service:
         )
         self._site: web.SockSite | None = None
         self._handover: Handover | None = None
-        self._others_wait = False  # in the loop, with aiohttp's connections; looked at once a tick: it costs as many
+        # whether aiohttp has connections: looked at once a tick, since that walks all of them
+        self._others_wait = False
         self._front_fd: int | None = None
         self._timers: list[asyncio.Task[None]] = []
 
