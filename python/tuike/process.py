@@ -106,6 +106,7 @@ class Processor:
         self._said: dict[int, int] = {}  # what booked records say was folded
         self._follower = _core.Follower(self._journal)
         self._keep_no_longer(now())
+        self._promised = 0
         self.more = False
         self.watermark = 0
         """Everything received before this instant is in the books."""
@@ -164,9 +165,10 @@ class Processor:
             self._booked.tick(now)
         self._edges.tick(now)
         self._tenure.keep(self._engine, now)
-        batch = self._follower.read(self._read, READ_LIMIT, now)
+        batch = self._follower.read(self._read, self._room(), now)
         self._backlog.add(batch.events())
         self._read.update(batch.upto)
+        self._promised = batch.watermark
         folded = self._fold(batch, now)
         booked = self._book(batch.watermark, now)
         self.more = batch.more or booked == BOOK_LIMIT
@@ -179,6 +181,11 @@ class Processor:
         if self._booked is not None:
             self._booked.close(self._now())
         self._opened.close()
+
+    def _room(self) -> int:
+        """How many events may be read: what may be booked goes first, lest more and more of it wait in memory."""
+        wait = len(self._backlog) if self._backlog.is_due(self._promised) else 0
+        return max(0, READ_LIMIT - wait)
 
     def _fold(self, batch: _core.Batch, now: int) -> bool:
         """Folds a batch's hits, and moves the position, in one transaction."""

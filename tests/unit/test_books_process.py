@@ -90,6 +90,27 @@ def test_orders_are_booked_while_a_backlog_of_hits_is_read(
     proved(data)
 
 
+def test_orders_that_come_faster_than_they_are_booked_wait_in_the_journal(
+    data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds what one read may take, however long the backlog, and whatever it is of."""
+    limit, promoters, orders = 20, 40, 80
+    monkeypatch.setattr(process, "READ_LIMIT", limit)
+    monkeypatch.setattr(process, "BOOK_LIMIT", limit // 10)
+    edge.append(*shop(data), *(write("promoter.create", id=f"p{number}", name="P") for number in range(promoters)))
+    start = wall() - 1_000
+    edge.append(click(), *(order(f"o{number}", received=start + number) for number in range(orders)))
+    edge.close()
+    processor = Processor(data)
+    waiting = []
+    while processor.step() or processor.more:
+        waiting.append(processor.waiting)
+    processor.close()
+    assert limit // 2 < max(waiting) <= limit
+    assert balances(data)["promoter:alice:pending"] == orders * 1_000
+    proved(data)
+
+
 def test_an_imports_orders_are_applied_at_its_close_by_their_time(data: Data, edge: Producer) -> None:
     edge.append(*shop(data), click(at=1_000))
     rows_in = Producer(data, "import-0123456789abcdef", incarnation=2)

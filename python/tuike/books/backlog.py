@@ -96,6 +96,11 @@ class Backlog:
             self._due.append(item)
         return taken
 
+    def is_due(self, watermark: int) -> bool:
+        """Whether any of it may be taken now."""
+        received = self._waiting[0].received < watermark if self._waiting else False
+        return received or bool(self._registry or self._due)
+
     def applied(self, items: Iterable[Item]) -> None:
         for item in items:
             self._applied.setdefault(item.incarnation, set()).add(item.seq)
