@@ -212,6 +212,11 @@ def archives_pending(connection: Connection) -> list[str]:
     return sorted({row.machine for row in connection.execute(under_way) if ARCHIVE in msgspec.json.decode(row.pending)})
 
 
+def states(connection: Connection) -> dict[str, str]:
+    """Of every erasure, by its id."""
+    return {row.id: row.state for row in connection.execute(select(erasures.c.id, erasures.c.state))}
+
+
 def counts(connection: Connection) -> dict[str, int]:
     """How many there are in each state."""
     grouped = select(erasures.c.state, func.count()).group_by(erasures.c.state)
