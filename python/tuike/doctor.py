@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -60,7 +61,7 @@ def examine(
     except DataError as error:
         checks.append(Check("data", str(error), fault=True))
     else:
-        checks += [*_permissions(data), *_disk(data), *_books(opened)]
+        checks += [*_permissions(data), *_disk(data), *_archive(opened), *_books(opened)]
     return [*checks, *cookie_checks(public_url, list(shops), resolve, Check)]
 
 
@@ -135,6 +136,16 @@ def _disk(root: Path) -> Iterator[Check]:
         yield Check("disk", f"{text}; a full disk refuses orders: make room, or shorten the retention", fault=True)
     else:
         yield Check("disk", text)
+
+
+def _archive(data: Data) -> Iterator[Check]:
+    if not data.archive.exists():
+        return
+    if find_spec("duckdb") is None:
+        text = "DuckDB is not installed: no erasure of a person ends, and nobody is taken out of old hits there"
+        yield Check("archive", f"{text}; pip install 'tuike[archive]'", fault=True)
+    else:
+        yield Check("archive", "erasures can reach it")
 
 
 def _books(data: Data) -> Iterator[Check]:

@@ -21,15 +21,13 @@ from tuike.books.daily_keys import Random
 from tuike.books.records import Message
 from tuike.data import Data
 from tuike.stores import erasures
-from tuike.stores.erasures import Pending
+from tuike.stores.erasures import ARCHIVE, Pending
 
 LOOK_MS = 1_000
 """Between two looks at what is to be done."""
 RETRY_MS = 60_000
 """After a disk that failed, or an archive that is in use."""
 ID_BYTES = 16
-ARCHIVE = "archive"
-"""How the archive is named among the journals that are pending: as if it had one segment."""
 
 Touches = Callable[[Connection, Row[Any], _core.Erasure], int]
 """Rewrites the touches of a row's person, in the transaction or durably before its end; how many there were."""

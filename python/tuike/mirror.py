@@ -173,8 +173,8 @@ class Mirror:
     def _keep_no_longer(self, now: float) -> None:
         """Begins to take people out of the journal's hits that the books say are past their keeping."""
         with self._books.begin() as connection:
-            before = retention.noted(connection).get("before", 0)
-        self._retention.begin(before)
+            before, folded = retention.noted(connection).get("before", 0), retention.folded(connection)
+        self._retention.begin(before, folded)
         self._kept = now
 
     def _reached(self) -> int:

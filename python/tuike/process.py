@@ -325,12 +325,13 @@ class Processor:
         self._keep_no_longer(now)
 
     def _keep_no_longer(self, now: int) -> None:
-        """Begins to take people out of hits that are past their keeping; by then they are long folded."""
+        """Begins to take people out of hits that are past their keeping, and folded."""
         touches = touches_kept(self._bookkeeper.registry)
         with self._engine.begin() as connection:
             self._tenure.hold(connection, now)
             before = retention.note(connection, self._retention_days, touches, now)
-        self._retention.begin(before)
+            folded = retention.folded(connection)
+        self._retention.begin(before, folded)
 
 
 def _sync_booked(journal: str) -> None:

@@ -121,7 +121,8 @@ async def run(
     finding.check(instance.stop() == 0, "the service stops as it should")
     judge_journal(finding, instance.data, honest, attacked)
     verified = tuike("verify", "--data", instance.data, check=False)
-    finding.check(verified.returncode == 0, f"`tuike verify` ends with {verified.returncode}")
+    said = (verified.stdout + verified.stderr).splitlines()[-1:] if verified.returncode else []
+    finding.check(verified.returncode == 0, " ".join([f"`tuike verify` ends with {verified.returncode}", *said]))
     return finding
 
 

@@ -272,7 +272,7 @@ def test_what_is_archived_while_an_erasure_is_under_way_has_nobody_of_it(world: 
 def test_hits_past_their_keeping_are_nobodys_in_the_archive_too(world: Archived) -> None:
     world.archive()
     after = world.now // DAY_MS * DAY_MS - DAY
-    retention.end(world.data, after)
+    retention.end(world.data, after, lambda incarnation: 2**63)
     rows = world.ask_archive("SELECT day, visitor, customer, referrer FROM hits ORDER BY day")
     assert [bool(row["visitor"]) for row in rows] == [False] * 4 + [True]
     assert not any(row["customer"] or row["referrer"] for row in rows[:4])

@@ -88,6 +88,15 @@ NAMES = {
 }
 
 
+def test_an_archive_that_no_erasure_can_reach_is_a_fault_that_names_the_extra(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "archive").mkdir()
+    assert faults(looks(data)) == {}
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert "pip install 'tuike[archive]'" in faults(looks(data))["archive"]
+
+
 def lookup(host: str) -> tuple[str, list[str]]:
     if host not in NAMES:
         raise OSError(-2, "Name or service not known")

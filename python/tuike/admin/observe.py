@@ -10,7 +10,7 @@ from tuike import _core, observing
 from tuike.admin.problems import Problem
 from tuike.admin.routes import Body, Call, Route, Service
 from tuike.observing import NO_EDGE, PROMETHEUS_TEXT, Sample, family
-from tuike.stores import cuts, members
+from tuike.stores import cuts, erasures, members
 from tuike.stores.schema import dues, fraud_flags, hit_cuts, level_sums, merchants, set_aside_sums
 
 CLICK_THROUGH_SECONDS = 86_400
@@ -104,6 +104,18 @@ def _book_metrics(connection: Connection, now: int) -> str:
             "How long the first order that may be released has waited for a settlement.",
             [("", (), _due(connection, now))],
         )
+        + family(
+            "tuike_erasures_under_way",
+            "gauge",
+            "Erasures of persons that are not done, by how far they are.",
+            [("", (("state", state),), count) for state, count in _erasing(connection)],
+        )
+        + family(
+            "tuike_erasures_archive_pending",
+            "gauge",
+            "Whether erasures wait for a machine's archive; for long, where tuike[archive] is not installed there.",
+            [("", (("machine", machine),), 1) for machine in erasures.archives_pending(connection)],
+        )
     )
 
 
@@ -111,6 +123,11 @@ def _open_flags(connection: Connection) -> list[Sample]:
     flags = fraud_flags.c
     waiting = select(flags.rule, func.count()).where(flags.status == "open").group_by(flags.rule).order_by(flags.rule)
     return [("", (("rule", rule),), count) for rule, count in connection.execute(waiting)]
+
+
+def _erasing(connection: Connection) -> list[tuple[str, int]]:
+    counts = erasures.counts(connection)
+    return [(state, counts.get(state, 0)) for state in (erasures.WAITING, erasures.JOURNALS)]
 
 
 def _conversions(connection: Connection) -> list[Sample]:

@@ -31,6 +31,8 @@ ROWS_PER_UPDATE = 1_000
 
 Pending = dict[str, list[int]]
 """Of a machine's journal: producer/incarnation -> indexes of segments."""
+ARCHIVE = "archive"
+"""How the archive is named among the journals that are pending: as if it had one segment."""
 
 EVIDENCE = Bulk(
     update(conversions).where(conversions.c.number == bindparam("which")).values(evidence=bindparam("proof")),
@@ -201,6 +203,18 @@ def end(connection: Connection, machines: Sequence[str], now: int) -> int:
             connection.execute(update(erasures).where(erasures.c.id == row.id).values(values))
             ended += 1
     return ended
+
+
+def archives_pending(connection: Connection) -> list[str]:
+    """Machines whose archive an erasure has still to reach."""
+    asked = select(erasure_journals.c.machine, erasure_journals.c.pending)
+    under_way = asked.join(erasures, erasures.c.id == erasure_journals.c.id).where(erasures.c.state == JOURNALS)
+    return sorted({row.machine for row in connection.execute(under_way) if ARCHIVE in msgspec.json.decode(row.pending)})
+
+
+def states(connection: Connection) -> dict[str, str]:
+    """Of every erasure, by its id."""
+    return {row.id: row.state for row in connection.execute(select(erasures.c.id, erasures.c.state))}
 
 
 def counts(connection: Connection) -> dict[str, int]:
