@@ -33,10 +33,12 @@ use std::thread;
 use std::time::Duration;
 
 mod facts;
+mod listing;
 mod rows;
 mod table;
 
 pub use facts::{Ask, MAX_LOOKED_AT, Seen, Tally};
+pub use listing::Wanted;
 pub use rows::{Row, Rows, erased_rows, range, record_key, rows};
 
 use fjall::compaction::Leveled;
@@ -137,6 +139,10 @@ impl From<fjall::Error> for Error {
 pub struct Touch(Slice);
 
 impl Touch {
+    pub fn record(&self) -> &[u8] {
+        &self.0
+    }
+
     pub fn event(&self) -> Result<Event<'_>, Error> {
         Event::decode(&self.0).map_err(Error::Record)
     }

@@ -51,6 +51,7 @@ __all__ = [
     "parse_amount",
     "parse_query",
     "parse_rate",
+    "pick_touches",
     "pseudonym",
     "read_postback",
     "render_metrics",
@@ -238,6 +239,25 @@ def touch_range(
 def decode_touch(record: bytes) -> dict[str, Any]:
     """The fields that a store of touches keeps. OSError: it is damaged."""
 
+def pick_touches(
+    records: Sequence[bytes],
+    most: int,
+    *,
+    kind: str,
+    aff: str,
+    pid: str,
+    merchant: str,
+    visitor: str,
+    counted: bool | None,
+    reason: str,
+    since: int,
+    until: int,
+) -> tuple[list[dict[str, Any]], int]:
+    """Of records as `TouchStore.newest_of_day` gives them the first `most` that are asked for, with the fields of
+    `decode_touch`, and how many records were looked at. Empty texts and None ask for nothing; `since` and `until` are
+    the first and the last instant (ms); a counted click that was `embedded` is none that counts, and has that reason.
+    ValueError: no kind of event, no id. OSError: a record is damaged."""
+
 def tally_touches(records: Sequence[bytes], at: int, click_at: int, did: str) -> tuple[int, int, int, int]:
     """What hits of one visitor, customer or fingerprint come to, for an order at `at` after a click at `click_at`:
     counted clicks in the 10 minutes before the order, devices (`did`, the order's own, among them; a visitor where a
@@ -280,6 +300,11 @@ class TouchStore:
         (the click's, where the order has none) or the customer, whichever are more: `devices` and `clicks_before`, in
         the 10 minutes before the order. `agents` are the visitor's within 10 minutes of the click. Of a fingerprint, a
         visitor or a customer the newest 200 hits are looked at. ValueError: no id."""
+    def days(self) -> list[int]:
+        """The days since 1970-01-01 UTC that have touches, ascending."""
+    def newest_of_day(self, day: int, before: str, most: int) -> list[bytes]:
+        """The records of a day's touches whose event ids are below `before` (empty: all), the highest first, so many at
+        most. Ids begin with their time. ValueError: no id."""
     def erase(self, erasure: Erasure, merchants: Sequence[str]) -> int:
         """Writes the touches of those who are to be forgotten again, durably, under their fresh ids; how many there
         were. Doing it again changes nothing."""

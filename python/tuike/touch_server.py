@@ -1,6 +1,7 @@
 """What only the processor's process knows, on a unix socket.
 
 GET /clicks/{id}   the click's fields as the touch store has them
+POST /clicks       touches in the order in which they came, as `touch_list.Wanted` asks for them
 GET /touches       ?kind=visitor|cust&merchant=&key=: all that it has by one, those that bind among them
 GET /watermark     {"watermark": ms}: everything received before it is in the books
 GET /teams         ?id=: what `_core.Forest.team` says of a promoter
@@ -14,9 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from aiohttp import web
 
 from tuike import _core
+from tuike.stores import touch_list
 
 START_S = 10.0
 ALWAYS = 2**63 - 1
@@ -66,6 +69,7 @@ class TouchServer:
     async def _serve(self) -> None:
         app = web.Application(client_max_size=MAX_ASKED)
         app.router.add_get("/clicks/{id}", self._click)
+        app.router.add_post("/clicks", self._clicks)
         app.router.add_get("/touches", self._path)
         app.router.add_get("/watermark", self._mark)
         app.router.add_get("/teams", self._team)
@@ -86,6 +90,11 @@ class TouchServer:
         if click is None:
             return web.json_response({"code": "unknown_click"}, status=404)
         return web.json_response(click)
+
+    async def _clicks(self, request: web.Request) -> web.Response:
+        wanted = msgspec.json.decode(await request.read(), type=touch_list.Wanted)
+        page = await asyncio.to_thread(touch_list.newest, self._touches, wanted)
+        return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
     async def _path(self, request: web.Request) -> web.Response:
         query = request.query

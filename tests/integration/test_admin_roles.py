@@ -116,6 +116,7 @@ GET    /v1/exports/trend                admin finance viewer merchant promoter
 GET    /v1/exports/levels               admin finance viewer
 GET    /v1/exports/leaderboard          admin finance viewer merchant promoter
 GET    /v1/exports/cohorts              admin finance viewer merchant promoter
+GET    /v1/clicks                       admin finance viewer merchant promoter
 GET    /v1/postbacks/refused            admin finance viewer merchant
 POST   /v1/postbacks/refused/{id}/replay admin finance
 DELETE /v1/postbacks/refused/{id}       admin finance

@@ -11,7 +11,7 @@ from admin_support import Admin
 
 from instance import running
 from tuike import logs
-from tuike.admin import traces
+from tuike.admin import clicks
 from tuike.admin.routes import Service
 
 CLICK = "0123456789abcdef0123456789abcdef"
@@ -48,7 +48,7 @@ async def test_a_fault_is_logged_under_the_requests_id_without_what_it_named(
     async def fails(service: Service, id: str) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(traces, "_asked", fails)
+    monkeypatch.setattr(clicks, "_asked", fails)
     headers = {"X-Request-Id": "find-me", "Authorization": "Bearer first-token-of-the-tests"}
     async with admin._session.get(f"/v1/clicks/{CLICK}?", headers=headers) as answer:
         assert answer.status == 500

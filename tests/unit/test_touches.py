@@ -17,7 +17,7 @@ from sqlalchemy import URL
 import sql_servers
 from sql_servers import Server
 from tuike._core import Batch, Follower, TouchStore, Writer, encode_event
-from tuike.stores import engine
+from tuike.stores import engine, touch_list
 from tuike.stores.touches import SqlTouches
 
 DAY = 86_400_000
@@ -70,6 +70,12 @@ class InSql:
 
     def click(self, id: str) -> Any:
         return self._ask("click", id)
+
+    def days(self) -> Any:
+        return self._ask("days")
+
+    def newest_of_day(self, *question: Any) -> Any:
+        return self._ask("newest_of_day", *question)
 
     def path(self, *question: Any) -> Any:
         return self._ask("path", *question)
@@ -223,6 +229,27 @@ class TouchStoreContract(RuleBasedStateMachine):
         for click in [*self.touches, "f" * 32, ""]:
             expected = seen(self.touches, click, buyer, since, at, most)
             assert self.store.seen("m", click, buyer, buyer, "tv", since, at, most) == expected
+
+    @rule(
+        kind=st.sampled_from(("", "click", "view")),
+        merchant=st.sampled_from(("", "m", "mm")),
+        counted=st.sampled_from((None, True, False)),
+        until=TIMES,
+        limit=st.integers(1, 3),
+    )
+    def list_all(self, kind: Any, merchant: str, counted: bool | None, until: int, limit: int) -> None:
+        wanted = touch_list.Wanted(kind=kind, merchant=merchant, counted=counted, until=until, limit=limit)
+        found: list[Any] = []
+        while (page := touch_list.newest(self.store, wanted)).following:
+            assert len(page.items) == limit
+            found += page.items
+            wanted.after = page.following
+        assert found + page.items == [
+            kept(hit)
+            for hit in sorted(self.touches.values(), key=lambda hit: (hit.get("at", 0) // DAY, hit["id"]), reverse=True)
+            if kind in ("", hit["kind"]) and merchant in ("", hit["merchant"]) and hit.get("at", 0) <= until
+            if counted in (None, hit.get("counted", False))
+        ]
 
     @rule(instant=TIMES)
     def drop(self, instant: int) -> None:

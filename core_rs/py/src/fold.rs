@@ -333,6 +333,22 @@ impl TouchStore {
         Ok(fields)
     }
 
+    fn days(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
+        self.with(py, |store| Ok(store.days()))
+    }
+
+    fn newest_of_day<'py>(
+        &self,
+        py: Python<'py>,
+        day: u64,
+        before: &str,
+        most: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let before = if before.is_empty() { None } else { Some(parse_id(before)?) };
+        let found = self.with(py, |store| store.newest_of_day(day, before.as_ref(), most))?;
+        Ok(found.iter().map(|touch| PyBytes::new(py, touch.record())).collect())
+    }
+
     fn erase(&self, py: Python<'_>, erasure: &Bound<'_, Erasure>, merchants: Vec<String>) -> PyResult<u64> {
         let erasures = &erasure.get().0;
         self.with(py, |store| store.erase(erasures, &merchants))

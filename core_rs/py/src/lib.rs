@@ -6,6 +6,7 @@ mod fraud;
 mod identity;
 mod journal;
 mod leaves;
+mod listing;
 mod metrics;
 mod money;
 mod postback;
@@ -36,6 +37,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::leaves::ledger_leaves;
+    #[pymodule_export]
+    use super::listing::pick_touches;
     #[pymodule_export]
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]

@@ -9,7 +9,7 @@ inputs.py     bodies          queries.py  query strings          answers.py  wha
 *_inputs.py *_queries.py *_answers.py *_types.py                 the same for one group of resources
 writes.py     an event into the journal, its outcome out of the books
 pages.py      cursor pages
-merchants.py products.py promoters.py links.py conversions.py why.py traces.py
+merchants.py products.py promoters.py links.py conversions.py why.py clicks.py traces.py
 ledger.py settlements.py payouts.py treasury.py withholding.py statements.py preview.py
 reporting.py tokens.py audit.py applications.py contests.py tiers.py fraud.py risk.py people.py retention.py
 webhooks.py                              one module per group of resources

@@ -201,30 +201,6 @@ class Conversions(Answer):
     next: Next
 
 
-class Click(Answer):
-    """`reason` says why it does not count. One that was `embedded`, no navigation, never does, though the reports have
-    it among the clicks."""
-
-    click_id: str
-    at: str
-    counted: bool
-    reason: str
-    promoter: str
-    product: str
-    merchant: str
-    link: str
-    channel: str
-    sub1: str
-    sub2: str
-    sub3: str
-    sub4: str
-    sub5: str
-    bot: bool
-    prefetch: bool
-    embedded: bool
-    private: bool
-
-
 class Event(Answer):
     """`code` says why it was set aside; `result` is what it came to."""
 

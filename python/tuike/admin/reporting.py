@@ -45,12 +45,20 @@ def _filters(call: Call) -> Filters:
 
 
 def _read(connection: Connection, report: Report, query: Any, filters: Filters, now: int) -> Body:
+    asked = period_of(query)
+    try:
+        return report(connection, asked, filters, query, now)
+    except ReportError as error:
+        raise Problem(error.code, str(error)) from error
+
+
+def period_of(query: report_queries.Period) -> Period:
     try:
         zone = inputs.check_timezone(query.tz)
     except ValueError as error:
         raise Problem("bad_parameter", f"`tz`: {error}") from error
     try:
-        return report(connection, Period.parse(query.since, query.until, zone), filters, query, now)
+        return Period.parse(query.since, query.until, zone)
     except ReportError as error:
         raise Problem(error.code, str(error)) from error
 

@@ -29,6 +29,8 @@ MAX_BINDINGS = 1_000
 """Of more clicks that bind one customer, the first and the newest half are looked at."""
 PREFIX = "touches_"
 BINDINGS = "touch_bindings"
+AFTER_RECORDS = b"\1"
+"""Keys of records are below it, those by which they are found are not."""
 RECORDS_PER_SELECT = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTS = ("address_clicks", "fingerprint_visitors", "devices", "clicks_before", "agents")
@@ -139,6 +141,16 @@ class SqlTouches:
                 fields = _core.decode_touch(record)
                 return fields if fields["kind"] == "click" else None
         return None
+
+    def days(self) -> list[int]:
+        """As `_core.TouchStore.days`."""
+        return self._days
+
+    def newest_of_day(self, day: int, before: str, most: int) -> list[bytes]:
+        """As `_core.TouchStore.newest_of_day`."""
+        end = _core.touch_key(before) if before else AFTER_RECORDS
+        sql = f"SELECT entry, record FROM {_name(day)} WHERE entry < {self._mark} ORDER BY entry DESC LIMIT {most}"  # noqa: S608
+        return [record for _, record in self._ask(sql, [end])]
 
     def path(self, kind: Kind, merchant: str, key: str, since: int, until: int) -> list[dict[str, Any]]:
         """As `_core.TouchStore.path`."""
