@@ -15,8 +15,8 @@ AXE = ROOT / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 STATIC = ROOT / "python" / "tuike" / "admin" / "static" / "index.html"
 GRAVE = ("serious", "critical")
 OF_ADMINS = (
-    *("live", "trend", "promoters", "applications", "conversions", "review", "settlements", "payouts"),
-    *("leaderboard", "contests", "anomalies", "products", "webhooks"),
+    *("live", "trend", "promoters", "applications", "conversions", "review", "postbacks", "settlements"),
+    *("payouts", "leaderboard", "contests", "anomalies", "products", "webhooks"),
 )
 OF_PROMOTERS = ("earnings", "orders", "clicks", "links", "team", "rank")
 WAITING = ("Loading …", "加载中…")

@@ -255,6 +255,47 @@ def test_a_webhook_is_made_retried_paused_and_deleted(
         assert person.complaints() == []
 
 
+def test_a_refused_postback_is_tried_again_and_counts(instance: Instance, browser: Browser) -> None:
+    instance.merchant("later")
+    said, answer = instance.postback("later", pid="not-yet", oid="o-1", amount="10.00", aff="bo")
+    assert (said, answer["code"]) == (422, "unknown_product")
+    until(lambda: instance.get("postbacks/refused?merchant=later")["items"], "the refused postback")
+    with browser.new_context(locale="en-GB") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(first_token(instance))
+        person.opens("postbacks")
+        shows(person.page, "There is no such product.")
+        shows(person.page, "oid=o-1")
+        again = person.page.get_by_role("button", name="Try again")
+        again.click()
+        person.page.locator("dialog button[type=submit]").click()
+        shows(person.page, "It still does not count.")
+        instance.product("not-yet", merchant="later")
+        again.click()
+        person.page.locator("dialog button[type=submit]").click()
+        shows(person.page, "It counts now.")
+        shows(person.page, "Nothing was refused.")
+        assert person.complaints() == []
+    assert len(instance.get("conversions?order_id=o-1&merchant=later")["items"]) == 1
+
+
+def test_a_promoter_sees_what_became_of_each_click(instance: Instance, browser: Browser) -> None:
+    token = instance.post("tokens", role="promoter:bo")["token"]
+    bots, people = {"User-Agent": "Googlebot/2.1"}, {"User-Agent": "Mozilla/5.0 (X11) Firefox/140.0"}
+    for agent in (bots, people):
+        assert instance.click("/r?aff=bo&pid=tea&sub1=seen-below", **agent)[0] == 302
+    listed = "clicks?promoter=bo&limit=2"
+    until(lambda: [one["sub1"] for one in instance.get(listed)["items"]] == ["seen-below"] * 2, "both clicks")
+    with browser.new_context(locale="en-GB") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(token)
+        person.opens("clicks")
+        rows = person.page.get_by_role("row").filter(has_text="seen-below").filter(has_text="Tea").all_inner_texts()
+        assert any("It counts." in row for row in rows), rows
+        assert any("A bot." in row for row in rows), rows
+        assert person.complaints() == []
+
+
 def test_a_contest_is_announced_and_its_prizes_are_paid(instance: Instance, browser: Browser) -> None:
     first, last = (f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}" for ago in (20, 2))
     with browser.new_context(locale="en-GB", timezone_id="UTC") as context:

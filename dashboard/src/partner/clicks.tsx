@@ -1,14 +1,14 @@
 /** The promoter's clicks: the curve, and what became of one of them. */
 
 import { useState } from "preact/hooks";
-import { query, useApi } from "../api";
+import { query, useApi, usePages } from "../api";
 import { count, time } from "../format";
 import { said, t } from "../i18n";
 import { prefs } from "../prefs";
 import type { Summary, Trend } from "../types";
 import { Card, Field, Page, Trouble, Waiting } from "../ui/basics";
 import { bucketOf, Curve, type Span, Spans, since, Totals } from "../ui/figures";
-import { Table } from "../ui/table";
+import { List, Table } from "../ui/table";
 
 interface Click {
   click_id: string;
@@ -18,6 +18,7 @@ interface Click {
   product: string;
   link: string;
   channel: string;
+  sub1: string;
 }
 
 export function Clicks() {
@@ -61,7 +62,32 @@ export function Clicks() {
         </Card>
         <Lookup />
       </div>
+      <Newest />
     </Page>
+  );
+}
+
+const became = (click: Click) => (click.counted ? t("clicks.counted") : said("touch", click.reason));
+
+function Newest() {
+  const pages = usePages<Click>("clicks?limit=50");
+  return (
+    <Card title={t("clicks.newest")}>
+      <List
+        caption={t("clicks.newest")}
+        pages={pages}
+        rowKey={(click) => click.click_id}
+        empty={t("clicks.none")}
+        columns={[
+          { title: t("time"), cell: (click) => time(click.at) },
+          { title: t("product"), cell: (click) => click.product },
+          { title: t("clicks.link"), cell: (click) => click.link || "–" },
+          { title: t("group.channel"), cell: (click) => click.channel || "–" },
+          { title: "sub1", cell: (click) => click.sub1 },
+          { title: t("reason"), kind: "wrap", cell: became },
+        ]}
+      />
+    </Card>
   );
 }
 
@@ -78,8 +104,7 @@ function Lookup() {
       <Trouble error={click.error} />
       {id && click.data && !click.error && (
         <p class={`note ${click.data.counted ? "good" : "warn"}`} role="status">
-          {time(click.data.at)} · {click.data.product} · {click.data.channel || "–"}:{" "}
-          {click.data.counted ? t("clicks.counted") : said("touch", click.data.reason)}
+          {time(click.data.at)} · {click.data.product} · {click.data.channel || "–"}: {became(click.data)}
         </p>
       )}
     </Card>

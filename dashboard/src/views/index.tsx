@@ -15,6 +15,7 @@ import { Conversions } from "./conversions";
 import { Leaderboard } from "./leaderboard";
 import { Live } from "./live";
 import { Payouts } from "./payouts";
+import { Postbacks } from "./postbacks";
 import { Products } from "./products";
 import { Promoters } from "./promoters";
 import { Review } from "./review";
@@ -47,6 +48,7 @@ const OF_ALL: View[] = [
   { name: "applications", View: Applications },
   { name: "conversions", View: Conversions },
   { name: "review", View: Review },
+  { name: "postbacks", View: Postbacks },
   { name: "settlements", View: Settlements },
   { name: "payouts", View: Payouts },
   { name: "leaderboard", View: Leaderboard },
@@ -63,7 +65,7 @@ const OF_PROMOTERS: View[] = [
   { name: "team", View: Team },
   { name: "rank", View: Rank },
 ];
-const MERCHANTS = new Set(["trend", "conversions", "review", "products"]);
+const MERCHANTS = new Set(["trend", "conversions", "review", "postbacks", "products"]);
 
 const ADMINS = new Set(["webhooks"]);
 

@@ -95,6 +95,7 @@ function Funnel({ figures }: { figures: Figures }) {
 }
 
 const MOST_BUCKETS = 8;
+const MOST_GROUPS = 200;
 
 function Buckets({ of }: { of: Curves }) {
   const bucket = of.interval;
@@ -116,13 +117,24 @@ function Buckets({ of }: { of: Curves }) {
 }
 
 function Groups({ items, group }: { items: Group[]; group: GroupBy }) {
+  return (
+    <>
+      <Best items={items} group={group} />
+      {items.length > MOST_GROUPS && (
+        <p class="dim">{t("trend.first_groups", { shown: MOST_GROUPS, all: count(items.length) })}</p>
+      )}
+    </>
+  );
+}
+
+function Best({ items, group }: { items: Group[]; group: GroupBy }) {
   const sorted = [...items].sort(
     (one, other) => Number(other.sales ?? 0) - Number(one.sales ?? 0) || other.clicks - one.clicks,
   );
   return (
     <Table
       caption={t("trend.groups")}
-      rows={sorted.slice(0, 200)}
+      rows={sorted.slice(0, MOST_GROUPS)}
       rowKey={(item) => String(item[group])}
       empty={t("trend.none")}
       columns={[
