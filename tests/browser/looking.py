@@ -16,7 +16,7 @@ STATIC = ROOT / "python" / "tuike" / "admin" / "static" / "index.html"
 GRAVE = ("serious", "critical")
 OF_ADMINS = (
     *("live", "trend", "promoters", "applications", "conversions", "review", "postbacks", "settlements"),
-    *("payouts", "leaderboard", "contests", "anomalies", "products", "webhooks"),
+    *("payouts", "leaderboard", "contests", "anomalies", "cohorts", "products", "webhooks"),
 )
 OF_PROMOTERS = ("earnings", "orders", "clicks", "links", "team", "rank")
 WAITING = ("Loading …", "加载中…")

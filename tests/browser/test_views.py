@@ -279,6 +279,24 @@ def test_a_refused_postback_is_tried_again_and_counts(instance: Instance, browse
     assert len(instance.get("conversions?order_id=o-1&merchant=later")["items"]) == 1
 
 
+def test_cohorts_say_how_many_customers_came_back(instance: Instance, browser: Browser, tmp_path: Path) -> None:
+    orders = [("2026-03-10", "c1"), ("2026-03-12", "c2"), ("2026-05-15", "c1")]
+    rows = [f"{day}T12:00:00Z,tea,C-{number},10.00,{cust},bo" for number, (day, cust) in enumerate(orders)]
+    (tmp_path / "orders.csv").write_text("\n".join(["time,pid,order_id,amount,cust,aff", *rows]))
+    tuike("import", "conversions", tmp_path / "orders.csv", "--data", instance.data)
+    with browser.new_context(locale="en-GB") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(first_token(instance))
+        person.opens("cohorts")
+        person.page.get_by_role("button", name="Read all orders now").click()
+        row = person.page.get_by_role("row").filter(has_text="2026-03")
+        row.wait_for()
+        assert row.inner_text().split("\t")[1:3] == ["2", "3"]
+        assert row.inner_text().rstrip().endswith("50%")
+        assert person.findings() == []
+        assert person.complaints() == []
+
+
 def test_a_promoter_sees_what_became_of_each_click(instance: Instance, browser: Browser) -> None:
     token = instance.post("tokens", role="promoter:bo")["token"]
     bots, people = {"User-Agent": "Googlebot/2.1"}, {"User-Agent": "Mozilla/5.0 (X11) Firefox/140.0"}

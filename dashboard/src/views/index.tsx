@@ -10,6 +10,7 @@ import { Team } from "../partner/team";
 import type { Route } from "../route";
 import { Anomalies } from "./anomalies";
 import { Applications } from "./applications";
+import { Cohorts } from "./cohorts";
 import { Contests } from "./contests";
 import { Conversions } from "./conversions";
 import { Leaderboard } from "./leaderboard";
@@ -54,6 +55,7 @@ const OF_ALL: View[] = [
   { name: "leaderboard", View: Leaderboard },
   { name: "contests", View: Contests },
   { name: "anomalies", View: Anomalies },
+  { name: "cohorts", View: Cohorts },
   { name: "products", View: Products },
   { name: "webhooks", View: Webhooks },
 ];
@@ -65,7 +67,7 @@ const OF_PROMOTERS: View[] = [
   { name: "team", View: Team },
   { name: "rank", View: Rank },
 ];
-const MERCHANTS = new Set(["trend", "conversions", "review", "postbacks", "products"]);
+const MERCHANTS = new Set(["trend", "conversions", "review", "postbacks", "cohorts", "products"]);
 
 const ADMINS = new Set(["webhooks"]);
 
