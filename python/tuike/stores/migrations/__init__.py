@@ -1,5 +1,7 @@
 """Brings a database to this program's schema, at each start of the processor."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -13,8 +15,9 @@ from tuike.stores.schema import metadata
 
 LOCK = 0x7475696B65
 """Of PostgreSQL's advisory locks: one process at a time brings a database to its schema."""
-LOCK_NAME = "tuike-migrations"
 LOCK_S = 60
+MAX_LOCK_NAME = 64
+"""Characters, of MySQL's locks."""
 
 
 def upgrade(engine: Engine) -> None:
@@ -23,8 +26,7 @@ def upgrade(engine: Engine) -> None:
     # the option is read with % interpolation
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with engine.begin() as connection:
-        _alone(connection)
+    with engine.begin() as connection, _alone(connection):
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in known:
             raise DataError(f"{engine.url.database}: written by a newer tuike (schema {current}); upgrade tuike")
@@ -32,18 +34,24 @@ def upgrade(engine: Engine) -> None:
             _clear(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        if connection.dialect.name == "mysql":
-            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK_NAME})
 
 
-def _alone(connection: Connection) -> None:
-    """Waits for whoever else is at it; the end of the transaction, or of the connection, gives it back."""
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Waits for whoever else is at it. PostgreSQL gives its lock back at the end of the transaction; MySQL's is the
+    server's, so it has the database's name, and is the connection's, which goes back into a pool."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    elif connection.dialect.name == "mysql":
-        lock = {"name": LOCK_NAME, "most": LOCK_S}
-        if connection.scalar(text("SELECT GET_LOCK(:name, :most)"), lock) != 1:
-            raise DataError(f"another process has been making the tables for {LOCK_S} s; stop it and start again")
+    if connection.dialect.name != "mysql":
+        yield
+        return
+    lock = {"name": f"tuike {connection.engine.url.database}"[:MAX_LOCK_NAME]}
+    if connection.scalar(text("SELECT GET_LOCK(:name, :most)"), lock | {"most": LOCK_S}) != 1:
+        raise DataError(f"another process has been making the tables for {LOCK_S} s; stop it and start again")
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), lock)
 
 
 def _clear(connection: Connection) -> None:
