@@ -26,7 +26,9 @@ def upgrade(engine: Engine) -> None:
     # the option is read with % interpolation
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with engine.begin() as connection, _alone(connection):
+    with engine.connect() as connection, _alone(connection), connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in known:
             raise DataError(f"{engine.url.database}: written by a newer tuike (schema {current}); upgrade tuike")
@@ -38,20 +40,22 @@ def upgrade(engine: Engine) -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Waits for whoever else is at it. PostgreSQL gives its lock back at the end of the transaction; MySQL's is the
-    server's, so it has the database's name, and is the connection's, which goes back into a pool."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    """On MySQL, waits for whoever else is at it. The lock is the server's, so it has the database's name; it outlives
+    the transaction, as it must, for the last version is seen after its end, and it is given back whatever the end is,
+    for the connection goes back into a pool. PostgreSQL's lock ends with the transaction."""
     if connection.dialect.name != "mysql":
         yield
         return
     lock = {"name": f"tuike {connection.engine.url.database}"[:MAX_LOCK_NAME]}
-    if connection.scalar(text("SELECT GET_LOCK(:name, :most)"), lock | {"most": LOCK_S}) != 1:
+    with connection.begin():
+        got = connection.scalar(text("SELECT GET_LOCK(:name, :most)"), lock | {"most": LOCK_S})
+    if got != 1:
         raise DataError(f"another process has been making the tables for {LOCK_S} s; stop it and start again")
     try:
         yield
     finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), lock)
+        with connection.begin():
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), lock)
 
 
 def _clear(connection: Connection) -> None:
