@@ -30,6 +30,9 @@ Folded = Callable[[int], int]
 KEY = "retention"
 """In `meta`: JSON of `Kept`."""
 
+COARSE_MS = 1_000
+"""A file's time may be so far behind the clock that its records have: kernels and file systems round it down."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -109,7 +112,7 @@ def anonymize(root: Path, done: Path, before: int, folded: Folded) -> int:
                 if index < reached.get(name, 0):
                     continue
                 written = (Path(path) / f"{index:06}.seg").stat().st_mtime_ns // 1_000_000
-                records = None if written >= until else _core.anonymize_segment(path, index, until)
+                records = None if written + COARSE_MS >= until else _core.anonymize_segment(path, index, until)
                 if records is None:
                     break
                 changed += records
