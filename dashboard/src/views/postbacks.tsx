@@ -38,7 +38,7 @@ export function Postbacks({ context }: ViewProps) {
     <Page title={t("postbacks.title")} intro={t("postbacks.intro")}>
       {last && (
         <p class={`note ${last.status === "set_aside" ? "warn" : "good"}`} role="status">
-          {t(`postbacks.is_${last.status}`)} {last.code && why(last.code, last.detail)}
+          {t(`postbacks.is.${last.status}`)} {last.code && why(last.code, last.detail)}
         </p>
       )}
       <Card title={t("postbacks.list")}>
@@ -51,7 +51,7 @@ export function Postbacks({ context }: ViewProps) {
             { title: t("time"), cell: (one) => time(one.at) },
             { title: t("group.merchant"), cell: (one) => one.merchant },
             { title: t("reason"), kind: "wrap", cell: (one) => why(one.code, one.detail) },
-            { title: t("postbacks.by"), cell: (one) => t(`postbacks.by_${one.by}`) },
+            { title: t("postbacks.by"), cell: (one) => t(`postbacks.by.${one.by}`) },
             {
               title: t("postbacks.parameters"),
               kind: "wrap",
