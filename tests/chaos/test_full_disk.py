@@ -74,6 +74,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_recovers_by_itself(disk: Di
         until(lambda: min(client.unrecorded for client in clients) > 0, "a hit that is not recorded")
         until(lambda: sum(client.refused for client in clients) > 0, "an order that is refused")
         finish(clients)
+        until(lambda: _is_full(instance), "no room for the smallest hit at either worker")
         _answers_on_a_full_disk(instance)
         _admin_on_a_full_disk(instance, tmp_path)
         disk.leave(1 << 13)
@@ -105,6 +106,12 @@ def _recorded_when_full(instance: Instance, disk: Disk) -> str:
         return ask(f"{instance.edge}/p.gif?aff=ann&pid=tea")[2].get("Tuike-Recorded", "")
     except OSError:
         return ""
+
+
+def _is_full(instance: Instance) -> bool:
+    """Where the load's hits had no room any more, smaller ones may have some; twenty hits meet both workers."""
+    pixel = f"{instance.edge}/p.gif?aff=ann&pid=tea"
+    return all(ask(pixel)[2].get("Tuike-Recorded") == "0" for _ in range(20))
 
 
 def _answers_on_a_full_disk(instance: Instance) -> None:
