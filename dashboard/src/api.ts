@@ -95,11 +95,14 @@ export function useApi<T>(path: string): Loaded<T> {
 
 export interface Pages<T> extends Loaded<T[]> {
   more: (() => void) | undefined;
+  /** Of a list that is looked through: everything that came at this instant or later has been looked at. */
+  backTo: string | null;
 }
 
 interface PageOf<T> {
   items: T[];
   next: string | null;
+  back_to?: string | null;
 }
 
 /** A list by its pages: `more` is there while there are more. */
@@ -109,18 +112,26 @@ export function usePages<T>(path: string): Pages<T> {
     of: unknown;
     items: T[];
     next: string | null;
+    back_to?: string | null;
     error?: ApiError;
   }>();
   const mine = further && further.of === first.data ? further : undefined;
   const next = mine ? mine.next : (first.data?.next ?? null);
+  const backTo = (mine ? mine.back_to : first.data?.back_to) ?? null;
   const items = first.data && [...first.data.items, ...(mine?.items ?? [])];
   const more = () =>
     api<PageOf<T>>("GET", `${path}${path.includes("?") ? "&" : "?"}cursor=${next}`).then(
-      (page) =>
-        setFurther({ of: first.data, items: [...(mine?.items ?? []), ...page.items], next: page.next }),
-      (error: ApiError) => setFurther({ of: first.data, items: mine?.items ?? [], next, error }),
+      (page) => setFurther({ ...page, of: first.data, items: [...(mine?.items ?? []), ...page.items] }),
+      (error: ApiError) =>
+        setFurther({ of: first.data, items: mine?.items ?? [], next, back_to: backTo, error }),
     );
   // what stays from another path has no next page on this one
   const goesOn = next && !first.loading;
-  return { ...first, data: items, error: first.error ?? mine?.error, more: goesOn ? more : undefined };
+  return {
+    ...first,
+    data: items,
+    error: first.error ?? mine?.error,
+    more: goesOn ? more : undefined,
+    backTo,
+  };
 }

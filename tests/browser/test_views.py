@@ -266,8 +266,10 @@ def test_a_refused_postback_is_tried_again_and_counts(instance: Instance, browse
         person.opens("postbacks")
         shows(person.page, "There is no such product.")
         shows(person.page, "oid=o-1")
+        assert person.findings() == []
         again = person.page.get_by_role("button", name="Try again")
         again.click()
+        assert person.findings() == [], "the dialog"
         person.page.locator("dialog button[type=submit]").click()
         shows(person.page, "It still does not count.")
         instance.product("not-yet", merchant="later")
@@ -311,6 +313,21 @@ def test_a_promoter_sees_what_became_of_each_click(instance: Instance, browser: 
         rows = person.page.get_by_role("row").filter(has_text="seen-below").filter(has_text="Tea").all_inner_texts()
         assert any("It counts." in row for row in rows), rows
         assert any("A bot." in row for row in rows), rows
+        assert person.findings() == []
+        assert person.complaints() == []
+
+
+def test_a_table_of_groups_says_when_it_is_cut_short(instance: Instance, browser: Browser, tmp_path: Path) -> None:
+    at = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
+    clicks = [f"{at},wen,tea,s-{number},label-{number}" for number in range(201)]
+    (tmp_path / "clicks.csv").write_text("\n".join(["time,aff,pid,visitor,sub2", *clicks]))
+    tuike("import", "clicks", tmp_path / "clicks.csv", "--data", instance.data)
+    with browser.new_context(locale="en-GB", timezone_id="Asia/Shanghai") as context:
+        person = Person.arrives(context, instance.admin)
+        person.signs_in(first_token(instance))
+        person.opens("trend")
+        person.page.get_by_label("Group by").select_option("sub2")
+        shows(person.page, "The first 200 of 201")
         assert person.complaints() == []
 
 

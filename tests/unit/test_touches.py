@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 import sql_servers
 from sql_servers import Server
-from tuike._core import Batch, Follower, TouchStore, Writer, encode_event
+from tuike._core import Batch, Follower, TouchStore, Writer, decode_touch, encode_event
 from tuike.stores import engine, touch_list
 from tuike.stores.touches import SqlTouches
 
@@ -295,6 +295,20 @@ def test_every_store_says_the_same_to_fraud_rules(store: Store, tmp_path: Path) 
         "clicks_before": 8,
         "agents": 1,
     }
+
+
+def test_every_store_lists_a_days_records_from_the_highest_id(journal: Journal, store: Store) -> None:
+    hits = [hit(n, n // 4 * DAY, visitor="a" * 32, cust="k", counted=True, binds=True) for n in range(4, 12)]
+    store.put(journal.batch(hits))
+    assert store.days() == [1, 2]
+
+    def numbers(day: int, before: str, most: int) -> list[int]:
+        return [int(decode_touch(record)["id"], 16) for record in store.newest_of_day(day, before, most)]
+
+    assert numbers(1, "", 10) == [7, 6, 5, 4]
+    assert numbers(2, "", 3) == [11, 10, 9]
+    assert numbers(2, f"{9:032x}", 10) == [8]
+    assert numbers(2, f"{8:032x}", 10) == []
 
 
 TouchStoreContract.TestCase.settings = settings(max_examples=40, stateful_step_count=15)

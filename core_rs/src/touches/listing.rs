@@ -55,3 +55,44 @@ impl TouchStore {
         found.rev().take(most).map(|entry| Ok(Touch(entry.value()?))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_condition_is_asked_for_by_itself_and_an_embedded_click_does_not_count() {
+        let click = Event {
+            kind: Kind::Click,
+            at: 5,
+            aff: "ann",
+            pid: "tea",
+            merchant: "shop",
+            visitor: Some([1; ID]),
+            counted: true,
+            ..Event::default()
+        };
+        let embedded = Event { embedded: true, ..click.clone() };
+        let bot = Event { counted: false, reason: "bot", ..click.clone() };
+        let all = Wanted { until: u64::MAX, ..Wanted::default() };
+        for (wanted, takes) in [
+            (all, [true, true, true]),
+            (Wanted { kind: Some(Kind::View), ..all }, [false; 3]),
+            (Wanted { kind: Some(Kind::Click), aff: "ann", pid: "tea", merchant: "shop", ..all }, [true; 3]),
+            (Wanted { aff: "an", ..all }, [false; 3]),
+            (Wanted { pid: "cup", ..all }, [false; 3]),
+            (Wanted { merchant: "other", ..all }, [false; 3]),
+            (Wanted { visitor: Some([1; ID]), ..all }, [true; 3]),
+            (Wanted { visitor: Some([2; ID]), ..all }, [false; 3]),
+            (Wanted { counted: Some(true), ..all }, [true, false, false]),
+            (Wanted { counted: Some(false), ..all }, [false, true, true]),
+            (Wanted { reason: "bot", ..all }, [false, false, true]),
+            (Wanted { reason: EMBEDDED, ..all }, [false, true, false]),
+            (Wanted { since: 5, until: 5, ..all }, [true; 3]),
+            (Wanted { since: 6, ..all }, [false; 3]),
+            (Wanted { until: 4, ..all }, [false; 3]),
+        ] {
+            assert_eq!([&click, &embedded, &bot].map(|hit| wanted.takes(hit)), takes, "{wanted:?}");
+        }
+    }
+}

@@ -36,6 +36,8 @@ export const en = {
   none: "none",
   note: "Note",
   nothing: "There is nothing here yet.",
+  nothing_so_far: "Nothing so far; there is more to look through.",
+  looked_back_to: "Looked through back to {time}.",
   order: "Order",
   per_second: "a second",
   platform: "Platform",

@@ -38,6 +38,8 @@ export const zh: Record<Key, string> = {
   none: "无",
   note: "备注",
   nothing: "这里还没有内容。",
+  nothing_so_far: "目前没有找到；还有更早的内容可查看。",
+  looked_back_to: "已查看至 {time}。",
   order: "订单",
   per_second: "每秒",
   platform: "平台",

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Pages } from "../api";
+import { time } from "../format";
 import { t } from "../i18n";
 import { Empty, Trouble, Waiting } from "./basics";
 
@@ -62,13 +63,14 @@ export function List<T>(props: {
   tree?: boolean;
 }) {
   const [busy, setBusy] = useState(false);
-  const { data, error, more } = props.pages;
+  const { data, error, more, backTo } = props.pages;
   if (error && !data) return <Trouble error={error} />;
   if (!data) return <Waiting />;
   return (
     <>
       <Trouble error={error} />
-      <Table {...props} rows={data} />
+      <Table {...props} rows={data} empty={more ? t("nothing_so_far") : props.empty} />
+      {backTo && <p class="dim">{t("looked_back_to", { time: time(backTo) })}</p>}
       {more && (
         <div class="more">
           <button

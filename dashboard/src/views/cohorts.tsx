@@ -19,8 +19,6 @@ interface Cohort {
   months: { month: number; customers: number }[];
 }
 
-const MONTHS = 12;
-
 export function Cohorts() {
   const [asked, setAsked] = useState(false);
   const found = useApi<{ items: Cohort[] }>(asked ? `reports/cohorts${query({ tz: prefs.tz })}` : "");
@@ -58,7 +56,7 @@ export function Cohorts() {
                 kind: "num",
                 cell: (one) => (one.ltv === null ? "–" : <Money amount={one.ltv} currency={one.currency} />),
               },
-              ...Array.from({ length: Math.min(last, MONTHS) }, (_, at) => came(at + 1)),
+              ...Array.from({ length: last }, (_, at) => came(at + 1)),
             ]}
           />
         </Card>

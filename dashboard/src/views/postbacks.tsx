@@ -26,7 +26,7 @@ interface Replayed {
 
 type Word = "replay" | "dismiss";
 
-const ROOM = 16;
+const ROOM = 12;
 
 const why = (code: string, detail: string | null) => said("error", code, detail || code);
 
@@ -55,15 +55,7 @@ export function Postbacks({ context }: ViewProps) {
             {
               title: t("postbacks.parameters"),
               kind: "wrap",
-              cell: (one) => (
-                <span class="mono">
-                  {one.parameters
-                    .slice(0, ROOM)
-                    .map(({ name, value }) => `${name}=${value}`)
-                    .join(" · ")}
-                  {one.parameters.length > ROOM && " …"}
-                </span>
-              ),
+              cell: (one) => <Came parameters={one.parameters} />,
             },
             {
               title: t("decision"),
@@ -98,6 +90,20 @@ export function Postbacks({ context }: ViewProps) {
         />
       )}
     </Page>
+  );
+}
+
+/** Those that are many open. */
+function Came({ parameters }: Pick<Refused, "parameters">) {
+  const said = (some: Refused["parameters"]) => (
+    <span class="mono">{some.map(({ name, value }) => `${name}=${value}`).join(" · ")}</span>
+  );
+  if (parameters.length <= ROOM) return said(parameters);
+  return (
+    <details>
+      <summary>{said(parameters.slice(0, ROOM))} …</summary>
+      {said(parameters.slice(ROOM))}
+    </details>
   );
 }
 
