@@ -72,8 +72,8 @@ mod tests {
             counted: true,
             ..Event::default()
         };
-        let embedded = Event { embedded: true, ..click.clone() };
-        let bot = Event { counted: false, reason: "bot", ..click.clone() };
+        let embedded = Event { embedded: true, ..click };
+        let bot = Event { counted: false, reason: "bot", ..click };
         let all = Wanted { until: u64::MAX, ..Wanted::default() };
         for (wanted, takes) in [
             (all, [true, true, true]),
