@@ -64,7 +64,7 @@ impl Live {
         let start = Position { segment: 0, offset: HEADER, seq: 0 };
         let promise = Published { position: start, state: State::Open, successor: 0, ..*promise };
         let mark = MarkWriter::create(&dir, promise)?;
-        let current = segment::allocate(&dir, 0, sizes.of(0), || ())?;
+        let current = segment::allocate(&dir, 0, sizes.of(0), || false)?;
         let (spares, unsynced) = (VecDeque::new(), Vec::new());
         let mut live =
             Live { incarnation, dir, mark, current, spares, unsynced, written: start, durable: start, _lock: lock };
@@ -72,7 +72,7 @@ impl Live {
         let count = record::number(frames, 1);
         while live.shortage(frames) > 0 {
             let index = live.next_index();
-            live.spares.push_back(segment::allocate(&live.dir, index, sizes.of(index), || ())?);
+            live.spares.push_back(segment::allocate(&live.dir, index, sizes.of(index), || false)?);
         }
         live.write(frames, count)?;
         live.take_unsynced().sync()?;
@@ -106,6 +106,10 @@ impl Live {
 
     pub fn has_spare(&self) -> bool {
         !self.spares.is_empty()
+    }
+
+    pub fn is_half_full(&self) -> bool {
+        self.written.offset > self.current.size / 2
     }
 
     pub fn add_spare(&mut self, spare: Segment) {

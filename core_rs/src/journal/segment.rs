@@ -10,7 +10,7 @@ use super::Error;
 
 /// Zeros are written in pieces of this size.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-/// After so many bytes of zeros they are synced, and the caller may rest.
+/// After so many bytes of zeros they are synced, and the caller may rest, as long as nobody is in a hurry.
 const PART: u64 = 1 << 20;
 
 /// How large an incarnation's segments are: each four times the one before, so that a start is quick.
@@ -35,8 +35,9 @@ pub struct Segment {
 }
 
 /// Makes a segment of zeros that is on the disk, its directory entry too. Where it fails nothing is left. `rest` is
-/// called again and again on the way: 64 MiB at once keep a core, and the kernel's writer on it, for 50 ms.
-pub fn allocate(dir: &Path, index: u64, size: u64, rest: impl FnMut()) -> io::Result<Segment> {
+/// called after each MiB, because 64 MiB at once keep a core, and the kernel's writer on it, for 50 ms; once it says
+/// false the remainder is made at once: on a disk that others keep busy each sync may take as long as all of it.
+pub fn allocate(dir: &Path, index: u64, size: u64, rest: impl FnMut() -> bool) -> io::Result<Segment> {
     let path = path(dir, index);
     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
     let made = fill(&file, size, rest).and_then(|()| sync_directory(dir));
@@ -49,16 +50,17 @@ pub fn allocate(dir: &Path, index: u64, size: u64, rest: impl FnMut()) -> io::Re
 
 /// Reserves the whole size first, so that a full disk is known before any zero is written. The zeros are
 /// written out because blocks that are merely reserved would cost a metadata commit at each sync.
-fn fill(file: &File, size: u64, mut rest: impl FnMut()) -> io::Result<()> {
+fn fill(file: &File, size: u64, mut rest: impl FnMut() -> bool) -> io::Result<()> {
     reserve(file, size)?;
     let mut left = size;
+    let mut at_leisure = true;
     while left > 0 {
         let piece = left.min(ZEROS.len() as u64);
         (&*file).write_all(&ZEROS[..piece as usize])?;
         left -= piece;
-        if left > 0 && left.is_multiple_of(PART) {
+        if at_leisure && left > 0 && left.is_multiple_of(PART) {
             file.sync_all()?;
-            rest();
+            at_leisure = rest();
         }
     }
     file.sync_all()?;

@@ -3,6 +3,7 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
+use super::live::Live;
 use super::segment;
 use super::shared::{Shared, State};
 
@@ -74,10 +75,15 @@ fn sync<'a>(shared: &'a Shared, mut state: MutexGuard<'a, State>) -> MutexGuard<
     state
 }
 
-/// Leaves the core to those who answer, unless one of them waits for room.
-fn rest(shared: &Shared) {
-    let nobody_waits = |state: &mut State| !state.stop && state.room_wanted == 0;
-    drop(shared.allocate.wait_timeout_while(shared.lock(), REST, nobody_waits));
+/// Leaves the core to those who answer. False, at once, where room is wanted now or soon: half of the segment
+/// that is being written is full.
+fn rest(shared: &Shared) -> bool {
+    let at_leisure = |state: &mut State| {
+        let soon = state.live.as_ref().is_none_or(Live::is_half_full);
+        !state.stop && state.room_wanted == 0 && !soon
+    };
+    let rested = shared.allocate.wait_timeout_while(shared.lock(), REST, at_leisure);
+    rested.expect("no thread of the journal panics").1.timed_out()
 }
 
 /// Keeps one segment ahead, and as many as a large batch needs.

@@ -99,7 +99,7 @@ fn a_segment_begun_during_a_sync_leaves_nothing_to_sync() {
     let mut live = Live::create(root.path(), 1, SMALL, &Published::default(), &mut []).unwrap();
     let mut batch = Batch::new();
     batch.push_payload(&payloads()[0]);
-    live.add_spare(segment::allocate(&live.dir, 1, SMALL.of(1), || ()).unwrap());
+    live.add_spare(segment::allocate(&live.dir, 1, SMALL.of(1), || false).unwrap());
     record::number(batch.frames(), 1);
     live.write(batch.frames(), 1).unwrap();
     let under_way = live.take_unsynced();

@@ -197,3 +197,16 @@ fn the_next_segment_is_made_when_the_one_ahead_is_taken_and_not_when_it_is_neede
     append_each(&writer, &[vec![1; 300], vec![2; 300]]);
     made(2);
 }
+
+#[test]
+fn a_segment_that_somebody_waits_for_is_made_without_further_rests() {
+    let journal = Journal::new();
+    let mut rests = 0;
+    let at_leisure = || {
+        rests += 1;
+        rests < 3
+    };
+    segment::allocate(journal.root(), 7, 8 << 20, at_leisure).unwrap();
+    assert_eq!(rests, 3);
+    assert!(std::fs::read(segment::path(journal.root(), 7)).unwrap() == vec![0; 8 << 20]);
+}
