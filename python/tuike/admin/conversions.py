@@ -8,8 +8,10 @@ from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Body, Call, Route, writes
+from tuike.admin.routes import Answer, Body, Call, Route, writes
 from tuike.stores.schema import accounts, conversions, entries, shares, transfers
+
+REFUND_NAME_BYTES = 16
 
 
 async def get(call: Call) -> Body:
@@ -22,7 +24,15 @@ async def page(call: Call) -> Body:
 
 approve = writes("decision", "conversion.approve", "id")
 reject = writes("decision", "conversion.reject", "id")
-refund = writes("decision", "conversion.refund", "id")
+
+
+async def refund(call: Call) -> Answer:
+    """A part that no Idempotency-Key names gets a name of its own: sent twice, it is two refunds."""
+    body: inputs.RefundBody = call.body
+    data = inputs.data(body) | {"id": call.path("id")}
+    if body.amount is not None and call.idempotency_key is None:
+        data["refund_id"] = call.service.random(REFUND_NAME_BYTES).hex()
+    return await call.write("decision", "conversion.refund", data)
 
 
 def _get(connection: Connection, id: str, actor: Actor) -> Body:

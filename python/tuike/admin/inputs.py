@@ -348,7 +348,8 @@ class DecisionBody(Input):
 
 
 class RefundBody(Input):
-    """Without `amount` all that is left. The Idempotency-Key names a partial refund."""
+    """Without `amount` all that is left. The Idempotency-Key names a partial refund, so that a repeat is a no-op;
+    without the key each request is a refund of its own."""
 
     reason: Reason
     amount: Amount | None = None

@@ -331,7 +331,7 @@ class Orders:
         if conversion.status == "pending" and not is_given(conversion, "approved"):
             return _illegal(conversion, "refunded")
         if not entire and not refund_id:
-            return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id (here: an Idempotency-Key)")
+            return Outcome.refused("missing_refund_id", "a partial refund needs a refund_id")
         if amount is not None and currency not in ("", conversion.currency):
             detail = f"the refund is in {currency}, the order in {conversion.currency}"
             return Outcome.refused("amount_conflict", detail)
