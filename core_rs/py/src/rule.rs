@@ -26,9 +26,14 @@ pub struct Rule(commission::Rule);
 
 #[pymethods]
 impl Rule {
+    #[classattr]
+    const MAX_CEILING: u64 = commission::MAX_CEILING;
+
     #[new]
-    fn new(rule: &str, currency: &str) -> PyResult<Rule> {
-        commission::Rule::parse(rule, currency).map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
+    #[pyo3(signature = (rule, currency, ceiling = commission::MAX_CEILING))]
+    fn new(rule: &str, currency: &str, ceiling: u64) -> PyResult<Rule> {
+        let read = commission::Rule::parse(rule, currency, ceiling);
+        read.map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     #[getter]
