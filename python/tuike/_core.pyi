@@ -40,6 +40,7 @@ __all__ = [
     "exponent",
     "flood_score",
     "format_amount",
+    "format_rate",
     "incarnations",
     "is_erased_person",
     "journal_segments",

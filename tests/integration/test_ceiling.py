@@ -82,7 +82,7 @@ async def test_whoever_sends_a_ceiling_with_a_product_is_refused(tmp_path: Path)
 def test_the_option_reaches_the_api_of_a_service(tmp_path: Path) -> None:
     with running(tmp_path / "data", "--workers", "1", "--ceiling", "12.5") as instance:
         body = {"rule": SIXTY, "amount": "100.00", "currency": "CNY", "depth": 1}
-        assert instance.call("POST", "/v1/rules/preview", body)[1]["ceiling"] == "12.50"
+        assert instance.call("POST", "rules/preview", body)[1]["ceiling"] == "12.50"
 
 
 # --- rules that commands write ------------------------------------------------------------------------
