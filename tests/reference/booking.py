@@ -201,6 +201,7 @@ class Booking(Registry, Ledger):
             fingerprint=order.fingerprint,
             coupon=self.coupons.get((order.merchant, order.coupon), ""),
             aff=order.aff if order.signed and order.aff in self.promoters else "",
+            of_click=not order.visitor and bool(self.click_visitor(order.click)),
         )
         return credit(self.touches, journey, settings, judges)
 
