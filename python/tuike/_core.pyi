@@ -562,7 +562,7 @@ class Rule:
 
     def __new__(cls, rule: str, currency: str, ceiling: int = ...) -> Self:
         """From JSON. No order pays more than floor(`ceiling` x amount); it is a rate of 1e-6, `MAX_CEILING` by
-        default. ValueError `code: what is wrong`; the codes are `bad_ceiling` (0, or above `MAX_CEILING`),
+        default. ValueError `code: what is wrong`; the codes are `bad_ceiling` (none above 0, up to `MAX_CEILING`),
         `bad_rule`, `unknown_type`, `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `too_large`,
         `above_ceiling`, `bad_level`, `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_tiers`,
         `tiers_out_of_order`, `bad_bonus`, `bad_season`, `bad_override`, `bad_currency`."""

@@ -132,6 +132,12 @@ def test_rules_pay_what_the_table_says(
     assert reference.split(rule, amount, present, 2) == expected
 
 
+@pytest.mark.parametrize("ceiling", [0, -1, 500_001, 2**63 - 1])
+def test_a_ceiling_is_above_0_and_at_most_half(ceiling: int) -> None:
+    with pytest.raises(ValueError, match=r"^bad_ceiling: .* above 0 and at most 50 %$"):
+        _core.Rule(json.dumps(CARD), "CNY", ceiling)
+
+
 def test_an_order_below_the_minimum_pays_nothing_and_says_so() -> None:
     rule = _core.Rule('{"type": "percentage", "value": "10", "min_amount": "99"}', "CNY")
     assert (rule.below_min_amount(9_899), split(rule, 9_899, [True])) == (True, (0, [0], 0))

@@ -30,9 +30,10 @@ impl Rule {
     const MAX_CEILING: u64 = commission::MAX_CEILING;
 
     #[new]
-    #[pyo3(signature = (rule, currency, ceiling = commission::MAX_CEILING))]
-    fn new(rule: &str, currency: &str, ceiling: u64) -> PyResult<Rule> {
-        let read = commission::Rule::parse(rule, currency, ceiling);
+    #[pyo3(signature = (rule, currency, ceiling = commission::MAX_CEILING as i64))]
+    fn new(rule: &str, currency: &str, ceiling: i64) -> PyResult<Rule> {
+        // one below 0 is refused as 0 is, and not as no number
+        let read = commission::Rule::parse(rule, currency, ceiling.try_into().unwrap_or(0));
         read.map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
