@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tuike import config, control, demo, logs
+from tuike import _core, config, control, demo, logs
 from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
@@ -38,6 +38,7 @@ class Books:
 
     max_levels: int
     payout_minimum: Mapping[str, int]
+    ceiling: int  # of rules that are written now, a rate of 1e-6
     server: "URL | None" = None
     replica: "URL | None" = None
     retention_days: int = 0
@@ -67,15 +68,15 @@ async def everything(
     keeping = ["--retention-days", str(books.retention_days)]
     processor = Part("processor", [*command, "process", *where, *levels, *least, *keeping], books.environment)
     address = ["--host", host, "--admin-port", str(admin_port)]
-    links = ["--public-url", public_url or f"http://{host}:{port}"]
+    links = ["--public-url", public_url or f"http://{host}:{port}", *_ceiling(books)]
     admin = Part("admin", [*command, "admin", *where, *address, *links, *levels], books.environment)
     stages = [supervisor.worker_parts(listeners, _worker(data, settings)), [processor], [admin]]
 
     def announce() -> None:
         if with_demo:
             try:
-                print(demo.fill(Data.open(data, books.server), port, admin_port), flush=True)
-            except demo.NotEmpty as error:
+                print(demo.fill(Data.open(data, books.server), port, admin_port, books.ceiling), flush=True)
+            except demo.NotFilled as error:
                 print(f"tuike: {error}", file=sys.stderr, flush=True)
         token = "TUIKE_ADMIN_TOKEN" if os.environ.get("TUIKE_ADMIN_TOKEN", "").strip() else data / "admin.token"
         print(f"edge   http://{host}:{port}", flush=True)
@@ -110,7 +111,7 @@ async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str,
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     address = f"http://{host}:{admin_port}"
     where = ["--data", str(data.root), "--host", host, "--admin-port", str(admin_port)]
-    arguments = ["--public-url", public_url, "--max-levels", str(books.max_levels)]
+    arguments = ["--public-url", public_url, "--max-levels", str(books.max_levels), *_ceiling(books)]
     environment = books.environment | {"TUIKE_JOURNAL_URL": network.journal_url or address}
     admin = Part("admin", [sys.executable, "-m", "tuike", "admin", *where, *arguments], environment)
     supervised = Supervisor([[admin], *_helpers(network, data, address, serves=False)])
@@ -133,6 +134,10 @@ async def _observed(host: str, port: int | None, watched: Watched) -> AsyncItera
     _listening(host, port, "--metrics-port", lambda: supervisor.free_port(host, port))
     async with observed(host, port, watched):
         yield
+
+
+def _ceiling(books: Books) -> list[str]:
+    return ["--ceiling", _core.format_rate(books.ceiling)]
 
 
 def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:

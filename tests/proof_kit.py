@@ -281,8 +281,9 @@ class Story:
                 status = self.chance.choice(["active", "blocked"])
                 self.world.ask("promoter.update", id="bob", status=status)
             case _:
-                value = str(self.chance.randrange(1, 20))
-                self.world.ask("product.update", id="tea", commission={"type": "percentage", "value": value})
+                rule = {"type": "percentage", "value": str(self.chance.randrange(1, 20))}
+                ceiling = self.chance.choice([500_000, 150_000])
+                self.world.ask("product.update", id="tea", commission=rule, ceiling=ceiling)
 
 
 def full(path: Path) -> World:

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tuike_core::commission::{Credit, Rule, split_many};
+use tuike_core::commission::{Credit, MAX_CEILING, Rule, split_many};
 
 const RULE: &str = r#"{"type":"percentage","value":"12.5",
     "levels":[{"level":1,"value":"7"},{"level":2,"value":"3"},{"level":3,"value":"1.5"}]}"#;
@@ -29,7 +29,7 @@ fn amounts() -> Vec<u64> {
 }
 
 fn splits(c: &mut Criterion) {
-    let rule = Rule::parse(RULE, "CNY").expect("a sound rule");
+    let rule = Rule::parse(RULE, "CNY", MAX_CEILING).expect("a sound rule");
     let amounts = amounts();
     let mut group = c.benchmark_group("commission");
     group.throughput(Throughput::Elements(amounts.len() as u64));
@@ -51,7 +51,7 @@ fn bookings(c: &mut Criterion) {
     let mut group = c.benchmark_group("booking");
     group.throughput(Throughput::Elements(amounts.len() as u64));
     for (name, rule) in [("three levels", RULE), ("everything", EVERYTHING)] {
-        let rule = Rule::parse(rule, "CNY").expect("a sound rule");
+        let rule = Rule::parse(rule, "CNY", MAX_CEILING).expect("a sound rule");
         for promoters in [1, 3, 10] {
             let mut credits = vec![credit(1_000_000_000 / promoters, [true, true, false]); promoters as usize];
             credits[0].weight += 1_000_000_000 % promoters;

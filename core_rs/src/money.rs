@@ -61,6 +61,13 @@ pub fn parse_rate(text: &str) -> Option<u64> {
     parse_decimal(text, RATE_DECIMALS).ok().filter(|rate| *rate <= WHOLE_RATE)
 }
 
+/// The shortest decimal string of a rate in percent.
+pub fn format_rate(rate: u64) -> String {
+    let unit = 10u64.pow(RATE_DECIMALS);
+    let text = format!("{}.{:0width$}", rate / unit, rate % unit, width = RATE_DECIMALS as usize);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The decimal string of minor units, with all of the currency's decimals; none for no currency.
 pub fn format_amount(amount: i64, currency: &str) -> Option<String> {
     let decimals = exponent(currency)?;
@@ -247,6 +254,9 @@ mod tests {
         for text in ["", "-1", "1.00001", "100.0001", "5%"] {
             assert_eq!(parse_rate(text), None, "{text}");
         }
+        for (rate, text) in [(0, "0"), (1, "0.0001"), (50_000, "5"), (123_450, "12.345"), (WHOLE_RATE, "100")] {
+            assert_eq!(format_rate(rate), text);
+        }
     }
 
     #[test]
@@ -279,6 +289,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_rate_reads_back(rate in 0..=WHOLE_RATE) {
+            prop_assert_eq!(parse_rate(&format_rate(rate)), Some(rate));
+        }
+
         #[test]
         fn every_amount_reads_back(amount in 0..=MAX_AMOUNT, currency in prop::sample::select(vec!["JPY", "CNY", "KWD", "UYW"])) {
             let text = format_amount(amount as i64, currency).unwrap();

@@ -4,7 +4,7 @@ Times are milliseconds since the Unix epoch; money is in minor units; ids are 32
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 from tuike.books.fraud import Facts
 
@@ -40,6 +40,7 @@ __all__ = [
     "exponent",
     "flood_score",
     "format_amount",
+    "format_rate",
     "incarnations",
     "is_erased_person",
     "journal_segments",
@@ -544,6 +545,9 @@ def format_amount(amount: int, currency: str) -> str:
 def parse_rate(text: str) -> int:
     """A percentage as an integer of 1e-6: at most 4 decimals, and at most 100. ValueError: `bad_rate`."""
 
+def format_rate(rate: int) -> str:
+    """The shortest decimal string of a rate (an integer of 1e-6) in percent: 500000 is "50"."""
+
 # promoter, kind, weight of 1e-9, sales of the month before the order (only tiered rules look), promoter
 # tier ("" for none), and which levels of the chain can be paid (what is not said is not)
 _Credit = tuple[str, str, int, int, str, Sequence[bool]]
@@ -552,10 +556,15 @@ _Credit = tuple[str, str, int, int, str, Sequence[bool]]
 class Rule:
     """A commission rule (money.md, section 3), checked when written."""
 
-    def __new__(cls, rule: str, currency: str) -> Self:
-        """From JSON. ValueError `code: what is wrong`; the codes are `bad_rule`, `unknown_type`,
-        `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `too_large`, `above_ceiling`,
-        `bad_level`, `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_tiers`,
+    MAX_CEILING: ClassVar[int]
+    """The highest ceiling that an operator may set: half of the amount, in 1e-6. It is a hard bound: the database has
+    it as a check, and from 58 % on the pool of the largest order could not be shared out in 128 bits."""
+
+    def __new__(cls, rule: str, currency: str, ceiling: int = ...) -> Self:
+        """From JSON. No order pays more than floor(`ceiling` x amount); it is a rate of 1e-6, `MAX_CEILING` by
+        default. ValueError `code: what is wrong`; the codes are `bad_ceiling` (none above 0, up to `MAX_CEILING`),
+        `bad_rule`, `unknown_type`, `unknown_key`, `bad_value`, `negative_value`, `too_many_decimals`, `too_large`,
+        `above_ceiling`, `bad_level`, `too_many_levels`, `duplicate_level`, `levels_above_pool`, `bad_tiers`,
         `tiers_out_of_order`, `bad_bonus`, `bad_season`, `bad_override`, `bad_currency`."""
     @property
     def levels(self) -> int:

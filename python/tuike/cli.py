@@ -21,6 +21,7 @@ from tuike.options import (
     edge_settings,
     with_admin,
     with_books,
+    with_ceiling,
     with_data,
     with_database,
     with_edge,
@@ -88,6 +89,7 @@ def main() -> None:
 @with_host
 @with_edge
 @with_admin
+@with_ceiling
 @with_books
 @with_retention
 @option("--redis", callback=config.refused, expose_value=False, help="Not in this version.")
@@ -101,6 +103,7 @@ def serve(
     admin_port: int,
     public_url: str | None,
     max_levels: int,
+    ceiling: int,
     payout_minimum: dict[str, int],
     retention_days: int,
     **options: Any,
@@ -114,7 +117,7 @@ def serve(
     from tuike.edge import serving
 
     edge = edge_settings(options)
-    books = serving.Books(max_levels, payout_minimum, database, database_read, retention_days)
+    books = serving.Books(max_levels, payout_minimum, ceiling, database, database_read, retention_days)
     with Data.open(data, create=True).lock("lock"):
         sys.exit(asyncio.run(serving.everything(data, edge, admin_port, public_url, books, with_demo=demo)))
 
@@ -228,6 +231,7 @@ def process(
 @with_transport
 @with_host
 @with_admin
+@with_ceiling
 @with_levels
 @with_logs
 def admin(
@@ -240,6 +244,7 @@ def admin(
     admin_port: int,
     public_url: str | None,
     max_levels: int,
+    ceiling: int,
 ) -> None:
     """Run the admin API alone.
 
@@ -257,10 +262,10 @@ def admin(
         raise click.UsageError("--redis and --journal-url go with --database")
     if not member or control.descriptor() is not None:
         opened = Data.open(data, database, database_read)
-        run_admin(opened, host, admin_port, public_url, max_levels, member=member)
+        run_admin(opened, host, admin_port, public_url, max_levels, ceiling, member=member)
         return
     network = Network(text_of(database), redis or "", journal_url or "")
-    books = serving.Books(max_levels, {}, database, database_read)
+    books = serving.Books(max_levels, {}, ceiling, database, database_read)
     opened = Data.open_member(data)
     with opened.lock("lock"):
         network.check(opened)
@@ -275,7 +280,8 @@ def admin(
 @with_database
 @option("--edge-port", type=click.IntRange(0, 65535), default=8080, help="The edge's port, for the URLs.")
 @option("--admin-port", type=click.IntRange(0, 65535), default=8081, help="The admin API's port, for the URLs.")
-def demo(data: Path, database: Any, edge_port: int, admin_port: int) -> None:
+@with_ceiling
+def demo(data: Path, database: Any, edge_port: int, admin_port: int, ceiling: int) -> None:
     """Fill an empty instance with a demo; print what to open.
 
     It has a merchant, products, a promoter tree and links.
@@ -283,8 +289,8 @@ def demo(data: Path, database: Any, edge_port: int, admin_port: int) -> None:
     from tuike import demo
 
     try:
-        click.echo(demo.fill(Data.open(data, database, create=True), edge_port, admin_port))
-    except demo.NotEmpty as error:
+        click.echo(demo.fill(Data.open(data, database, create=True), edge_port, admin_port, ceiling))
+    except demo.NotFilled as error:
         stop(str(error))
 
 

@@ -99,6 +99,20 @@ def instant(_context: click.Context, _option: click.Parameter, value: str | None
         raise click.BadParameter(str(error)) from error
 
 
+def ceiling(_context: click.Context, _option: click.Parameter, value: str) -> int:
+    """Checks the platform's ceiling, in percent of an order's amount; a rate of 1e-6. It is half at most: the core and
+    the database keep that bound whatever is set."""
+    most = _core.Rule.MAX_CEILING
+    try:
+        rate = _core.parse_rate(value)
+    except ValueError:
+        rate = 0
+    if not 0 < rate <= most:
+        bounds = f"above 0 and at most {_core.format_rate(most)}, with up to 4 decimals"
+        raise click.BadParameter(f"{value!r} is no percentage {bounds}")
+    return rate
+
+
 def minimums(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
     """Checks least payouts like USD=50, beside those that stand by default; one text may hold several, by commas."""
     found = dict(PAYOUT_MINIMUM)

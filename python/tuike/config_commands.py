@@ -7,7 +7,7 @@ import click
 
 from tuike.config import option
 from tuike.data import Data
-from tuike.options import with_books, with_data, with_database
+from tuike.options import with_books, with_ceiling, with_data, with_database
 from tuike.terminal import FAULT, stop
 
 SECTIONS = ("merchants", "products", "promoters", "links")
@@ -37,13 +37,14 @@ def export(data: Path, database: Any, only: tuple[str, ...]) -> None:
 @with_data
 @with_database
 @with_books
+@with_ceiling
 @option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @option(
     "--keys",
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON file that the postback keys of new merchants are added to, for its owner alone.",
 )
-def apply(file: Path, data: Path, database: Any, dry_run: bool, keys: Path | None, **books: Any) -> None:
+def apply(file: Path, data: Path, database: Any, dry_run: bool, keys: Path | None, ceiling: int, **books: Any) -> None:
     """Make the instance what a file of `tuike config export` says.
 
     All of it is done or none. What stands in the instance and not in FILE is left alone. Parents of promoters that are
@@ -53,7 +54,8 @@ def apply(file: Path, data: Path, database: Any, dry_run: bool, keys: Path | Non
     from tuike import configuring
 
     try:
-        made = configuring.apply(Data.open(data, database, create=True), file, keys, dry=dry_run, **books)
+        opened = Data.open(data, database, create=True)
+        made = configuring.apply(opened, file, keys, dry=dry_run, ceiling=ceiling, **books)
     except configuring.NotApplied as refused:
         for line in str(refused).splitlines():
             click.echo(f"tuike: {line}", err=True)

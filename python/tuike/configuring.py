@@ -259,9 +259,12 @@ def _parents_first(promoters: Mapping[str, Body], made: Plan) -> list[str]:
     return list(ordered)
 
 
-def apply(data: Data, path: Path, keys: Path | None, *, dry: bool, **books: Any) -> Plan:
+def apply(
+    data: Data, path: Path, keys: Path | None, *, dry: bool, ceiling: int = _core.Rule.MAX_CEILING, **books: Any
+) -> Plan:
     """Makes the instance what the file says, whether it is running or not; twice is once. `keys` is the file that the
-    postback keys of new merchants are added to; `books` are the processor's settings, for where none runs.
+    postback keys of new merchants are added to, `ceiling` (a rate of 1e-6) that of rules that are new or changed;
+    `books` are the processor's settings, for where none runs.
 
     Raises NotApplied."""
     wanted = read(path)
@@ -275,7 +278,7 @@ def apply(data: Data, path: Path, keys: Path | None, *, dry: bool, **books: Any)
                 f"{', '.join(made.merchants)}: new merchants have postback keys; say with --keys FILE where to"
             )
         fresh = {merchant: secrets.token_hex(SECRET_BYTES) for merchant in made.merchants}
-        events = _events(data, made, fresh, submission.total)
+        events = _events(data, made, fresh, submission.total, ceiling)
         if refused := submission.rehearse(events):
             raise NotApplied("\n".join(reason for _, reason in refused))
         if dry or not events:
@@ -289,13 +292,15 @@ def apply(data: Data, path: Path, keys: Path | None, *, dry: bool, **books: Any)
     return made
 
 
-def _events(data: Data, made: Plan, fresh: Mapping[str, str], first: int) -> list[Body]:
+def _events(data: Data, made: Plan, fresh: Mapping[str, str], first: int, ceiling: int) -> list[Body]:
     now = wall()
     events: list[Body] = []
     for line, (op, body) in enumerate(made.writes, first + 1):
         if op == "merchant.create":
             sealed = _core.seal(data.secret, SEAL_PURPOSE, fresh[body["id"]].encode(), secrets.token_bytes(NONCE_BYTES))
             body = body | {"secret": sealed}
+        if "commission" in body:
+            body = body | {"ceiling": ceiling}
         request = {"op": op, "data": body, "actor": PRODUCER, "idem": None, "fingerprint": None}
         event = {"kind": "registry", "id": (now.to_bytes(6) + secrets.token_bytes(10)).hex(), "at": now, "line": line}
         events.append(event | {"body": json.dumps(request).encode()})

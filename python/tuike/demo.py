@@ -14,6 +14,7 @@ from tuike.submission import Submission
 
 PRODUCER = "demo"
 MERCHANT = "demo-shop"
+CURRENCY = "CNY"
 
 # whoever tries it out orders a moment after the click, which is no fraud here, and settles the same day
 DEMO = {"hold_days": 0, "fraud": {"min_seconds_to_order": 0}}
@@ -51,16 +52,17 @@ LINKS = (
 )
 
 
-class NotEmpty(Exception):
-    """The instance has merchants of its own; the demo stays out."""
+class NotFilled(Exception):
+    """The instance has merchants of its own, or a ceiling below the demo's rules; the demo stays out."""
 
 
-def fill(data: Data, edge_port: int, admin_port: int) -> str:
-    """Fills an empty instance, once; what to open. Raises NotEmpty."""
+def fill(data: Data, edge_port: int, admin_port: int, ceiling: int = _core.Rule.MAX_CEILING) -> str:
+    """Fills an empty instance, once, with rules under this ceiling (a rate of 1e-6); what to open. Raises NotFilled."""
     with Submission(data, PRODUCER) as submission:
         if submission.total == 0:
             _refuse_used(data)
-            submission.append(_events(data))
+            _refuse_above(ceiling)
+            submission.append(_events(data, ceiling))
         submission.wait()
     return _text(data, edge_port, admin_port)
 
@@ -77,18 +79,27 @@ def _refuse_used(data: Data) -> None:
         return
     with engine.open_reader(data.database).connect() as connection:
         if connection.execute(select(func.count()).select_from(schema.merchants)).scalar_one():
-            raise NotEmpty(f"{data.root}: this instance has merchants already; the demo is for an empty one")
+            raise NotFilled(f"{data.root}: this instance has merchants already; the demo is for an empty one")
 
 
-def _events(data: Data) -> list[dict[str, Any]]:
+def _refuse_above(ceiling: int) -> None:
+    for product in PRODUCTS:
+        try:
+            _core.Rule(json.dumps(product["commission"]), CURRENCY, ceiling)
+        except ValueError as error:
+            raise NotFilled(f"the demo's product {product['id']} cannot have its rule: {error}") from error
+
+
+def _events(data: Data, ceiling: int) -> list[dict[str, Any]]:
+    under = DEMO | {"ceiling": ceiling}
     secret = _core.seal(data.secret, "merchant", secrets.token_hex(32).encode(), secrets.token_bytes(12))
     writes: list[tuple[str, dict[str, Any]]] = [
         (
             "merchant.create",
-            {"id": MERCHANT, "name": "Demo shop", "currency": "CNY", "settlement": SETTLEMENT, "secret": secret},
+            {"id": MERCHANT, "name": "Demo shop", "currency": CURRENCY, "settlement": SETTLEMENT, "secret": secret},
         ),
         *(
-            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], **DEMO, **product})
+            ("product.create", {"merchant": MERCHANT, "allowed_hosts": ["shop.example"], **under, **product})
             for product in PRODUCTS
         ),
         *(

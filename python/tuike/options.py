@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tuike import config, logs
+from tuike import _core, config, logs
 from tuike.config import EdgeSettings, option
 
 Command = Callable[..., Any]
@@ -123,6 +123,12 @@ def with_logs(command: Command) -> Command:
 def with_levels(command: Command) -> Command:
     levels = click.IntRange(1, 3)
     return option("--max-levels", type=levels, default=3, help="Where a promoter's chain is cut.")(command)
+
+
+def with_ceiling(command: Command) -> Command:
+    text = "No order pays more, in percent of its amount; for rules written from now on. 50 at most."
+    most = _core.format_rate(_core.Rule.MAX_CEILING)
+    return option("--ceiling", metavar="PERCENT", default=most, callback=config.ceiling, help=text)(command)
 
 
 def with_books(command: Command) -> Command:

@@ -103,7 +103,8 @@ class Settings:
 @dataclass(frozen=True)
 class Journey:
     """What an order says of its way here. `visitor`: its own, else its click's, else a claim's. `coupon`, `aff`: the
-    promoter they name, "" where there is none; `aff` only in a signed or imported order."""
+    promoter they name, "" where there is none; `aff` only in a signed or imported order. `of_click`: the visitor is its
+    click's alone, so the order says who buys, and names no visitor."""
 
     merchant: str
     at: int
@@ -114,6 +115,7 @@ class Journey:
     fingerprint: str = ""
     coupon: str = ""
     aff: str = ""
+    of_click: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def candidates(touches: Sequence[Touch], order: Journey, settings: Settings) -> 
 
     Decided: a way finds a touch whether it then counts or not, so an order whose click is a bot's is not looked for
     further; a named click outside the window, of another merchant, or with nothing that is a touch up to it, finds
-    nothing.
+    nothing, and its visitor's other touches are not looked for in its place: the path ends with the click.
     """
     start = order.at - settings.window_days * DAY
     known = [t for t in touches if start <= t.at <= order.at and is_touch(t, order, settings)]
@@ -172,13 +174,16 @@ def candidates(touches: Sequence[Touch], order: Journey, settings: Settings) -> 
     def same(key: str) -> Callable[[], list[Touch]]:
         return lambda: [t for t in known if getattr(order, key) and getattr(t, key) == getattr(order, key)]
 
+    def visitor() -> list[Touch]:
+        return [] if order.of_click else same("visitor")()
+
     def fingerprint() -> list[Touch]:
         return [t for t in same("fingerprint")() if order.at - FINGERPRINT_WINDOW <= t.at]
 
     ways: dict[str, Callable[[], list[Touch]]] = {
         "click_id": path,
         "coupon": lambda: made_up(order.coupon),
-        "visitor": same("visitor"),
+        "visitor": visitor,
         "cust": same("cust"),
         "did": same("did"),
         "fingerprint": fingerprint,

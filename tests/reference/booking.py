@@ -78,6 +78,7 @@ class Order:
     credit: Credit = field(default_factory=Credit)
     version: int = 0
     rule: Rule = field(default_factory=dict)
+    ceiling: Fraction = CEILING
     tiers: dict[str, str] = field(default_factory=dict)
     chains: dict[str, tuple[tuple[str, bool], ...]] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
@@ -127,12 +128,11 @@ class Order:
 
 
 class Booking(Registry, Ledger):
-    """`ceiling`: the platform's; `tiers`: currency → tier → its lowest net sales."""
+    """`tiers`: currency → tier → its lowest net sales."""
 
-    def __init__(self, *, ceiling: Fraction = CEILING, tiers: dict[str, dict[str, int]] | None = None) -> None:
+    def __init__(self, *, tiers: dict[str, dict[str, int]] | None = None) -> None:
         Registry.__init__(self)
         Ledger.__init__(self)
-        self.ceiling = ceiling
         self.tier_table = TIERS if tiers is None else tiers
         self.tiers_kept: dict[tuple[str, str, date], str] = {}
         self.orders: dict[Key, Order] = {}
@@ -201,6 +201,7 @@ class Booking(Registry, Ledger):
             fingerprint=order.fingerprint,
             coupon=self.coupons.get((order.merchant, order.coupon), ""),
             aff=order.aff if order.signed and order.aff in self.promoters else "",
+            of_click=not order.visitor and bool(self.click_visitor(order.click)),
         )
         return credit(self.touches, journey, settings, judges)
 
@@ -254,7 +255,7 @@ class Booking(Registry, Ledger):
             rule = overridden(order.rule, promoter, self.promoters[promoter].kind)
             total = self.month_total(order, promoter)
             tier = order.tiers[promoter]
-            situation = Situation(order.amount, exponent, order.at, total, tier, self.ceiling)
+            situation = Situation(order.amount, exponent, order.at, total, tier, order.ceiling)
             found.append(Credited(weight, rule, situation, order.chains[promoter]))
         return found
 
@@ -289,7 +290,7 @@ class Booking(Registry, Ledger):
         order.tiers = {p: self.tier(p, order.currency, self.day_of(order)) for p in order.credits}
         order.chains = {p: self.chain_of(order, p) for p in order.credits}
         order.version = self.product_of(order).version(order.at)
-        order.rule = self.product_of(order).rules[order.version][1]
+        _, order.rule, order.ceiling = self.product_of(order).rules[order.version]
         lines = self.priced(order)
         if order.reason == "amount_missing":
             vars(order).update(vars(before))

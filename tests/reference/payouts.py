@@ -40,8 +40,7 @@ class Payout:
 class Books(Settlement):
     """The whole system, slow and obvious: takes the same messages in the same order and holds what must come out.
 
-    `minimums`: currency → least payout; `tiers`: currency → promoter tier → lowest net sales (both in minor units);
-    `ceiling`: the platform's, of the amount.
+    `minimums`: currency → least payout; `tiers`: currency → promoter tier → lowest net sales (both in minor units).
     """
 
     def __init__(self, *, minimums: dict[str, int] | None = None, **settings: Any) -> None:

@@ -31,12 +31,13 @@ COMMON = {
 }
 
 
-def refusal(rule: Any, exponent: int | None = None) -> str | None:
-    """The code a rule is refused with. Without `exponent` the decimals of amounts are not looked at."""
-    return next(refusals(rule, exponent), None)
+def refusal(rule: Any, exponent: int | None = None, ceiling: Fraction = CEILING) -> str | None:
+    """The code a rule is refused with. Without `exponent` the decimals of amounts are not looked at. `ceiling`: the
+    platform's, of the amount."""
+    return next(refusals(rule, exponent, ceiling), None)
 
 
-def refusals(rule: Any, exponent: int | None = None) -> Iterator[str]:
+def refusals(rule: Any, exponent: int | None = None, ceiling: Fraction = CEILING) -> Iterator[str]:
     if not isinstance(rule, Mapping) or "type" not in rule:
         yield "bad_rule"
         return
@@ -45,11 +46,11 @@ def refusals(rule: Any, exponent: int | None = None) -> Iterator[str]:
         return
     if set(rule) - TYPES[rule["type"]] - COMMON:
         yield "unknown_key"
-    shape = [*terms(rule, exponent), *cuts(rule, exponent)]
+    shape = [*terms(rule, exponent, ceiling), *cuts(rule, exponent)]
     yield from shape
     if not shape:
         yield from levels_of(rule, rule, exponent)
-        yield from overrides(rule, exponent)
+        yield from overrides(rule, exponent, ceiling)
 
 
 def number(text: Any, decimals: int | None) -> Iterator[str]:
@@ -64,7 +65,7 @@ def number(text: Any, decimals: int | None) -> Iterator[str]:
         yield "bad_value"
 
 
-def base(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
+def base(rule: Mapping[str, Any], exponent: int | None, ceiling: Fraction) -> Iterator[str]:
     """A percentage, fixed or tiered base. The rates of tiers need not rise; the first tier begins at 0 and every
     next one higher, else `tiers_out_of_order` (decided: what would be paid below the first tier is not said)."""
     if rule["type"] != "tiered":
@@ -82,7 +83,7 @@ def base(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
         if rule.get("mode", "slab") not in ("slab", "marginal"):
             yield "bad_rule"
     yield from bad
-    if not bad and any(Fraction(rate) / 100 > CEILING for rate in rates):
+    if not bad and any(Fraction(rate) / 100 > ceiling for rate in rates):
         yield "above_ceiling"
     if not bad and rule["type"] == "tiered":
         starts = [Fraction(tier["from"]) for tier in rule["tiers"]]
@@ -90,9 +91,9 @@ def base(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
             yield "tiers_out_of_order"
 
 
-def terms(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
+def terms(rule: Mapping[str, Any], exponent: int | None, ceiling: Fraction) -> Iterator[str]:
     if rule["type"] != "hybrid":
-        yield from base(rule, exponent)
+        yield from base(rule, exponent, ceiling)
         return
     inner = rule.get("base")
     if not isinstance(inner, Mapping) or inner.get("type") not in ("percentage", "fixed", "tiered"):
@@ -100,7 +101,7 @@ def terms(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
         return
     if set(inner) - TYPES[inner["type"]] - {"type"}:
         yield "unknown_key"
-    yield from base(inner, exponent)
+    yield from base(inner, exponent, ceiling)
     for bonus in rule.get("bonus", []):
         if bonus.get("type") not in ("percentage", "fixed"):
             yield "unknown_type"
@@ -182,7 +183,7 @@ def wanted(levels: list[Mapping[str, Any]], rule: Mapping[str, Any]) -> Fraction
     return sum(parts, Fraction(0))
 
 
-def overrides(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
+def overrides(rule: Mapping[str, Any], exponent: int | None, ceiling: Fraction) -> Iterator[str]:
     """An override replaces `value`, and `levels` if given; it must make a rule that could itself be written.
 
     Decided: on a hybrid it replaces the base's value, on tiers all of them by one rate. One that names neither or both
@@ -199,7 +200,7 @@ def overrides(rule: Mapping[str, Any], exponent: int | None) -> Iterator[str]:
             continue
         seen.append(names)
         under = own_rate(inner, override["value"])
-        bad = list(base(under, exponent))
+        bad = list(base(under, exponent, ceiling))
         yield from bad
         if not bad:
             whole = rule if rule["type"] in ("hybrid", "tiered") else under

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from reference.attribution import Settings, Touch, confirmed
-from reference.money import EXPONENTS
+from reference.money import CEILING, EXPONENTS
 from reference.refusals import refusal
 from reference.rules import Rule
 from reference.tree import Tree
@@ -26,13 +27,14 @@ class Product:
     hold_days: int
     pixel_conversions: str
     attribution: Settings
-    rules: list[tuple[int, Rule]] = field(default_factory=list)  # (effective_from, rule) as written
+    rules: list[tuple[int, Rule, Fraction]] = field(default_factory=list)  # (effective_from, rule, ceiling) as written
 
     def version(self, at: int) -> int:
         """The place of the version in force at an instant: the newest effective by then, of equal ones the last
         written; for an order older than the first, the first."""
-        effective = [(since, place) for place, (since, _) in enumerate(self.rules) if since <= at]
-        return max(effective)[1] if effective else min((since, place) for place, (since, _) in enumerate(self.rules))[1]
+        began = [(since, place) for place, (since, *_) in enumerate(self.rules)]
+        effective = [version for version in began if version[0] <= at]
+        return max(effective)[1] if effective else min(began)[1]
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Registry:
         *,
         merchant: str,
         commission: Rule,
+        ceiling: Fraction = CEILING,
         now: int = 0,
         hold_days: int = 0,
         pixel_conversions: str = "hold",
@@ -91,10 +94,10 @@ class Registry:
             return "exists"
         if merchant not in self.merchants:
             return "unknown_merchant"
-        if code := refusal(commission, EXPONENTS[self.merchants[merchant].currency]):
+        if code := refusal(commission, EXPONENTS[self.merchants[merchant].currency], ceiling):
             return code
         settings = Settings.of(attribution or {})
-        self.products[product] = Product(merchant, hold_days, pixel_conversions, settings, [(now, commission)])
+        self.products[product] = Product(merchant, hold_days, pixel_conversions, settings, [(now, commission, ceiling)])
         return ""
 
     def change_product(
@@ -114,15 +117,15 @@ class Registry:
         its.attribution = its.attribution if attribution is None else Settings.of(attribution)
         return ""
 
-    def rule(self, product: str, rule: Rule, *, effective_from: int, now: int) -> str:
-        """A version of a product's rule."""
+    def rule(self, product: str, rule: Rule, *, effective_from: int, now: int, ceiling: Fraction = CEILING) -> str:
+        """A version of a product's rule. Decided: it keeps the platform's ceiling as it is when it is written."""
         if product not in self.products:
             return "unknown_product"
-        if code := refusal(rule, EXPONENTS[self.merchants[self.products[product].merchant].currency]):
+        if code := refusal(rule, EXPONENTS[self.merchants[self.products[product].merchant].currency], ceiling):
             return code
         if effective_from < now:
             return "effective_in_past"
-        self.products[product].rules.append((effective_from, rule))
+        self.products[product].rules.append((effective_from, rule, ceiling))
         return ""
 
     def promoter(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,8 @@ START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 HOUR = 3_600_000
 DAY = 24 * HOUR
 MINIMUM = {"CNY": 1_000}
+HALF = 500_000
+"""The platform's ceiling by default, in 1e-6."""
 
 Step = tuple[str, dict[str, Any]]
 
@@ -80,7 +83,8 @@ class Pair:
 
     def product(self, id: str, **about: Any) -> Registered:
         merchant = PRODUCTS[id]
-        assert self.oracle.product(id, merchant=merchant, now=self.now, **about) == ""
+        ceiling = Fraction(about.get("ceiling", HALF), 1_000_000)
+        assert self.oracle.product(id, merchant=merchant, now=self.now, **about | {"ceiling": ceiling}) == ""
         # the oracle has no rules of fraud's: what it holds, it is told to hold
         fields = {"id": id, "merchant": merchant, "name": id, "url": "https://s.example/", "fraud": NO_FRAUD}
         return self.now, "product.create", fields | about
@@ -104,9 +108,10 @@ class Pair:
         mine = self.oracle.set_parent(promoter, parent, at=self.now)
         assert self.ask("promoter.parent", id=promoter, parent=parent) == mine
 
-    def rule(self, product: str, rule: dict[str, Any]) -> None:
-        self.oracle.rule(product, rule, effective_from=self.now, now=self.now)
-        assert self.ask("product.update", id=product, commission=rule) == ""
+    def rule(self, product: str, rule: dict[str, Any], ceiling: int = HALF) -> None:
+        under = Fraction(ceiling, 1_000_000)
+        mine = self.oracle.rule(product, rule, effective_from=self.now, now=self.now, ceiling=under)
+        assert self.ask("product.update", id=product, commission=rule, ceiling=ceiling) == mine
 
     # --- hits and orders ---
 

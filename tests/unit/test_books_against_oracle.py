@@ -2,6 +2,7 @@
 payouts and kills, in random order."""
 
 import os
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from pair import DAY, HOUR, PRODUCTS, PROMOTERS, Pair, Step
+
+import reference
 
 SHORT_CASES, LONG_CASES = 9_200, 800
 SHARDS = 8
@@ -103,6 +106,12 @@ DRAWN = st.tuples(
     COMMON,
 ).map(lambda parts: parts[0] | parts[1])
 RULE = st.sampled_from(RULES) | DRAWN
+
+
+def _allowed(goods: dict[str, Any]) -> bool:
+    return reference.refusal(goods["commission"], 2, Fraction(goods["ceiling"], 1_000_000)) is None
+
+
 MERCHANTS = st.fixed_dictionaries(
     {
         "timezone": st.sampled_from(["Asia/Shanghai", "America/New_York", "UTC"]),
@@ -111,14 +120,17 @@ MERCHANTS = st.fixed_dictionaries(
         "release_when": st.sampled_from(["approved", "approved", "funded"]),
     }
 )
+CEILING = st.sampled_from([*[500_000] * 4, 100_000, 123_456, 20_000, 1])
+"""The platform's, in 1e-6."""
 GOODS = st.fixed_dictionaries(
     {
         "commission": RULE,
+        "ceiling": CEILING,
         "attribution": st.sampled_from(ATTRIBUTIONS),
         "hold_days": st.sampled_from([0, 0, 1, 5]),
         "pixel_conversions": st.sampled_from(["hold", "accept", "reject"]),
     }
-)
+).map(lambda goods: goods if _allowed(goods) else goods | {"ceiling": 500_000})
 AMOUNTS = st.sampled_from([None, 0, 1, 99, 10_000, 19_999]) | st.integers(0, 60_000)
 CURRENCY = st.sampled_from([*["CNY"] * 4, "", "USD"])
 WHO = st.sampled_from(list(PROMOTERS))
@@ -181,7 +193,7 @@ STEP = st.one_of(
     step("remit"),
     step("block", promoter=WHO, blocked=st.booleans()),
     step("move", promoter=WHO, parent=st.none() | WHO),
-    step("rule", product=PID, rule=RULE),
+    step("rule", product=PID, rule=RULE, ceiling=CEILING),
     step("crash"),
     step("restart"),
     step("again"),

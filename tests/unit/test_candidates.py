@@ -51,6 +51,17 @@ def test_a_click_that_cannot_have_led_to_the_order_finds_nothing(books: Books, m
     assert (books.found_by(), books.touched()) == ("aff", [("carol", "")])
 
 
+@pytest.mark.parametrize(
+    "more", [{"at": NOW + 1}, {"at": NOW - 30 * DAY - 1}, {"embedded": True}], ids=["later", "too old", "no touch"]
+)
+def test_a_named_click_that_finds_nothing_does_not_lend_its_visitor(books: Books, more: dict[str, object]) -> None:
+    books.touches.add(touch("bob", NOW - 2 * DAY, BOB_CLICK) | more)
+    books.order(click=BOB_CLICK)
+    assert (books.found_by(), books.credits()) == ("", {})
+    books.order("o2", click=BOB_CLICK, visitor=VISITOR)
+    assert (books.found_by("o2"), books.credits("o2")) == ("visitor", {"alice": 500})
+
+
 def test_identifiers_are_asked_in_their_order_until_one_finds_a_touch_that_counts(books: Books) -> None:
     books.touches.hits = []
     coupon(books, "alice", "SAVE")

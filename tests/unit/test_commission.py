@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -71,18 +72,20 @@ def rules(draw: st.DrawFn, exponent: int) -> dict[str, Any]:
     st.sampled_from(sorted(EXPONENTS)),
     st.none() | AMOUNTS,
     st.lists(st.booleans(), max_size=3),
+    st.just(_core.Rule.MAX_CEILING) | st.integers(1, _core.Rule.MAX_CEILING),
 )
 def test_every_split_is_that_of_the_oracle(
-    data: st.DataObject, currency: str, amount: int | None, present: list[bool]
+    data: st.DataObject, currency: str, amount: int | None, present: list[bool], ceiling: int
 ) -> None:
     exponent = EXPONENTS[currency]
     rule = data.draw(rules(exponent))
-    if code := reference.refusal(rule):
+    under = Fraction(ceiling, 1_000_000)
+    if code := reference.refusal(rule, ceiling=under):
         with pytest.raises(ValueError, match=f"^{code}: "):
-            _core.Rule(json.dumps(rule), currency)
+            _core.Rule(json.dumps(rule), currency, ceiling)
         return
-    core = _core.Rule(json.dumps(rule), currency)
-    expected = reference.split(rule, amount, present, exponent)
+    core = _core.Rule(json.dumps(rule), currency, ceiling)
+    expected = reference.split(rule, amount, present, exponent, ceiling=under)
     assert split(core, amount, present) == expected
     if expected:
         pool, levels, platform = expected
@@ -127,6 +130,12 @@ def test_rules_pay_what_the_table_says(
 ) -> None:
     assert split(_core.Rule(json.dumps(rule), "CNY"), amount, present) == expected
     assert reference.split(rule, amount, present, 2) == expected
+
+
+@pytest.mark.parametrize("ceiling", [0, -1, 500_001, 2**63 - 1])
+def test_a_ceiling_is_above_0_and_at_most_half(ceiling: int) -> None:
+    with pytest.raises(ValueError, match=r"^bad_ceiling: .* above 0 and at most 50 %$"):
+        _core.Rule(json.dumps(CARD), "CNY", ceiling)
 
 
 def test_an_order_below_the_minimum_pays_nothing_and_says_so() -> None:

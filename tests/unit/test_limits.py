@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 import sql_servers
@@ -57,9 +57,17 @@ def _refuses(made: Any) -> None:
     good = {"product": "p", "version": 1, "effective_from": 0}
     with made.begin() as connection:
         connection.execute(insert(rules).values(good | {"rule": json.dumps(HALF)}))
+        connection.execute(insert(rules).values(good | {"product": "q", "rule": json.dumps(HALF), "ceiling": 1}))
+        assert connection.scalars(select(rules.c.ceiling).order_by(rules.c.ceiling)).all() == [1, 500_000]
     for number, (rule, _) in enumerate(ABOVE.values(), start=2):
         with pytest.raises(DBAPIError), made.begin() as connection:
             connection.execute(insert(rules).values(good | {"version": number, "rule": json.dumps(rule)}))
+    for number, ceiling in enumerate((0, -1, 500_001, None), start=9):
+        row = good | {"version": number, "rule": json.dumps(HALF), "ceiling": ceiling}
+        with pytest.raises(DBAPIError), made.begin() as connection:
+            connection.execute(insert(rules).values(row))
+    with pytest.raises(DBAPIError), made.begin() as connection:
+        connection.execute(update(rules).values(ceiling=500_001))
     line = {"conversion": 1, "position": 0, "promoter": "ann", "via": "ann", "weight": 1, "original": 5, "amount": 5}
     with made.begin() as connection:
         connection.execute(insert(shares).values(line | {"conversion": 2, "level": 3}))

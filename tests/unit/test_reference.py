@@ -290,6 +290,20 @@ def test_a_bad_rule_is_refused_by_the_oracle(rule: Any, code: str | None) -> Non
     assert list(reference.refusals(rule, 2))[:1] == ([code] if code else [])
 
 
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (TEN, None),
+        (TEN | {"value": "10.0001"}, "above_ceiling"),
+        (SLAB | {"tiers": [TIERS[0], {"from": "9999", "value": "10.0001"}]}, "above_ceiling"),
+        (TEN | {"overrides": [{"kind": "kol", "value": "10.0001"}]}, "above_ceiling"),
+        ({"type": "fixed", "value": "80"}, None),
+    ],
+)
+def test_a_lower_ceiling_refuses_lower_rates(rule: Any, code: str | None) -> None:
+    assert reference.refusal(rule, 2, Fraction(1, 10)) == code
+
+
 # --- periods -------------------------------------------------------------------------------------
 
 

@@ -52,6 +52,13 @@ def test_the_first_way_that_finds_any_is_the_only_one(gone: int) -> None:
     assert came.found_by == (WAYS[gone] if gone < 7 else "")
 
 
+@pytest.mark.parametrize("at", [NOON + 1, NOON - 30 * DAY - 1])
+def test_a_named_click_that_finds_nothing_does_not_lend_its_visitor(at: int) -> None:
+    touches = [click(1, at), click(2, NOON - 1, "B")]
+    assert credit(touches, order(click="c1", of_click=True)).promoters == {}
+    assert credit(touches, order(click="c1")).promoters == {"B": reference.WHOLE}
+
+
 def test_a_coupon_comes_first_of_all_where_the_product_says_so() -> None:
     assert credit(ALL_KEYS, order(**EVERYTHING), coupon_first=True).promoters == {"PC": reference.WHOLE}
 

@@ -161,6 +161,9 @@ TAMPERED = [
     ("DELETE FROM order_rollups", "order reports", "merchant shop product gift CNY"),
     # rules
     ("""UPDATE rules SET rule = replace(rule, '"5"', '"6"')""", "booked", "conversion"),
+    ("UPDATE rules SET ceiling = 9999 WHERE product = 'gift'", "booked", "conversion"),
+    ("UPDATE rules SET ceiling = 99999 WHERE product = 'tea'", "booked", "conversion"),
+    ("UPDATE rules SET ceiling = -1", "booked", "conversion"),
     ("DELETE FROM rules WHERE product = 'tea'", "booked", "conversion"),
     # payments
     ("UPDATE payouts SET tax = tax + 1, net = net - 1 WHERE status = 'paid'", "payouts", "payout"),

@@ -43,8 +43,8 @@ mod _core {
     use super::metrics::{edge_states, render_metrics};
     #[pymodule_export]
     use super::money::{
-        Forest, allocate, bound, exponent, format_amount, parse_amount, parse_rate, tax_cn_labour, tax_cn_platform,
-        tax_flat, weights, weights_many,
+        Forest, allocate, bound, exponent, format_amount, format_rate, parse_amount, parse_rate, tax_cn_labour,
+        tax_cn_platform, tax_flat, weights, weights_many,
     };
     #[pymodule_export]
     use super::postback::read_postback;

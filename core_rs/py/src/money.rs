@@ -27,6 +27,11 @@ pub fn parse_rate(text: &str) -> PyResult<u64> {
 }
 
 #[pyfunction]
+pub fn format_rate(rate: u64) -> String {
+    money::format_rate(rate)
+}
+
+#[pyfunction]
 pub fn format_amount(amount: i64, currency: &str) -> PyResult<String> {
     money::format_amount(amount, currency).ok_or_else(|| refused("bad_currency"))
 }

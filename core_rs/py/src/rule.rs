@@ -26,9 +26,15 @@ pub struct Rule(commission::Rule);
 
 #[pymethods]
 impl Rule {
+    #[classattr]
+    const MAX_CEILING: u64 = commission::MAX_CEILING;
+
     #[new]
-    fn new(rule: &str, currency: &str) -> PyResult<Rule> {
-        commission::Rule::parse(rule, currency).map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
+    #[pyo3(signature = (rule, currency, ceiling = commission::MAX_CEILING as i64))]
+    fn new(rule: &str, currency: &str, ceiling: i64) -> PyResult<Rule> {
+        // one below 0 is refused as 0 is, and not as no number
+        let read = commission::Rule::parse(rule, currency, ceiling.try_into().unwrap_or(0));
+        read.map(Rule).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     #[getter]

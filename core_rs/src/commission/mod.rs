@@ -19,10 +19,12 @@ pub use split::{BookError, Booking, Credit, Part, split_many};
 /// Levels of a chain that can be paid: the promoter, the parent, the grandparent.
 pub const MAX_LEVELS: usize = 3;
 
-/// The platform's ceiling: no order pays more than this rate of its amount, floored.
-pub const CEILING_RATE: u64 = 500_000;
+/// The platform's ceiling, the rate of an order's amount that it pays at most, is no higher. An operator may set it
+/// lower, never higher: half is what the database checks too, and from 58 % on (pool² × 1e9 above 2^128) the pool of
+/// the largest order could not be shared out.
+pub const MAX_CEILING: u64 = 500_000;
 
-/// What an order pays is no more: the ceiling of the largest amount. The fixed parts of a rule are kept
+/// What an order pays is no more: the highest ceiling of the largest amount. The fixed parts of a rule are kept
 /// below it, times the largest multiplier, so that products with weights of 1e-9 fit 128 bits.
 pub const MAX_POOL: u64 = MAX_AMOUNT / 2;
 
@@ -74,6 +76,8 @@ pub struct Rule {
     min_amount: u64,
     max_per_order: Option<u64>,
     daily_budget: Option<u64>,
+    /// Of the amount, at most `MAX_CEILING` and above 0.
+    ceiling: u64,
 }
 
 /// What the rule, or an override in its place, pays to whom.

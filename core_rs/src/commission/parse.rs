@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{Object, Read, decimal, is_code, known_keys, list, needed, object, period, rate, refuse};
 use super::{
-    Bonus, CEILING_RATE, KINDS, MAX_BONUSES, MAX_LEVELS, MAX_MULTIPLIER, MAX_POOL, MAX_RULE_BYTES, MULTIPLIER_DECIMALS,
+    Bonus, KINDS, MAX_BONUSES, MAX_CEILING, MAX_LEVELS, MAX_MULTIPLIER, MAX_POOL, MAX_RULE_BYTES, MULTIPLIER_DECIMALS,
     MissingLevel, Mode, Rule, RuleError, Season, TIERS, Terms, Tier, WHOLE_MULTIPLIER, Worth,
 };
 use crate::money::{self, RATE_DECIMALS, WHOLE_RATE};
@@ -25,8 +25,13 @@ const COMMON_KEYS: [&str; 9] = [
 ];
 
 impl Rule {
-    /// Reads and checks a rule; its amounts are in `currency`.
-    pub fn parse(json: &str, currency: &str) -> Read<Rule> {
+    /// Reads and checks a rule; its amounts are in `currency`, and no order pays more than the rate `ceiling` of its
+    /// amount, floored.
+    pub fn parse(json: &str, currency: &str, ceiling: u64) -> Read<Rule> {
+        if !(1..=MAX_CEILING).contains(&ceiling) {
+            let most = money::format_rate(MAX_CEILING);
+            return refuse("bad_ceiling", format!("the platform's ceiling is above 0 and at most {most} %"));
+        }
         let Some(decimals) = money::exponent(currency) else {
             return refuse("bad_currency", format!("{currency:?} is no currency"));
         };
@@ -37,14 +42,15 @@ impl Rule {
             Ok(value) => value,
             Err(error) => return refuse("bad_rule", error.to_string()),
         };
-        Reader { decimals }.rule(object(&value, "the rule")?)
+        Reader { decimals, ceiling }.rule(object(&value, "the rule")?)
     }
 }
 
-/// Knows how many decimals the rule's currency has.
+/// Knows how many decimals the rule's currency has, and the platform's ceiling.
 #[derive(Clone, Copy)]
 struct Reader {
     decimals: u32,
+    ceiling: u64,
 }
 
 impl Reader {
@@ -73,6 +79,7 @@ impl Reader {
             min_amount: decimal(rule, "min_amount", self.decimals)?.unwrap_or(0),
             max_per_order: decimal(rule, "max_per_order", self.decimals)?,
             daily_budget: decimal(rule, "daily_budget", self.decimals)?,
+            ceiling: self.ceiling,
         };
         check_fixed_parts(&rule)?;
         Ok(rule)
@@ -90,8 +97,18 @@ impl Reader {
     fn flat(self, object: &Object, fixed: bool) -> Read<Worth> {
         match fixed {
             true => Ok(Worth::Fixed(needed(object, "value", self.decimals)?)),
-            false => Ok(at_one_rate(rate_below_ceiling(object)?)),
+            false => Ok(at_one_rate(self.rate_below_ceiling(object)?)),
         }
+    }
+
+    /// A `value` in percent that is no more than the platform's ceiling.
+    fn rate_below_ceiling(self, object: &Object) -> Read<u64> {
+        let rate = needed(object, "value", RATE_DECIMALS)?;
+        if rate > self.ceiling {
+            let ceiling = money::format_rate(self.ceiling);
+            return refuse("above_ceiling", format!("`value` is above the platform's ceiling of {ceiling} %"));
+        }
+        Ok(rate)
     }
 
     fn tiered(self, object: &Object) -> Read<Worth> {
@@ -114,7 +131,7 @@ impl Reader {
                     "the first tier is from \"0\", each other from more than the last",
                 );
             }
-            tiers.push(Tier { from, rate: rate_below_ceiling(tier)? });
+            tiers.push(Tier { from, rate: self.rate_below_ceiling(tier)? });
         }
         Ok(Worth::Rates(mode, tiers))
     }
@@ -333,15 +350,6 @@ fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
 
 fn at_one_rate(rate: u64) -> Worth {
     Worth::Rates(Mode::Slab, vec![Tier { from: 0, rate }])
-}
-
-/// A `value` in percent that is no more than the platform's ceiling.
-fn rate_below_ceiling(object: &Object) -> Read<u64> {
-    let rate = needed(object, "value", RATE_DECIMALS)?;
-    if rate > CEILING_RATE {
-        return refuse("above_ceiling", "`value` is above the platform's ceiling of 50 %");
-    }
-    Ok(rate)
 }
 
 fn type_of(object: &Object) -> Read<&str> {

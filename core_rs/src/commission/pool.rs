@@ -4,7 +4,7 @@
 //! `max_per_order`; then the platform's ceiling. Each step rounds half to even by itself, a cap shrinks
 //! both parts in proportion.
 
-use super::{CEILING_RATE, Mode, Override, Rule, TIERS, Terms, WHOLE_MULTIPLIER, Worth};
+use super::{Mode, Override, Rule, TIERS, Terms, WHOLE_MULTIPLIER, Worth};
 use crate::money::{self, WHOLE_RATE};
 
 /// Of an order, what its pool depends on. The amount is at most `MAX_AMOUNT`.
@@ -113,12 +113,17 @@ impl Rule {
         };
         let tier_bonus = order.amount.map_or(0, |amount| at_rate(amount, payee.tier_rate));
         let max_per_order = self.max_per_order.filter(|_| order.amount.is_some());
-        let ceiling = order.amount.map(ceiling);
+        let ceiling = order.amount.map(|amount| self.most(amount));
         let mut capped = [main, tier_bonus];
         for cap in [max_per_order, ceiling].into_iter().flatten() {
             shrink(&mut capped, cap);
         }
         Some(Pool { base, multiplier, main, tier_bonus, max_per_order, ceiling, capped })
+    }
+
+    /// The platform's ceiling in minor units.
+    fn most(&self, amount: u64) -> u64 {
+        (u128::from(amount) * u128::from(self.ceiling) / u128::from(WHOLE_RATE)) as u64
     }
 
     /// What each bonus is worth; none for one that does not apply.
@@ -137,10 +142,6 @@ fn ratio(value: u64, numerator: u64, denominator: u64) -> u64 {
 
 fn at_rate(amount: u64, rate: u64) -> u64 {
     if rate == 0 { 0 } else { ratio(amount, rate, WHOLE_RATE) }
-}
-
-fn ceiling(amount: u64) -> u64 {
-    (u128::from(amount) * u128::from(CEILING_RATE) / u128::from(WHOLE_RATE)) as u64
 }
 
 /// Cuts two parts to `cap` together, in proportion, by largest remainder, ties to the first.

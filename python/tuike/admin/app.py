@@ -142,6 +142,9 @@ class Settings:
     """Of an instance on several machines: edges are asked for in the books, and time is the books'."""
     webhook_allow_private: bool = False
     """Webhooks may be sent to addresses that are not the internet's, and without TLS."""
+    ceiling: int = _core.Rule.MAX_CEILING
+    """Of rules that are written now: the rate (1e-6) of its amount that an order pays at most. A rule's version keeps
+    the one it was written under, so that what was booked by it can be reckoned again. It is half at most."""
     clock: Callable[[], int] = wall
     random: Callable[[int], bytes] = secrets.token_bytes
 
@@ -258,6 +261,7 @@ def _service(settings: Settings) -> Service:
         first_token_hash=auth.token_hash(settings.first_token),
         public_url=settings.public_url.rstrip("/"),
         max_levels=settings.max_levels,
+        ceiling=settings.ceiling,
         clock=settings.clock,
         random=settings.random,
     )
@@ -321,10 +325,12 @@ async def _refuse(
         return problems.response(Problem("internal", "the server's log has the details"))
 
 
-def run_admin(data: Data, host: str, port: int, public_url: str, max_levels: int, *, member: bool = False) -> None:
+def run_admin(
+    data: Data, host: str, port: int, public_url: str, max_levels: int, ceiling: int, *, member: bool = False
+) -> None:
     """Serves until it is told to stop; `member`: of an instance on several machines."""
     allow_private = config.is_set(WEBHOOK_ALLOW_PRIVATE)
-    settings = Settings(data, first_token(data), public_url, max_levels, member, allow_private)
+    settings = Settings(data, first_token(data), public_url, max_levels, member, allow_private, ceiling)
     if member:
         settings = replace(settings, clock=Clock(data.clock))
     logs.configure()

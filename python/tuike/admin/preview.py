@@ -13,11 +13,12 @@ MULTIPLIER_UNIT = 10_000
 
 
 async def preview(call: Call) -> Body:
-    """Of an order by a promoter without sales this month and without a tier, whose whole chain is paid."""
+    """Of an order by a promoter without sales this month and without a tier, whose whole chain is paid, under the
+    ceiling that the rule would have if it were written now."""
     body: money_inputs.PreviewBody = call.body
     depth = min(body.depth, call.service.max_levels)
     try:
-        rule = _core.Rule(json.dumps(body.rule, ensure_ascii=False), body.currency)
+        rule = _core.Rule(json.dumps(body.rule, ensure_ascii=False), body.currency, call.service.ceiling)
         amount = None if body.amount is None else _core.parse_amount(body.amount, body.currency)
         booked = rule.book(amount, call.service.clock(), [("", "member", WHOLE, 0, "", [True] * depth)])
     except ValueError as error:

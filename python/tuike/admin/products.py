@@ -8,11 +8,22 @@ from tuike import views
 from tuike.admin import answers, auth, inputs, pages, queries
 from tuike.admin.auth import Actor
 from tuike.admin.problems import not_found
-from tuike.admin.routes import Body, Call, Route, writes
+from tuike.admin.routes import Answer, Body, Call, Route
 from tuike.stores.schema import products, rules
 
-create = writes("registry", "product.create")
-update = writes("registry", "product.update", "id")
+
+async def create(call: Call) -> Answer:
+    return await call.write("registry", "product.create", _under_ceiling(call, inputs.data(call.body)))
+
+
+async def update(call: Call) -> Answer:
+    data = inputs.data(call.body) | {"id": call.path("id")}
+    return await call.write("registry", "product.update", _under_ceiling(call, data))
+
+
+def _under_ceiling(call: Call, data: Body) -> Body:
+    """A rule is journalled with the ceiling it is written under, which its version keeps."""
+    return data | {"ceiling": call.service.ceiling} if "commission" in data else data
 
 
 async def get(call: Call) -> Body:

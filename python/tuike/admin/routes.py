@@ -49,6 +49,7 @@ class Service:
     first_token_hash: str
     public_url: str  # of the edge, without a slash at its end
     max_levels: int
+    ceiling: int  # of rules that are written now, a rate of 1e-6
     clock: Callable[[], int]  # milliseconds
     random: Callable[[int], bytes]
     draining: bool = False

@@ -106,6 +106,7 @@ def _rule(connection: Connection, row: RowMapping, only: str) -> Body | None:
     return {
         "version": version.version,
         "effective_from": views.instant(version.effective_from),
+        "ceiling": _core.format_rate(version.ceiling),
         "commission": views.commission_for(only, commission) if only else commission,
     }
 

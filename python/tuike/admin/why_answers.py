@@ -71,8 +71,11 @@ class WhySplit(Answer):
 
 
 class WhyRule(Answer):
+    """`ceiling`: in percent of the amount, what an order under this version pays at most."""
+
     version: int
     effective_from: str
+    ceiling: str
     commission: dict[str, Any]
 
 

@@ -117,7 +117,7 @@ def merchant_token(context: Context, data: Body) -> Change:
 
 
 def product_create(context: Context, data: Body) -> Change:
-    body = fingerprint(data)
+    body = fingerprint({name: value for name, value in data.items() if name != "ceiling"})
     standing = row_of(context, schema.products, data["id"])
     if standing is not None:
         return again(standing, body, lambda row: _product_view(context, row))
@@ -125,7 +125,7 @@ def product_create(context: Context, data: Body) -> Change:
     merchant = context.registry.merchants.get(whole["merchant"])
     if merchant is None:
         raise Refusal("unknown_merchant", f"there is no merchant {whole['merchant']!r}")
-    version = _rule_version(context, merchant.currency, whole["commission"], 1, context.at)
+    version = _rule_version(merchant.currency, whole, 1, context.at)
     row = {
         name: whole[name]
         for name in ("id", "merchant", "name", "category", "url", "fallback_url", "cookie_days", "hold_days")
@@ -155,7 +155,7 @@ def product_update(context: Context, data: Body) -> Change:
             raise Refusal("effective_in_past", "a rule begins now or later")
         if begins < product.rules[-1].effective_from:
             raise Refusal("effective_out_of_order", "a rule begins no earlier than the newest one that is planned")
-        version = _rule_version(context, currency, data["commission"], product.rules[-1].version + 1, begins)
+        version = _rule_version(currency, data, product.rules[-1].version + 1, begins)
         _add_rule(context, row["id"], version)
     plain = ("name", "category", "url", "fallback_url", "cookie_days", "hold_days", "pixel_conversions", "status")
     row |= _patch(data, defaults.PRODUCT, *plain)
@@ -168,23 +168,23 @@ def product_update(context: Context, data: Body) -> Change:
     return changed(f"product:{row['id']}", _product_view(context, row), [entries.product(row)])
 
 
-def _rule_version(context: Context, currency: str, rule: Body, version: int, begins: int) -> RuleVersion:
-    text = json.dumps(rule, ensure_ascii=False)
+def _rule_version(currency: str, data: Body, version: int, begins: int) -> RuleVersion:
+    # what was journalled before there was a ceiling to set has none
+    text, ceiling = json.dumps(data["commission"], ensure_ascii=False), data.get("ceiling", _core.Rule.MAX_CEILING)
+    made = RuleVersion(version, begins, text, ceiling)
     try:
-        _core.Rule(text, currency)
+        made.rule(currency)
     except ValueError as error:
         code, _, detail = str(error).partition(": ")
         raise Refusal(code, detail or code) from error
-    return RuleVersion(version, begins, text)
+    return made
 
 
 def _add_rule(context: Context, product: str, version: RuleVersion) -> None:
     context.registry.products[product].rules.append(version)
-    context.connection.execute(
-        insert(schema.rules).values(
-            product=product, version=version.version, effective_from=version.effective_from, rule=version.text
-        )
-    )
+    row = {"version": version.version, "effective_from": version.effective_from, "rule": version.text}
+    row |= {"product": product, "ceiling": version.ceiling}
+    context.connection.execute(insert(schema.rules).values(row))
 
 
 def _product_view(context: Context, row: Body) -> Body:

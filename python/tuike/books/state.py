@@ -16,18 +16,22 @@ from tuike.stores import schema
 
 
 class RuleVersion:
-    """One version of a product's commission rule, read per currency: a `fixed` rule is in the order's."""
+    """One version of a product's commission rule, read per currency: a `fixed` rule is in the order's.
 
-    def __init__(self, version: int, effective_from: int, text: str) -> None:
+    `ceiling` (1e-6) is the platform's as it was when the rule was written: what was booked by it comes out the same
+    again, whatever is set now."""
+
+    def __init__(self, version: int, effective_from: int, text: str, ceiling: int) -> None:
         self.version = version
         self.effective_from = effective_from
         self.text = text
+        self.ceiling = ceiling
         self._read: dict[str, _core.Rule] = {}
 
     def rule(self, currency: str) -> _core.Rule:
         """ValueError where the rule cannot be read in this currency."""
         if currency not in self._read:
-            self._read[currency] = _core.Rule(self.text, currency)
+            self._read[currency] = _core.Rule(self.text, currency, self.ceiling)
         return self._read[currency]
 
 
@@ -171,7 +175,7 @@ class Registry:
         for row in connection.execute(
             select(schema.rules).order_by(schema.rules.c.product, schema.rules.c.version)
         ).mappings():
-            version = RuleVersion(row["version"], row["effective_from"], row["rule"])
+            version = RuleVersion(row["version"], row["effective_from"], row["rule"], row["ceiling"])
             rules.setdefault(row["product"], []).append(version)
         for row in connection.execute(select(schema.products)).mappings():
             registry.note_product(Product.from_row(row, rules[row["id"]]))

@@ -20,7 +20,7 @@ from tuike.replay.history import Past, Step, history
 from tuike.replay.logs import log_of
 from tuike.replay.rebuild import Told, fresh, touch_store, untold
 from tuike.stores import engine, meta
-from tuike.stores.schema import conversions, fraud_flags, merchants, products, shares
+from tuike.stores.schema import conversions, fraud_flags, merchants, outcomes, products, rules, shares
 
 MESSAGES_PER_BATCH = 2_000
 
@@ -37,8 +37,8 @@ class CannotBe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A rule (JSON) in place of every version of a product's, or a model in place of its own; of one product, or of
-    all. `fraud` are fraud rules over each one's own. None stays as it is."""
+    """A rule (JSON) in place of every version of a product's, under that one's ceiling, or a model in place of its own;
+    of one product, or of all. `fraud` are fraud rules over each one's own. None stays as it is."""
 
     rule: dict[str, Any] | None = None
     model: str | None = None
@@ -56,11 +56,8 @@ class Change:
         if request.op not in ("product.create", "product.update") or self.product not in (None, request.data["id"]):
             return item
         data = dict(request.data)
-        if self.rule is not None:
-            for name in ("commission", "effective_from"):
-                data.pop(name, None)
-            if request.op == "product.create":
-                data["commission"] = self.rule
+        if self.rule is not None and "commission" in data:
+            data["commission"] = self.rule
         if self.model is not None and (request.op == "product.create" or "attribution" in data):
             data["attribution"] = data.get("attribution", {}) | {"model": self.model}
         if self.fraud is not None and (request.op == "product.create" or "fraud" in data):
@@ -71,7 +68,9 @@ class Change:
     def check(self, connection: Connection) -> None:
         """Raises CannotBe where there is no such product, or a product could not have this rule."""
         columns = (products.c.id, merchants.c.currency)
-        known = select(*columns).join(merchants, merchants.c.id == products.c.merchant).order_by(products.c.id)
+        lowest = select(func.min(rules.c.ceiling)).where(rules.c.product == products.c.id).scalar_subquery()
+        known = select(*columns, lowest.label("ceiling")).join(merchants, merchants.c.id == products.c.merchant)
+        known = known.order_by(products.c.id)
         found = [row for row in connection.execute(known) if self.product in (None, row.id)]
         if self.product is not None and not found:
             raise CannotBe(f"there is no product {self.product!r}")
@@ -84,7 +83,7 @@ class Change:
             raise CannotBe(f"the fraud rules cannot be read: {error}") from error
         for row in found if self.rule is not None else ():
             try:
-                _core.Rule(msgspec.json.encode(self.rule).decode(), row.currency)
+                _core.Rule(msgspec.json.encode(self.rule).decode(), row.currency, row.ceiling)
             except ValueError as error:
                 raise CannotBe(f"product {row.id!r} cannot have this rule: {error}") from error
 
@@ -164,7 +163,13 @@ def _changed(
             with touch_store(directory, "past") as touches:
                 with made.begin() as connection:
                     keeper = Bookkeeper(connection, touches, lambda records: None, max_levels, minimum)
-                course = Course(made, keeper, Past(str(data.journal), touches, made), change.of)
+                refused = _refused(live)
+                course = Course(
+                    made,
+                    keeper,
+                    Past(str(data.journal), touches, made),
+                    lambda item: item if item.message.id in refused else change.of(item),
+                )
                 root = str(data.journal)
                 for step in history(log_of(live, root), root, number):
                     course.take(step)
@@ -221,6 +226,12 @@ class Course:
     def _run(self, act: Callable[[Connection], Any]) -> None:
         with self._made.begin() as connection:
             act(connection)
+
+
+def _refused(connection: Connection) -> set[str]:
+    """Registry writes that came to nothing, and so replace no version."""
+    of_registry = select(outcomes.c.event_id).where(outcomes.c.kind == "registry", outcomes.c.status == "set_aside")
+    return set(connection.scalars(of_registry))
 
 
 def _object_in(file: Path | None) -> dict[str, Any] | None:

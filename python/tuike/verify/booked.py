@@ -117,8 +117,8 @@ class Records:
         self._log = log
         self._upto = upto
         self._rules: dict[tuple[str, int], RuleVersion] = {}
-        for product, version, since, text in connection.execute(select(rules)):
-            self._rules[product, version] = RuleVersion(version, since, text)
+        for product, version, since, text, ceiling in connection.execute(select(rules)):
+            self._rules[product, version] = RuleVersion(version, since, text, ceiling)
         self._brought = Brought(upto)
         self._ended = bytearray(upto + 1)  # orders that ended their visitor's path
         self._tiers = 0

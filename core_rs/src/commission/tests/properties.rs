@@ -42,6 +42,11 @@ fn bases() -> impl Strategy<Value = String> {
     prop_oneof![3 => plain, 1 => hybrid]
 }
 
+/// The highest, and all that an operator may set.
+fn ceilings() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(MAX_CEILING), 1..=MAX_CEILING]
+}
+
 prop_compose! {
     fn rules()(
         base in bases(), shares in [0u64..400_000, 0u64..300_000, 0u64..300_000], redistribute: bool,
@@ -80,9 +85,15 @@ proptest! {
 
     #[test]
     fn the_parts_sum_to_the_pool_and_no_cap_is_passed(
-        json in rules(), amount in prop::option::of(amounts()), credits in credits(),
+        json in rules(), ceiling in ceilings(), amount in prop::option::of(amounts()), credits in credits(),
     ) {
-        let rule = rule(&json);
+        let rule = match Rule::parse(&json, "CNY", ceiling) {
+            Ok(rule) => rule,
+            Err(error) => {
+                prop_assert!(error.code == "above_ceiling" && ceiling < MAX_CEILING, "{error}");
+                return Ok(());
+            }
+        };
         let Some(booking) = rule.book(amount, NOON, &credits).unwrap() else {
             let fixed = json.starts_with(r#"{"type":"fixed""#);
             prop_assert!(amount.is_none() && !fixed);
@@ -98,7 +109,9 @@ proptest! {
             prop_assert!(booking.pool <= caps);
         }
         if let Some(amount) = amount {
-            prop_assert!(booking.pool <= amount / 2);
+            let most = (u128::from(amount) * u128::from(ceiling) / 1_000_000) as u64;
+            prop_assert!(booking.pool <= most && most <= amount / 2);
+            prop_assert!(booking.parts.iter().all(|part| part.pool == 0 || part.ceiling == Some(most)));
             prop_assert!(booking.pool == 0 || !rule.below_min_amount(Some(amount)));
         }
     }
@@ -127,7 +140,8 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(json in "[-a-z0-9\\[\\]{}\":,. ]{0,60}") {
-        let _ = Rule::parse(&json, "CNY");
+    fn any_text_is_read_or_refused(json in "[-a-z0-9\\[\\]{}\":,. ]{0,60}", ceiling: u64) {
+        let _ = Rule::parse(&json, "CNY", ceiling);
+        let _ = Rule::parse(&json, "CNY", MAX_CEILING);
     }
 }

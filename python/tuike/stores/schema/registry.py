@@ -51,6 +51,9 @@ rules = Table(
     Column("version", Integer, primary_key=True),
     Column("effective_from", BigInteger, nullable=False),
     Column("rule", Text, nullable=False),  # JSON; migration 0003 keeps its levels and rates within the limits
+    Column(
+        "ceiling", Integer, nullable=False, server_default=text("500000")
+    ),  # 1e-6, the platform's when it was written
 )
 
 promoters = Table(
