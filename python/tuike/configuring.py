@@ -1,4 +1,4 @@
-"""`tuike config`: merchants, products with their rules, promoters, links and templates as one file, for version control.
+"""`tuike config`: merchants, products with their rules, promoters, links, templates as one file, for version control.
 
 The file is JSON: sections sorted by id, members in one order, so that a change is a small difference. It holds no
 secret, and of a product's rules the one in force. What stands in the books and not in the file is left alone; a section

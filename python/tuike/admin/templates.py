@@ -4,7 +4,7 @@ What a product has not is its merchant's, and what that has not is the instance'
 
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, field
 from sqlalchemy import Connection, Table, select
 
 from tuike import views
@@ -38,7 +38,7 @@ class TemplateBody(Input):
     """In place of all that stood: what is not given is none."""
 
     poster: Poster | None = None
-    texts: Texts = []
+    texts: Texts = field(default_factory=list)
 
 
 class Template(Shape):
