@@ -78,6 +78,10 @@ function Poster({ link, name, given }: { link: Link; name: string; given: string
           <input
             type="file"
             accept="image/svg+xml,.svg"
+            // the same file, changed meanwhile, is a choice too
+            onClick={(event) => {
+              event.currentTarget.value = "";
+            }}
             onChange={(event) => event.currentTarget.files?.[0]?.text().then(keep)}
           />
         </Field>

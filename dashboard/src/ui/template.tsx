@@ -95,6 +95,10 @@ function Form({
             <input
               type="file"
               accept="image/svg+xml,.svg"
+              // the same file, changed meanwhile, is a choice too
+              onClick={(event) => {
+                event.currentTarget.value = "";
+              }}
               onChange={(event) => event.currentTarget.files?.[0]?.text().then(change)}
             />
           </Field>
