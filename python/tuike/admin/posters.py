@@ -16,6 +16,8 @@ MAX_TEXTS = 10
 MAX_TEXT = 500
 """Characters."""
 MAX_DEPTH = 64
+MAX_NAME = 40
+"""Of a name in what is said of a poster; longer ones are cut."""
 
 QR = "{{qr}}"
 POSTER_PLACES = ("title", "line", "url", "promoter", "qr")
@@ -36,7 +38,7 @@ LEADING = ("href", "src", "base")
 INSIDE = re.compile(r"#[^\s{}]+")
 IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/=\s]+")
 
-FUNCTION = re.compile(r"([^\s(),:;{}'\"]*)\(")
+BEFORE_NAME = re.compile(r"[\s),:;{}'\"]")
 INSIDE_URL = re.compile(r"\s*(['\"]?)#[^\s'\"()\\]+\1\s*\)")
 KNOWN_FUNCTION = re.compile(
     "url|rgba?|hsla?|calc|var|matrix|translate[xy]?|scale[xy]?|rotate|skew[xy]|blur|brightness|contrast|drop-shadow"
@@ -188,9 +190,12 @@ def _check_css(where: str, text: str) -> None:
     """Every attribute may be read as a style: `fill` is one."""
     if "\\" in text:
         raise _bad(f"{where} has a `\\`, which could write a name in another way")
-    for function in FUNCTION.finditer(text):
-        name = function[1].lower()
+    end = 0
+    # not one pattern for name and bracket: it would look through a long path once from each of its signs
+    for before in text.split("(")[:-1]:
+        end += len(before) + 1
+        name = BEFORE_NAME.split(before)[-1].lower()
         if name and KNOWN_FUNCTION.fullmatch(name) is None:
-            raise _bad(f"{where} has {function[0]}), which a poster may not have")
-        if name == "url" and INSIDE_URL.match(text, function.end()) is None:
+            raise _bad(f"{where} has {name[:MAX_NAME]}(), which a poster may not have")
+        if name == "url" and INSIDE_URL.match(text, end) is None:
             raise _bad(f"{where} has a url() that leads elsewhere; it may be url(#NAME)")
