@@ -15,7 +15,7 @@ SECTIONS = ("merchants", "products", "promoters", "links", "templates")
 
 @click.group("config")
 def config() -> None:
-    """Keep merchants, products, promoters, links and templates in a file."""
+    """Keep merchants, products, links and the like in a file."""
 
 
 @config.command()
