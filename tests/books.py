@@ -10,6 +10,7 @@ QUERIES = {
     "accounts": "SELECT name, currency, balance FROM accounts ORDER BY 1, 2",
     "orders": """SELECT merchant, order_id, product, amount, currency, status, refunded, model, reason
                  FROM conversions ORDER BY 1, 2, 3""",
+    "templates": "SELECT owner, poster, texts FROM templates ORDER BY 1",
     "shares": """SELECT c.merchant, c.order_id, c.product, s.position, s.promoter, s.level, s.via, s.weight,
                         s.original, s.amount
                  FROM shares s JOIN conversions c ON c.number = s.conversion ORDER BY 1, 2, 3, 4""",

@@ -297,6 +297,7 @@ def full(path: Path) -> World:
     world.ask("invite.create", code="spring", parent="alice", uses=2)
     world.ask("application.create", invite="spring", promoter="fay", name="Fay", note="")
     world.ask("webhook.create", id="hook", url="https://shop.example/", events=["payout.paid"], secret="sealed")
+    world.ask("template.set", owner="merchant:shop", poster="<svg>{{qr}}</svg>", texts=["{{product}}: {{url}}"])
     for visitor, promoter in ((1, "alice"), (1, "dave"), (2, "alice"), (3, "alice"), (4, "bob")):
         world.click(promoter, visitor, sub1="red")
     world.click("alice", bot=True, counted=False, reason="bot")

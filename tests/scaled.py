@@ -118,6 +118,7 @@ class Story:
             ("product.create", product),
             ("promoter.create", {"id": "bob", "name": "Bob"}),
             ("promoter.create", {"id": "alice", "name": "Alice", "parent": "bob"}),
+            ("template.set", {"owner": "merchant:shop", "poster": "<svg/>", "texts": ["{{url}}"]}),
         ):
             body = json.dumps({"op": op, "data": data, "actor": "test"}).encode()
             self.machines[0].append(0, {"kind": "registry", "body": body})

@@ -43,6 +43,15 @@ export interface Product {
   fraud?: Record<string, number>;
 }
 
+/** Of a product it is what is in force, and `poster_of` and `texts_of` say whose. */
+export interface Template {
+  owner: string;
+  poster: string | null;
+  texts: string[];
+  poster_of?: string | null;
+  texts_of?: string | null;
+}
+
 export interface Promoter {
   id: string;
   name: string;

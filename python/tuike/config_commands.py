@@ -10,12 +10,12 @@ from tuike.data import Data
 from tuike.options import with_books, with_ceiling, with_data, with_database
 from tuike.terminal import FAULT, stop
 
-SECTIONS = ("merchants", "products", "promoters", "links")
+SECTIONS = ("merchants", "products", "promoters", "links", "templates")
 
 
 @click.group("config")
 def config() -> None:
-    """Keep merchants, products, promoters and links in a file."""
+    """Keep merchants, products, links and the like in a file."""
 
 
 @config.command()

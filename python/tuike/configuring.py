@@ -1,4 +1,4 @@
-"""`tuike config`: merchants, products with their rules, promoters and links as one file, for version control.
+"""`tuike config`: merchants, products with their rules, promoters, links, templates as one file, for version control.
 
 The file is JSON: sections sorted by id, members in one order, so that a change is a small difference. It holds no
 secret, and of a product's rules the one in force. What stands in the books and not in the file is left alone; a section
@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Connection, select
 
 from tuike import _core, views
-from tuike.admin import inputs
+from tuike.admin import inputs, templates
 from tuike.admin.problems import Problem
 from tuike.clock import wall
 from tuike.data import Data, write_private
@@ -26,8 +26,8 @@ from tuike.submission import Submission
 
 PRODUCER = "config"
 FORMAT = "tuike config 1"
-SECTIONS = ("merchants", "products", "promoters", "links")
-KEYS = {"merchants": "id", "products": "id", "promoters": "id", "links": "code"}
+SECTIONS = ("merchants", "products", "promoters", "links", "templates")
+KEYS = {"merchants": "id", "products": "id", "promoters": "id", "links": "code", "templates": "owner"}
 # What cannot be changed once it is there.
 FIXED = {
     "merchants": ("currency",),
@@ -67,6 +67,10 @@ class Link(inputs.LinkBody):
             raise ValueError("a link of the file has its `code`")
 
 
+class Template(templates.TemplateBody, kw_only=True):
+    owner: Annotated[str, Meta(pattern=r"^(instance|(merchant|product):[A-Za-z0-9._-]{1,64})(?!\n)$")]
+
+
 class File(inputs.Input):
     """A section that is not there is left alone."""
 
@@ -75,6 +79,7 @@ class File(inputs.Input):
     products: list[Product] | UnsetType = UNSET
     promoters: list[Promoter] | UnsetType = UNSET
     links: list[Link] | UnsetType = UNSET
+    templates: list[Template] | UnsetType = UNSET
 
 
 @dataclass(slots=True)
@@ -118,6 +123,7 @@ def standing(data: Data) -> Books:
                 "products": _products(connection),
                 "promoters": _rows(connection, schema.promoters, "id", _promoter),
                 "links": _rows(connection, schema.links, "code", _link),
+                "templates": _rows(connection, schema.templates, "owner", views.template),
             }
     finally:
         books.dispose()
@@ -186,6 +192,8 @@ def read(path: Path) -> Books:
                 key = body[KEYS[section]]
                 if key in books[section]:
                     raise NotApplied(f"{path}: {section}: {key} is there twice")
+                if section == "templates":
+                    _check_template(path, body)
                 books[section][key] = body | (
                     {"fallback_url": body["fallback_url"] or ""} if section == "products" else {}
                 )
@@ -196,11 +204,21 @@ def read(path: Path) -> Books:
     return books
 
 
+def _check_template(path: Path, body: Body) -> None:
+    try:
+        templates.check(body)
+    except Problem as problem:
+        raise NotApplied(f"{path}: the template of {body['owner']}: {problem}") from problem
+
+
 def plan(file: Books, books: Books) -> Plan:
     made = Plan()
     for section, wanted in file.items():
         for key in _parents_first(wanted, made) if section == "promoters" else sorted(wanted):
-            _plan_one(made, section, key, wanted[key], books[section].get(key))
+            if section == "templates":
+                _plan_template(made, key, wanted[key], books[section].get(key))
+            else:
+                _plan_one(made, section, key, wanted[key], books[section].get(key))
     return made
 
 
@@ -226,6 +244,14 @@ def _plan_one(made: Plan, section: str, key: str, wanted: Body, there: Body | No
     if changed:
         made.lines.append(f"change {what} {key}: {', '.join(_change(there, changed))}")
         made.writes.append((f"{what}.update", name | changed))
+
+
+def _plan_template(made: Plan, owner: str, wanted: Body, there: Body | None) -> None:
+    """A template is set whole; posters are too long to be shown in a line."""
+    before = there or {"owner": owner, "poster": None, "texts": []}
+    if changed := [member for member in ("poster", "texts") if wanted[member] != before[member]]:
+        made.lines.append(f"{'change' if there else 'create'} template {owner}: {', '.join(changed)}")
+        made.writes.append(("template.set", wanted))
 
 
 def _change(there: Body, changed: Body) -> Iterator[str]:

@@ -68,6 +68,10 @@ def product(row: Row, rule_version: int, rule: str) -> Body:
     }
 
 
+def template(row: Row) -> Body:
+    return {"owner": row["owner"], "poster": row["poster"], "texts": json.loads(row["texts"])}
+
+
 def commission_for(promoter: str, commission: Body) -> Body:
     """A rule as a promoter may see it: of the overrides, the own one and those of kinds."""
     if "overrides" not in commission:

@@ -10,7 +10,7 @@ from pathlib import Path
 import history
 import pytest
 from looking import OF_ADMINS, OF_PROMOTERS, ROOT, Person, built, shows
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 import chromium
 from instance import Instance, running, tuike
@@ -180,6 +180,62 @@ def test_a_promoter_builds_a_link_and_takes_its_code_and_poster(
         person.page.reload()
         shows(person.page, "wen likes ")
         assert person.complaints() == []
+
+
+def draws(page: Page, width: int) -> None:
+    """Waits until the poster that is shown is this wide."""
+    until(
+        lambda: page.evaluate("document.querySelector('img.poster')?.naturalWidth") == width, f"a poster {width} wide"
+    )
+
+
+def poster(path: Path, width: int, inside: str = "") -> Path:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="90">'
+    path.write_text(f"{head}<text>{{{{title}}}}</text><g>{{{{qr}}}}</g>{inside}</svg>")
+    return path
+
+
+def test_a_promoter_sees_the_merchants_poster_and_texts(instance: Instance, browser: Browser, tmp_path: Path) -> None:
+    with browser.new_context(locale="en-GB") as context:
+        admin = Person.arrives(context, instance.admin)
+        admin.signs_in(first_token(instance))
+        admin.opens("products/tea")
+        page = admin.page
+        page.get_by_role("button", name="Its merchant's").click()
+        page.get_by_label("Texts to copy").fill("{{product}} & more: {{url}}\n{{coupon}} is your code\n")
+        for width, inside, says in ((50, "<script/>", "a poster may have no <script>"), (60, "", "Saved")):
+            page.get_by_label("SVG file").set_input_files(poster(tmp_path / f"{width}.svg", width, inside))
+            draws(page, width)
+            page.get_by_role("button", name="Save poster and texts").click()
+            shows(page, says)
+        assert admin.findings() == []
+        page.get_by_role("button", name="This product's").click()
+        shows(page, "poster of merchant:demo-shop")
+    given = instance.get("merchants/demo-shop/template")
+    assert given["texts"] == ["{{product}} & more: {{url}}", "{{coupon}} is your code"]
+    token = instance.post("tokens", role="promoter:wen")["token"]
+    name = instance.get("products/tea")["name"]
+    instance.post("links", code="wen-tea", promoter="wen", product="tea")
+    with browser.new_context(locale="en-GB") as context:
+        promoter = Person.arrives(context, instance.admin)
+        promoter.signs_in(token)
+        promoter.opens("links")
+        page = promoter.page
+        page.get_by_role("row").filter(has_text="wen-tea").get_by_role("button", name="Share").click()
+        shows(page, f"{name} & more: {instance.edge}/c/wen-tea")
+        assert "is your code" not in page.inner_text("main")
+        draws(page, 60)
+        with page.expect_download() as got:
+            page.get_by_role("button", name="Poster SVG", exact=True).click()
+        got.value.save_as(tmp_path / "got.svg")
+        assert f"<text>{name}</text><g><svg" in (tmp_path / "got.svg").read_text()
+        page.get_by_text("Use a template of your own").click()
+        page.get_by_label("SVG file").set_input_files(poster(tmp_path / "own.svg", 70))
+        draws(page, 70)
+        page.get_by_role("button", name="Back to the standard one").click()
+        draws(page, 60)
+        assert promoter.complaints() == []
+    instance.call("PUT", "merchants/demo-shop/template", {})
 
 
 def test_who_is_invited_applies_and_an_admin_approves(instance: Instance, browser: Browser) -> None:

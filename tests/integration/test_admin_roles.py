@@ -21,6 +21,12 @@ POST   /v1/products                      admin
 GET    /v1/products                      admin finance viewer merchant promoter
 GET    /v1/products/{id}                 admin finance viewer merchant promoter
 PATCH  /v1/products/{id}                 admin
+GET    /v1/products/{id}/template        admin finance viewer merchant promoter
+PUT    /v1/products/{id}/template        admin
+GET    /v1/merchants/{id}/template       admin finance viewer merchant
+PUT    /v1/merchants/{id}/template       admin
+GET    /v1/template                      admin finance viewer
+PUT    /v1/template                      admin
 POST   /v1/promoters                     admin
 GET    /v1/promoters                     admin finance viewer promoter
 GET    /v1/promoters/{id}                admin finance viewer promoter

@@ -15,11 +15,16 @@ from tuike.stores import engine, schema
 
 Json = dict[str, Any]
 
+POSTER = '<svg xmlns="http://www.w3.org/2000/svg">{{qr}}</svg>'
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Data:
     data = Data.open(tmp_path / "data", create=True)
     demo.fill(data, 1, 2)
+    given = [{"owner": owner, "poster": POSTER, "texts": ["{{product}}"]} for owner in ("product:tea", "instance")]
+    given.append({"owner": "merchant:demo-shop", "texts": ["{{url}}"]})
+    apply(data, file_of(tmp_path, {"format": configuring.FORMAT, "templates": given}))
     return data
 
 
@@ -76,7 +81,7 @@ def test_an_empty_instance_becomes_the_one_that_was_exported_and_keeps_its_new_k
         apply(other, path)
     keys = tmp_path / "keys.json"
     lines = apply(other, path, keys)
-    assert lines[0] == "create merchant demo-shop" and len(lines) == 10
+    assert lines[0] == "create merchant demo-shop" and len(lines) == 13
     assert exported(other) == document
     books = engine.open_reader(other.database)
     with books.connect() as connection:
@@ -116,6 +121,10 @@ IMPOSSIBLE: list[tuple[str, Json, str]] = [
     ("products", {"cookie_days": 31}, "cookie_days"),
     ("products", {"colour": "red"}, "colour"),
     ("links", {"url": "https://elsewhere.example/"}, "url_not_allowed"),
+    ("templates", {"poster": "<svg>{{qr}}</svg>"}, "the template of instance: bad_poster: <svg> is not of SVG's"),
+    ("templates", {"texts": ["{{price}}"]}, "the template of instance: bad_text: text 1"),
+    ("templates", {"owner": "promoter:lin"}, "owner"),
+    ("templates", {"owner": "product:none"}, "unknown_product"),
 ]
 
 
@@ -131,6 +140,22 @@ def test_what_is_impossible_is_named_and_nothing_else_is_done(
         apply(data, file_of(tmp_path, document))
     assert says in str(refused.value)
     assert (configuring.export(data, configuring.SECTIONS), events(data)) == (before, number)
+
+
+def test_a_template_is_set_whole_and_one_of_nothing_is_removed(data: Data, tmp_path: Path) -> None:
+    document = exported(data)
+    of_all, of_shop, of_tea = document["templates"]
+    assert [one["owner"] for one in document["templates"]] == ["instance", "merchant:demo-shop", "product:tea"]
+    assert (of_all["poster"], of_shop["poster"], of_shop["texts"]) == (POSTER, None, ["{{url}}"])
+    of_shop["poster"] = POSTER
+    of_tea |= {"poster": None, "texts": []}
+    path = file_of(tmp_path, document)
+    assert apply(data, path) == [
+        "change template merchant:demo-shop: poster",
+        "change template product:tea: poster, texts",
+    ]
+    assert exported(data)["templates"] == [of_all, of_shop]
+    assert apply(data, path) == []
 
 
 def test_promoters_may_stand_before_their_parents_and_not_above_themselves(data: Data, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def data(tmp_path: Path) -> Data:
     """An instance with a row of nearly every kind, stopped."""
     world = World(tmp_path)
     proof_kit.Story(world, 5).run(STEPS)
+    world.ask("template.set", owner="instance", poster="<svg>" + "茶" * 30_000, texts=["{{url}} 🍵"])
     world.stop()
     return world.data
 

@@ -154,6 +154,8 @@ export const en = {
   "error.too_many_groups": "There are too many groups; narrow the period.",
   "error.too_many_rows": "There are too many rows; narrow the period.",
   "error.bad_person": "This id names no visitor and no customer.",
+  "error.bad_poster": "This poster cannot be taken.",
+  "error.bad_text": "This text cannot be taken.",
   "error.url_not_allowed": "This address is not allowed.",
   "error.contest_open": "The contest still runs.",
   "error.unknown_contest": "There is no such contest.",
@@ -604,6 +606,19 @@ export const en = {
   "share.text_long":
     "I use {product} myself and like it. If you want to try it, this link helps me: {url} (advertisement)",
   "share.text_coupon": "{product}: use the code {coupon} when you order. {url} (advertisement)",
+  "template.title": "Poster and texts for promoters",
+  "template.intro":
+    "What promoters share: the product's own, else its merchant's, else that of every product.",
+  "template.of": "Whose",
+  "template.of.product": "This product's",
+  "template.of.merchant": "Its merchant's",
+  "template.of.instance": "Every product's",
+  "template.save": "Save poster and texts",
+  "template.remove": "Remove the poster",
+  "template.texts": "Texts to copy",
+  "template.texts_hint":
+    "One a line, 10 at most. Places that are filled in: {{product}} {{category}} {{url}} {{coupon}} {{promoter}}",
+  "template.inherited": "In force now: poster of {poster}, texts of {texts}.",
   "applications.title": "Applications",
   "applications.intro": "Who wants to be a promoter, and by whose invitation.",
   "applications.list": "Applications",

@@ -46,12 +46,19 @@ const escaped = (text: string) => text.replace(/[<>&"']/g, (sign) => `&#${sign.c
 export function fill(template: string, words: Words): string {
   const texts: Record<string, string> = { ...words };
   return template.replace(/\{\{(\w+)\}\}/g, (whole, name) =>
-    name === "qr" ? qrSvg(words.url) : name in texts ? escaped(texts[name] ?? "") : whole,
+    name === "qr" ? qrSvg(words.url) : Object.hasOwn(texts, name) ? escaped(texts[name] ?? "") : whole,
   );
 }
 
-export const svgUrl = (svg: string): string =>
-  URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+/** A text with `{{name}}` filled in: plain, nothing is escaped. */
+export const written = (template: string, values: Record<string, string>): string =>
+  template.replace(/\{\{(\w+)\}\}/g, (whole, name) =>
+    Object.hasOwn(values, name) ? (values[name] ?? "") : whole,
+  );
+
+export const svgBlob = (svg: string): Blob => new Blob([svg], { type: "image/svg+xml" });
+
+export const svgUrl = (svg: string): string => URL.createObjectURL(svgBlob(svg));
 
 /** Draws an SVG `width` pixels wide. Rejects where it is none. */
 export async function png(svg: string, width: number): Promise<Blob> {

@@ -1,25 +1,22 @@
-/** A link to share: its QR code, a poster whose template may be one's own, and words to copy. */
+/** A link to share: its QR code, a poster, and words to copy; both may be the product's, its merchant's or one's own. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
+import { useApi } from "../api";
 import { t } from "../i18n";
-import type { Link, Product } from "../types";
-import { Card, Copy, Field } from "../ui/basics";
+import type { Link, Product, Template } from "../types";
+import { Card, Copy, Field, Waiting } from "../ui/basics";
+import { Picture } from "../ui/picture";
 import { ruleText } from "../ui/rule";
-import { download, fill, png, qrSvg, svgUrl, TEMPLATE, type Words } from "./poster";
+import { download, fill, png, qrSvg, svgBlob, TEMPLATE, type Words, written } from "./poster";
 
 const PNG_WIDTH = 1200;
 const KEPT = "tuike.poster";
 const KEPT_TEXT = "tuike.text";
 
-function useUrl(svg: string): string {
-  const url = useMemo(() => svgUrl(svg), [svg]);
-  useEffect(() => () => URL.revokeObjectURL(url), [url]);
-  return url;
-}
-
 export function Share({ link, product }: { link: Link; product: Product | undefined }) {
   const name = product?.name || link.product;
-  const qr = useUrl(qrSvg(link.url));
+  const template = useApi<Template>(`products/${encodeURIComponent(link.product)}/template`);
+  const given = template.data;
   return (
     <Card
       title={t("share.title", { product: name })}
@@ -27,14 +24,9 @@ export function Share({ link, product }: { link: Link; product: Product | undefi
     >
       <div class="row" style={{ alignItems: "flex-start", gap: "16px" }}>
         <div class="stack">
-          <img class="qr" src={qr} alt={t("share.qr_alt", { url: link.url })} />
+          <Picture kind="qr" svg={qrSvg(link.url)} alt={t("share.qr_alt", { url: link.url })} />
           <div class="row">
-            <button
-              type="button"
-              onClick={() =>
-                download(new Blob([qrSvg(link.url)], { type: "image/svg+xml" }), `${link.code}.svg`)
-              }
-            >
+            <button type="button" onClick={() => download(svgBlob(qrSvg(link.url)), `${link.code}.svg`)}>
               SVG
             </button>
             <button
@@ -45,31 +37,32 @@ export function Share({ link, product }: { link: Link; product: Product | undefi
             </button>
           </div>
         </div>
-        <Poster link={link} name={name} />
+        {template.loading ? (
+          <Waiting />
+        ) : (
+          <Poster link={link} name={name} given={given?.poster ?? TEMPLATE} />
+        )}
       </div>
-      <Texts link={link} product={product} name={name} />
+      {!template.loading && <Texts link={link} product={product} name={name} given={given?.texts ?? []} />}
     </Card>
   );
 }
 
-function Poster({ link, name }: { link: Link; name: string }) {
-  const [template, setTemplate] = useState(localStorage.getItem(KEPT) || TEMPLATE);
+function Poster({ link, name, given }: { link: Link; name: string; given: string }) {
+  const [own, setOwn] = useState(localStorage.getItem(KEPT) ?? "");
+  const template = own || given;
   const words: Words = { title: name, line: t("share.poster_line"), url: link.url, promoter: link.promoter };
   const svg = fill(template, words);
-  const url = useUrl(svg);
   const keep = (text: string) => {
-    setTemplate(text || TEMPLATE);
-    if (text && text !== TEMPLATE) localStorage.setItem(KEPT, text);
+    setOwn(text);
+    if (text) localStorage.setItem(KEPT, text);
     else localStorage.removeItem(KEPT);
   };
   return (
     <div class="stack">
-      <img class="poster" src={url} alt={t("share.poster_alt", { product: name })} />
+      <Picture kind="poster" svg={svg} alt={t("share.poster_alt", { product: name })} />
       <div class="row">
-        <button
-          type="button"
-          onClick={() => download(new Blob([svg], { type: "image/svg+xml" }), `poster-${link.code}.svg`)}
-        >
+        <button type="button" onClick={() => download(svgBlob(svg), `poster-${link.code}.svg`)}>
           {t("share.poster")} SVG
         </button>
         <button
@@ -85,6 +78,10 @@ function Poster({ link, name }: { link: Link; name: string }) {
           <input
             type="file"
             accept="image/svg+xml,.svg"
+            // the same file, changed meanwhile, is a choice too
+            onClick={(event) => {
+              event.currentTarget.value = "";
+            }}
             onChange={(event) => event.currentTarget.files?.[0]?.text().then(keep)}
           />
         </Field>
@@ -92,10 +89,7 @@ function Poster({ link, name }: { link: Link; name: string }) {
           <button type="button" onClick={() => keep("")}>
             {t("share.template_reset")}
           </button>
-          <button
-            type="button"
-            onClick={() => download(new Blob([template], { type: "image/svg+xml" }), "template.svg")}
-          >
+          <button type="button" onClick={() => download(svgBlob(template), "template.svg")}>
             {t("share.template_get")}
           </button>
         </div>
@@ -104,16 +98,28 @@ function Poster({ link, name }: { link: Link; name: string }) {
   );
 }
 
-function Texts({ link, product, name }: { link: Link; product: Product | undefined; name: string }) {
+function Texts({
+  link,
+  product,
+  name,
+  given,
+}: {
+  link: Link;
+  product: Product | undefined;
+  name: string;
+  given: string[];
+}) {
   const [own, setOwn] = useState(localStorage.getItem(KEPT_TEXT) ?? "");
   const { url, coupon, promoter } = link;
   const values = { product: name, category: product?.category ?? "", url, coupon, promoter };
-  const texts = [
-    ...(own.trim() ? [written(own, values)] : []),
+  const theirs = given.filter((text) => coupon || !text.includes("{{coupon}}"));
+  const standard = () => [
     t("share.text_short", values),
     t("share.text_long", values),
     ...(coupon ? [t("share.text_coupon", values)] : []),
   ];
+  const rest = theirs.length ? theirs.map((text) => written(text, values)) : standard();
+  const texts = [...new Set([...(own.trim() ? [written(own, values)] : []), ...rest])];
   const keep = (text: string) => {
     setOwn(text);
     if (text.trim()) localStorage.setItem(KEPT_TEXT, text);
@@ -141,7 +147,3 @@ function Texts({ link, product, name }: { link: Link; product: Product | undefin
     </>
   );
 }
-
-/** One's own words with `{{name}}` filled in: plain text, nothing is escaped. */
-const written = (template: string, values: Record<string, string>) =>
-  template.replace(/\{\{(\w+)\}\}/g, (whole, name) => values[name] ?? whole);

@@ -8,6 +8,7 @@ import type { Merchant, Product } from "../types";
 import { Card, Choice, Doing, Field, Page, Status, Trouble, Waiting } from "../ui/basics";
 import { RuleCard, ruleText } from "../ui/rule";
 import { List } from "../ui/table";
+import { Templates } from "../ui/template";
 import type { ViewProps } from ".";
 
 export function Products({ route, context }: ViewProps) {
@@ -75,6 +76,7 @@ function One({ id, context }: { id: string } & Pick<ViewProps, "context">) {
         onSaved={product.reload}
       />
       <Settings product={product.data} admin={context.admin} onSaved={product.reload} />
+      {context.admin && <Templates product={product.data} />}
     </Page>
   );
 }

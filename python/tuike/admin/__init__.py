@@ -12,10 +12,11 @@ pages.py      cursor pages
 merchants.py products.py promoters.py links.py conversions.py why.py clicks.py traces.py
 ledger.py settlements.py payouts.py treasury.py withholding.py statements.py preview.py
 reporting.py tokens.py audit.py applications.py contests.py tiers.py fraud.py risk.py people.py retention.py
-webhooks.py                              one module per group of resources
+webhooks.py templates.py                 one module per group of resources
 exports.py export_tables.py tables.py    whole lists as CSV and NDJSON
 report_exports.py                        reports likewise
 dashboard.py live.py                     the page's files, and what it hears each second
+posters.py    what a poster and a text to copy may hold
 secret.py     secrets made for a caller, shown once
 observe.py    /healthz /readyz /metrics
 openapi.py    the machine-readable contract and its page, from the route table

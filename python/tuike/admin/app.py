@@ -48,6 +48,7 @@ from tuike.admin import (
     session,
     settlements,
     statements,
+    templates,
     tiers,
     tokens,
     traces,
@@ -89,6 +90,7 @@ ANYONE = Actor("anyone", "none")
 RESOURCES: tuple[Route, ...] = (
     *merchants.ROUTES,
     *products.ROUTES,
+    *templates.ROUTES,
     *promoters.ROUTES,
     *tiers.ROUTES,
     *applications.ROUTES,

@@ -29,6 +29,8 @@ STATUS: Mapping[str, int] = {
     "method_not_allowed": 405,
     "body_too_large": 413,
     "bad_person": 422,
+    "bad_poster": 422,
+    "bad_text": 422,
     "empty_period": 422,
     "url_not_allowed": 422,
     "internal": 500,

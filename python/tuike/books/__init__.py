@@ -9,6 +9,7 @@ fraud  flags  networks                        what holds an order until a person
 payments  settlement  periods  days           decisions about no order; what is due, and when; a day's root
 payouts  tax  treasury  contests              what is paid, withheld, moved by hand, won
 registry  applications  webhooks  erasures    writes of the registry
+templates                                     and of what promoters share
 edge_registry  registry_log  entries          what edges must hear of it
 daily_keys  defaults                          keys of addresses' pseudonyms; what a body is silent about
 """

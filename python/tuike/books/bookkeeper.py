@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
-from tuike.books import applications, erasures, networks, refused, webhooks
+from tuike.books import applications, erasures, networks, refused, templates, webhooks
 from tuike.books import registry as writes
 from tuike.books.backlog import Backlog, Item
 from tuike.books.booking import Desk, Place
@@ -29,7 +29,8 @@ from tuike.config import PAYOUT_MINIMUM
 from tuike.data import DataError
 from tuike.stores import meta, schema
 
-WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS | erasures.OPERATIONS
+WRITES = writes.OPERATIONS | applications.OPERATIONS | networks.OPERATIONS | webhooks.OPERATIONS
+WRITES |= erasures.OPERATIONS | templates.OPERATIONS
 NUMBER_KEY = "books_number"
 IDS_PER_SELECT = 10_000
 # parts of a settlement that are committed together, an event of the journal each

@@ -1,5 +1,6 @@
 """Posts what was decided: one function for live booking, recovery and replay. It decides nothing."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from tuike.stores import bulk, rollups, schema
 LOOKS_PER_SELECT = 10_000
 # What stands in an audit row of a body: never these.
 SECRETS = ("secret", "hash")
+# Too long for a list of rows: its SHA-256 stands there.
+LONG = ("poster",)
 
 CONVERSIONS = bulk.replacing(schema.conversions, keep=("id", "merchant", "order_id", "product", "created"))
 SHARES = bulk.replacing(schema.shares)
@@ -217,5 +220,8 @@ def _summed(deltas: Iterable[Delta]) -> list[bulk.Row]:
 
 def _audit(record: Booked, request: Request) -> bulk.Row:
     detail = {name: value for name, value in request.data.items() if name not in SECRETS}
+    for name in LONG:
+        if detail.get(name) is not None:
+            detail[name] = "sha256:" + hashlib.sha256(detail[name].encode()).hexdigest()
     text = json.dumps(detail, ensure_ascii=False)
     return record.number, record.at, request.actor, request.op, record.target, text

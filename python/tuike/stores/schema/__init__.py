@@ -57,10 +57,12 @@ from tuike.stores.schema.registry import (
     tokens,
 )
 from tuike.stores.schema.reports import hit_cuts, hit_days, order_cuts, order_days, order_rollups, rollups
+from tuike.stores.schema.templates import INSTANCE, templates
 from tuike.stores.schema.webhooks import webhook_deliveries, webhook_positions, webhooks
 
 __all__ = [
     "COUNTING",
+    "INSTANCE",
     "accounts",
     "applications",
     "audit",
@@ -115,6 +117,7 @@ __all__ = [
     "set_aside_sums",
     "settlements",
     "shares",
+    "templates",
     "tiers",
     "tiles",
     "tokens",
