@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.mysql import VARCHAR
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 
 OWNER = sa.String(80).with_variant(VARCHAR(80, charset="ascii", collation="ascii_bin"), "mysql")
 
