@@ -5,7 +5,7 @@ import { useApi } from "../api";
 import { t } from "../i18n";
 import type { Link, Product, Template } from "../types";
 import { Card, Copy, Field, Waiting } from "../ui/basics";
-import { Picture } from "../ui/picture";
+import { Picture, TemplateFile } from "../ui/picture";
 import { ruleText } from "../ui/rule";
 import { download, fill, png, qrSvg, svgBlob, TEMPLATE, type Words, written } from "./poster";
 
@@ -74,17 +74,7 @@ function Poster({ link, name, given }: { link: Link; name: string; given: string
       </div>
       <details>
         <summary>{t("share.template")}</summary>
-        <Field label={t("share.template_file")} hint={t("share.template_hint")}>
-          <input
-            type="file"
-            accept="image/svg+xml,.svg"
-            // the same file, changed meanwhile, is a choice too
-            onClick={(event) => {
-              event.currentTarget.value = "";
-            }}
-            onChange={(event) => event.currentTarget.files?.[0]?.text().then(keep)}
-          />
-        </Field>
+        <TemplateFile onText={keep} />
         <div class="row">
           <button type="button" onClick={() => keep("")}>
             {t("share.template_reset")}

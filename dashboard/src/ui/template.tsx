@@ -6,7 +6,7 @@ import { t } from "../i18n";
 import { download, fill, svgBlob, TEMPLATE } from "../partner/poster";
 import type { Product, Template } from "../types";
 import { Card, Doing, Field, Segments, Trouble, Waiting } from "./basics";
-import { Picture } from "./picture";
+import { Picture, TemplateFile } from "./picture";
 
 const OWNERS = ["product", "merchant", "instance"] as const;
 
@@ -91,17 +91,7 @@ function Form({
           alt={t("share.poster_alt", { product: words.title })}
         />
         <div class="stack">
-          <Field label={t("share.template_file")} hint={t("share.template_hint")}>
-            <input
-              type="file"
-              accept="image/svg+xml,.svg"
-              // the same file, changed meanwhile, is a choice too
-              onClick={(event) => {
-                event.currentTarget.value = "";
-              }}
-              onChange={(event) => event.currentTarget.files?.[0]?.text().then(change)}
-            />
-          </Field>
+          <TemplateFile onText={change} />
           <div class="row">
             <button type="button" disabled={poster === null} onClick={() => change(null)}>
               {t("template.remove")}
