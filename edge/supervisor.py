@@ -146,7 +146,8 @@ class Supervisor:
             refuse_new(listener)
         for stage in self._stages:
             await asyncio.gather(*(child.stop() for child in stage))
-            await asyncio.wait([self._tasks[child] for child in stage])
+            # gathered: of parts that fail together one is told of, and asyncio would write the others' tracebacks
+            await asyncio.gather(*(self._tasks[child] for child in stage), return_exceptions=True)
             for listener in self._listeners:
                 listener.close()
 

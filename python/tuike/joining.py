@@ -16,7 +16,7 @@ from tuike.clock import Clock
 from tuike.data import Data, DataError
 from tuike.stores import engine, members
 from tuike.transport import shipper
-from tuike.transport.redis_log import connect
+from tuike.transport.redis_log import hosts
 from tuike.watching import Watch
 
 ANY_ADDRESS = ("0.0.0.0", "::")
@@ -41,10 +41,11 @@ class Network:
 
     def check(self, data: Data) -> None:
         """Measures the books' clock and finds out whether this machine may join. With the database away nobody knows,
-        and the machine starts. Raises DataError; what a retired one has in its journal is declared then."""
+        and the machine starts; Redis need not be there. Raises DataError; what a retired one has in its journal is
+        declared then."""
         url = engine.parse(self.database)
         if self.redis:
-            connect(self.redis)
+            hosts(self.redis)  # whether it is a URL; Redis itself may be away
         books = engine.open_writer(url)
         refused = ""
         try:

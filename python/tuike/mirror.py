@@ -13,7 +13,6 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -30,7 +29,7 @@ from tuike.data import Data
 from tuike.observing import EDGE_PREFIX
 from tuike.stores import engine, members, meta, registry_changes
 from tuike.stores.members import OtherSecret, State
-from tuike.transport.redis_log import CHANNEL
+from tuike.transport.redis_log import CHANNEL, hosts
 
 VARIABLE = "TUIKE_MIRROR"
 POLL_S = 0.5
@@ -224,7 +223,7 @@ class Caller:
     def _keep(self) -> None:
         pause, said = RETRY_FIRST_S, ""
         while True:
-            for host in _hosts(self._url):
+            for host in hosts(self._url):  # of a cluster's any one hears all calls
                 try:
                     self._listen(host)
                 except (redis.RedisError, OSError) as error:
@@ -244,13 +243,6 @@ class Caller:
             while True:
                 if heard.get_message(timeout=REDIS_S) is not None:
                     self._called.set()
-
-
-def _hosts(url: str) -> list[str]:
-    """The URL of each host in it: of a Cluster's any one hears all calls."""
-    parts = urlsplit(url.replace("redis+cluster://", "redis://", 1))
-    user, at, hosts = parts.netloc.rpartition("@")
-    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 
 def run(config: Config) -> None:

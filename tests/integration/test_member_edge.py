@@ -204,10 +204,10 @@ def test_a_change_is_at_the_edge_within_a_second_by_redis_and_without_it(
     assert books.machine().state == "stopped"
 
 
-def test_with_the_database_away_an_edge_starts_and_serves_from_its_disk(
+def test_with_database_and_redis_away_an_edge_starts_and_serves_from_its_disk(
     books: Books, start: Callable[..., Edge], server: Server
 ) -> None:
-    edge = start(books.text)
+    edge = start(books.text, "--redis", f"redis+cluster://127.0.0.1:{free_port()}")
     edge.start()
     until(lambda: edge.knows("L1"), "the link")
     assert edge.stop() == 0

@@ -95,6 +95,27 @@ def test_folders_and_a_bookkeeper_run_and_give_back_what_they_hold(
     assert held(database) == {}
 
 
+def test_processes_that_start_while_all_of_redis_is_away_wait_for_it(tmp_path: Path, database: str) -> None:
+    log = tmp_path / "log"
+    with redis_servers.cluster() as servers:
+        for server in servers:
+            server.kill()
+        options = ["--data", str(tmp_path / "data"), "--database", database, "--folders", "2"]
+        options += ["--redis", f"redis+cluster://127.0.0.1:{servers[0].port}"]
+        with log.open("wb") as out:
+            running = subprocess.Popen([*COMMAND, *options], env=ENVIRONMENT, stdout=out, stderr=out)
+        try:
+            waits = lambda: running.poll() is not None or log.read_text().count("waiting: ") == 3  # noqa: E731
+            until(waits, "two folders and a bookkeeper to wait for Redis")
+            for server in servers:
+                server.start()
+            until(lambda: running.poll() is not None or shared(database), "two folders share the partitions")
+        finally:
+            running.send_signal(signal.SIGTERM)
+            code = running.wait(60)
+    assert code == 0, log.read_text()
+
+
 def asked(port: int, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
         text: str = answer.read().decode()

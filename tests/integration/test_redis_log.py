@@ -7,7 +7,7 @@ import pytest
 import redis_servers
 from tuike.data import DataError
 from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached
-from tuike.transport.redis_log import START, Failed, RedisLog, after, order_of
+from tuike.transport.redis_log import START, Failed, RedisLog, after, hosts, order_of
 
 # redis-py drops a cluster's first connections without closing them
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -91,7 +91,15 @@ def test_without_memory_a_reader_still_takes_away_and_a_shipper_is_told() -> Non
         assert log.read({1: START}, 10) == {}
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis://", "nonsense"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://x", "redis://", "nonsense", "redis://a,b", "redis://a:no", "redis://a:0", "redis+cluster://a:1,:2"],
+)
 def test_what_is_no_url_is_named(url: str) -> None:
     with pytest.raises(DataError, match=r"redis\+cluster"):
         RedisLog(url).check()
+
+
+def test_each_host_of_a_url_stands_alone_under_the_same_name_and_password() -> None:
+    assert hosts("redis://u:p@a:1/2") == ["redis://u:p@a:1/2"]
+    assert hosts("rediss+cluster://u:p@a:1,[::1]:2,c") == ["rediss://u:p@a:1", "rediss://u:p@[::1]:2", "rediss://u:p@c"]

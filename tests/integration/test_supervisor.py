@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import resource
@@ -16,6 +17,7 @@ import pytest
 from edge_support import events, get, make_data, names, read_all, talk
 
 from ports import HOST, free_port
+from tuike import control
 from tuike.edge import worker
 from tuike.edge.supervisor import Part, PartFailed, Supervisor, open_listeners, worker_parts
 from waiting import PATIENCE, eventually
@@ -153,6 +155,7 @@ async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path, front
 async def test_the_workers_end_when_the_supervisor_is_killed(data: Path) -> None:
     script = f"""
 import asyncio
+from tuike import control
 from tuike.edge import worker
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 async def main():
@@ -188,6 +191,36 @@ async def test_a_part_that_cannot_start_stops_everything() -> None:
     with pytest.raises(PartFailed, match=r"bad could not start \(exit code 2\)"):
         await supervisor.start()
     assert supervisor.process("good") is None
+
+
+async def test_of_parts_that_end_together_one_is_told_of_and_no_traceback_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = f"""if True:
+        import os, pathlib, time
+        os.write(int(os.environ["TUIKE_CONTROL"]), b"ready\\n")
+        while not pathlib.Path({str(tmp_path / "end")!r}).exists():
+            time.sleep(0.01)
+        raise SystemExit({control.OVER})"""
+    told = await end_together(["one", "another"], [sys.executable, "-c", end], tmp_path / "end")
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == []
+    assert told.endswith(f"(exit code {control.OVER})")
+
+
+async def end_together(names: list[str], command: list[str], end: Path) -> str:
+    """Runs these parts until `end` is there for them; what is told of it. It keeps none of their tasks."""
+    supervisor = Supervisor([[Part(name, command) for name in names]])
+    await supervisor.start()
+    await asyncio.to_thread(end.touch)
+    await eventually(lambda: all(supervisor.process(name) is None for name in names), "both to be over")
+    try:
+        await supervisor.failed()
+    except PartFailed as error:
+        return str(error)
+    finally:
+        await supervisor.stop()
+    return ""
 
 
 async def test_a_port_in_use_is_refused_even_where_it_could_be_shared() -> None:

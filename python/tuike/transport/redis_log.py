@@ -13,7 +13,7 @@ after a failover they may run backwards. The client tries nothing again by itsel
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import redis
@@ -28,6 +28,7 @@ from tuike.transport.entries import ORDERS, Packet, Reached
 CHANNEL = "tuike:registry"
 """On which mirrors hear that the registry has changed."""
 CLOSED = f"tuike:{{{ORDERS}}}:closed"
+SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 PORT = 6379
 START = b"0-0"
 OLDEST_SERVER = (7, 0)
@@ -55,9 +56,22 @@ class Known:
     """Whether its reader lacks something."""
 
 
+def hosts(url: str) -> list[str]:
+    """The URL of each host in it, as if it stood alone: of a cluster's any one will do. Asks nobody; raises DataError
+    for a URL that is none."""
+    parts = urlsplit(url)
+    kind, cluster, _ = parts.scheme.partition("+cluster")
+    user, at, names = parts.netloc.rpartition("@")
+    found = [parts._replace(scheme=kind, netloc=f"{user}{at}{name}") for name in names.split(",")]
+    alone = bool(cluster) or len(found) == 1
+    if parts.scheme not in SCHEMES or not alone or not all(host.hostname and _has_port(host) for host in found):
+        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
+    return [host.geturl() for host in found]
+
+
 def connect(url: str) -> Any:
-    """A client. Raises DataError for a URL that is none; nothing is asked of a server yet, but a cluster's map."""
-    parts = urlsplit(url)  # of a cluster's hosts, with commas between them, any one will do
+    """A client. Raises DataError for a URL that is none. A single server is asked nothing yet; a cluster is asked for
+    its map, which raises one of `Failed` where none of its hosts can be reached."""
     options: dict[str, Any] = {
         "protocol": 3,
         "legacy_responses": False,
@@ -66,22 +80,26 @@ def connect(url: str) -> Any:
         "socket_connect_timeout": SOCKET_S,
         "socket_read_size": READ_BYTES,
     }
-    if parts.scheme not in ("redis", "rediss", "redis+cluster", "rediss+cluster") or not parts.hostname:
-        raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
-    plain = urlunsplit(parts._replace(scheme=parts.scheme.removesuffix("+cluster")))
-    if parts.scheme.endswith("+cluster"):
-        hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+    found = hosts(url)
+    if urlsplit(url).scheme.endswith("+cluster"):
         make: Any = ClusterNode
-        nodes = [make(host.hostname, host.port or PORT) for host in hosts]
-        first = urlunsplit(urlsplit(plain)._replace(netloc=parts.netloc.split(",")[0]))
-        return RedisCluster.from_url(first, startup_nodes=nodes, **options)
-    return redis.Redis.from_url(plain, **options)
+        nodes = [make(host.hostname, host.port or PORT) for host in map(urlsplit, found)]
+        return RedisCluster.from_url(found[0], startup_nodes=nodes, **options)
+    return redis.Redis.from_url(found[0], **options)
 
 
 def shown(url: str) -> str:
     """A URL for people: without its password."""
     parts = urlsplit(url)
     return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+
+
+def _has_port(host: SplitResult) -> bool:
+    """Whether what stands there for a port is one, or nothing does."""
+    try:
+        return host.port != 0
+    except ValueError:
+        return False
 
 
 class RedisLog:
