@@ -67,6 +67,17 @@ impl Followed {
         None
     }
 
+    /// No earlier than this is received what has not been read of it, ms: what its writer promised, or, as events are
+    /// journalled as they are received, what was read last; 0: that is not known.
+    fn heard(&self, mark: Option<&Mark>) -> u64 {
+        match (&self.state, mark) {
+            (State::Drained, _) => ENDED,
+            (_, Some(mark)) if self.position >= mark.seq => mark.clock_ms,
+            (State::Live(_), None) => 0,
+            _ => self.received,
+        }
+    }
+
     /// Goes to the position that the caller has, if that is another than where the last read ended:
     /// its transaction was rolled back. Whether it was.
     fn go_to(&mut self, after: u64) -> Result<bool, Error> {
@@ -200,15 +211,13 @@ impl Follower {
         let marks = self.look(after, now)?;
         let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto: None };
         let unread = self.read_fairly(&mut read)?;
+        if !unread.is_empty() {
+            self.note_received(&read.records);
+        }
         let known = self.followed.iter().filter(|(_, followed)| followed.position != GONE);
         let heard = known.map(|(incarnation, followed)| {
             let source = Source { producer: followed.producer.clone(), incarnation: *incarnation };
-            let mark = match (&followed.state, marks.get(incarnation)) {
-                (State::Drained, _) => ENDED,
-                (_, Some(mark)) if followed.position >= mark.seq => mark.clock_ms,
-                _ => 0,
-            };
-            Heard { source, upto: followed.position, mark }
+            Heard { source, upto: followed.position, mark: followed.heard(marks.get(incarnation)) }
         });
         let heard = heard.collect();
         Ok(Shipment::new(read.records, heard, read.damage, !unread.is_empty()))

@@ -100,6 +100,28 @@ fn add_sums(sums: &mut BTreeMap<Dimensions<String>, [u64; 3]>, batch: &Batch) {
 }
 
 #[test]
+fn a_shipment_that_is_cut_short_promises_what_was_read_of_each() {
+    let root = tempfile::tempdir().unwrap();
+    let (live, ended) = (writer(root.path(), "edge-0", 1), writer(root.path(), "edge-1", 2));
+    append(&live, &received(110..120));
+    append(&ended, &received(115..125));
+    live.tick(200, 0);
+    ended.close(200).unwrap();
+    let mut follower = Follower::new(root.path());
+    let mut after = HashMap::new();
+    let mut take = |limit| {
+        let shipment = follower.take(&after, limit, 210).unwrap();
+        after.extend(shipment.heard.iter().map(|heard| (heard.source.incarnation, heard.upto)));
+        shipment.heard.iter().map(|heard| (heard.upto, heard.mark)).collect::<Vec<_>>()
+    };
+    let first = take(9);
+    assert!(first == [(9, 118), (0, 0)] || first == [(0, 0), (9, 123)], "whose turn it was: {first:?}");
+    take(9);
+    assert_eq!(take(9), [(10, 200), (10, ENDED)]);
+    assert_eq!(after, HashMap::from([(1, 10), (2, 10)]));
+}
+
+#[test]
 fn a_shipment_says_who_is_there_and_what_they_promise() {
     let root = tempfile::tempdir().unwrap();
     let (live, ended) = (writer(root.path(), "edge-0", 1), writer(root.path(), "edge-1", 2));
