@@ -36,6 +36,9 @@ VISITORS = [f"{n:032x}" for n in range(1, 41)]
 RULE = {"type": "percentage", "value": "10", "levels": [{"level": 1, "value": "6"}, {"level": 2, "value": "4"}]}
 HITS = "SELECT incarnation, outcome, sum(hits) FROM hit_counts GROUP BY 1, 2 ORDER BY 1, 2"
 CHAIN = "SELECT number, step, kind, hash FROM transfers ORDER BY number"
+NUMBERS = "SELECT number, merchant, order_id, product FROM conversions ORDER BY number"
+COMPARED = {**QUERIES, "hit_counts": HITS, "numbers": NUMBERS, "chain": CHAIN}
+"""What is the same in the books of several machines and in those of one processor over all their journals."""
 
 
 class Machine:
@@ -269,16 +272,19 @@ class Scaled:
 def embedded(story: Story, root: Path) -> tuple[Data, Processor]:
     """The same journals, folded by one processor; it is left open for its touches."""
     data = Data.open(root / "embedded", create=True, environment={"TUIKE_SECRET": SECRET})
-    for machine in story.machines:
-        for producer in machine.journal.iterdir():
-            for incarnation in producer.iterdir():
-                name = producer.name if producer.name.startswith("import-") else f"{machine.name}-{producer.name}"
-                to = data.journal / name / incarnation.name
-                shutil.copytree(incarnation, to)
+    gather([machine.journal for machine in story.machines], data.journal)
     processor = Processor(data)
     while processor.step() or processor.more or processor.waiting:
         pass
     return data, processor
+
+
+def gather(journals: Iterable[Path], into: Path) -> None:
+    """Copies what is in journals into one. A producer keeps its name, by which the books order what was received in
+    the same millisecond."""
+    for journal in journals:
+        for producer in journal.iterdir():
+            shutil.copytree(producer, into / producer.name, dirs_exist_ok=True)
 
 
 def compare(story: Story, root: Path, database: URL) -> None:
@@ -287,7 +293,7 @@ def compare(story: Story, root: Path, database: URL) -> None:
     alone, many = engine.of_file(data.root / "books.sqlite"), database
     one, other = engine.open_reader(alone), engine.open_writer(many)
     try:
-        for name, query in {**QUERIES, "hit_counts": HITS, "chain": CHAIN}.items():
+        for name, query in COMPARED.items():
             assert _rows(other, query) == _rows(one, query), name
         _compare_touches(processor, other)
     finally:

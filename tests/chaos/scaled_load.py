@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,11 +13,10 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from books import QUERIES
 from cluster import Cluster
 from load import NAMES, Load, acknowledged
 from receiving import Received
-from scaled import CHAIN, HITS
+from scaled import COMPARED, gather
 from tuike import _core, promises
 from tuike.data import Data
 from tuike.process import Processor
@@ -161,16 +159,14 @@ def prove_books(cluster: Cluster, folder: Path) -> None:
     machines = journals(cluster)
     secret = (cluster.data / "secret").read_text()
     quiet = Data.open(folder, create=True, environment={"TUIKE_SECRET": secret})
-    for machine in machines:
-        for producer in (machine / "journal").iterdir():
-            shutil.copytree(producer, quiet.journal / f"{machine.name}-{producer.name}")
+    gather([machine / "journal" for machine in machines], quiet.journal)
     processor = Processor(quiet)
     while processor.step() or processor.more or processor.waiting:
         pass
     processor.close()
     alone, many = engine.open_reader(quiet.database), engine.open_reader(engine.parse(cluster.database))
     with alone.begin() as one, many.begin() as other:
-        for name, query in {**QUERIES, "hit_counts": HITS, "chain": CHAIN}.items():
+        for name, query in COMPARED.items():
             left, right = ([tuple(row) for row in books.execute(text(query))] for books in (one, other))
             assert left == right, (
                 name,
