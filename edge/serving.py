@@ -19,6 +19,7 @@ from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
+from tuike.edge.app import listen
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
 from tuike.joining import Helper, Network, text_of
 from tuike.observing import Watched, Workers, observed
@@ -59,7 +60,7 @@ async def everything(
     written, the admin API goes last."""
     host = settings.host
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
-    listeners = _listen(settings)
+    listeners = _listen(settings, early=True)
     port: int = listeners[0].getsockname()[1]
     where = ["--data", str(data)]
     levels = ["--max-levels", str(books.max_levels)]
@@ -87,7 +88,7 @@ async def everything(
 
 async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | None) -> int:
     """The edge workers until told to stop; the exit code."""
-    listeners = _listen(settings)
+    listeners = _listen(settings, early=True)
     port = listeners[0].getsockname()[1]
     supervised = Supervisor([supervisor.worker_parts(listeners, _worker(data, settings))], listeners)
     async with _observed(settings.host, metrics_port, Workers(data / "metrics", Clock(Path(os.devnull)))):
@@ -97,7 +98,7 @@ async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | Non
 async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | None, network: Network) -> int:
     """The edge workers of one machine of several, with what joins it to the others; the exit code. Helpers stop one by
     one when the workers have."""
-    listeners = _listen(settings)
+    listeners = _listen(settings, early=False)
     address = f"http://{settings.host}:{listeners[0].getsockname()[1]}"
     network.begin(data, address)
     workers = supervisor.worker_parts(listeners, _worker(data.root, settings, member=True))
@@ -149,15 +150,20 @@ def _part(helper: Helper) -> Part:
     return Part(helper.name, helper.command, helper.environment)
 
 
-def _listen(settings: EdgeSettings) -> list[socket.socket]:
+def _listen(settings: EdgeSettings, *, early: bool) -> list[socket.socket]:
+    """The edge's sockets. `early`: what connects before a worker is ready waits for it; otherwise it is refused, and
+    finds another edge."""
     host, port = settings.host, settings.edge_port
-    return _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
+    found = _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
+    for listener in found if early else []:
+        listen(listener)
+    return found
 
 
-def _listening(host: str, port: int, option: str, listen: Callable[[], T]) -> T:
-    """What `listen` gives; UsageError names what to change where that cannot be had."""
+def _listening(host: str, port: int, option: str, bind: Callable[[], T]) -> T:
+    """What `bind` gives; UsageError names what to change where that cannot be had."""
     try:
-        return listen()
+        return bind()
     except OSError as error:
         mend = option if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise click.UsageError(f"{host}:{port}: {error.strerror or error}; choose another {mend}") from error

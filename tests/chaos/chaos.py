@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from faults import FAULTS, Fault
-from scaled_load import STARTING_S, goes_on, p99, prove, prove_books, recovers, under_load
+from scaled_load import goes_on, p99, prove, prove_books, recovers, under_load
 
 from cluster import Cluster, cluster
 from load import acknowledged, stock
@@ -53,7 +53,7 @@ class Run:
             self.say(f"in the end, normal after {recovers(machines):.1f} s")
         hits, orders = acknowledged(clients), sum(len(client.orders) for client in clients)
         self.say(f"{sum(struck.values())} faults, {hits} hits, {orders} orders, p99 {1000 * p99(clients):.1f} ms")
-        prove(machines, clients, STARTING_S)
+        prove(machines, clients)
         prove_books(machines, folder)
         self.say("each hit and order was applied once; the books are those of an undisturbed run")
 

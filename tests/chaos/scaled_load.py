@@ -38,8 +38,6 @@ BUSY = 6.0
 """How much longer a machine with other work may take."""
 SLOWEST_S = 1.0
 """p99 of an answer on a busy machine; on a quiet one it is below 50 ms."""
-STARTING_S = 60.0
-"""The same where edges are started again: their sockets take connections before their workers answer."""
 VERIFY_S = 300.0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS
-from scaled_load import SLOWEST_S, STARTING_S, goes_on, p99, prove, prove_books, prove_webhook, recovers, under_load
+from scaled_load import goes_on, p99, prove, prove_books, prove_webhook, recovers, under_load
 
 from cluster import Cluster, cluster
 from load import stock
@@ -45,7 +45,7 @@ def test_under_load_each_event_is_applied_once(
         goes_on(clients)
         record_property("seconds until the lag is normal", recovers(machines))
     record_property("p99 in seconds", p99(clients))
-    prove(machines, clients, STARTING_S if fault.part == "edge" else SLOWEST_S)
+    prove(machines, clients)
 
 
 def test_after_all_of_it_each_order_was_told_by_webhook(machines: Cluster, received: Received) -> None:
