@@ -41,14 +41,6 @@ class Limits:
     linger: float = 2.0
 
 
-def listen(listener: socket.socket) -> None:
-    """Lets a bound socket take connections; twice is once."""
-    # its connections inherit this, so that those of a service that was killed do not keep the port from the next one;
-    # a socket that has it and does not listen keeps nobody from the port
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.listen(BACKLOG)
-
-
 class Service:
     """Serves one listening socket; with `front` off by aiohttp alone, which answers the same."""
 
@@ -100,7 +92,7 @@ class Service:
         self._handover = Handover(self._runner.server, self._routes.begun)
         loop.add_reader(self.edge.sync_fd, self._routes.syncs.wake)
         self._listener.setblocking(False)
-        listen(self._listener)
+        self._listener.listen(BACKLOG)
         if self._front:
             limits = self._limits
             self._front_fd = self.edge.listen(

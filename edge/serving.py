@@ -19,7 +19,7 @@ from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
-from tuike.edge.app import listen
+from tuike.edge.app import BACKLOG
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
 from tuike.joining import Helper, Network, text_of
 from tuike.observing import Watched, Workers, observed
@@ -156,7 +156,7 @@ def _listen(settings: EdgeSettings, *, early: bool) -> list[socket.socket]:
     host, port = settings.host, settings.edge_port
     found = _listening(host, port, "--edge-port", lambda: supervisor.open_listeners(host, port, settings.workers))
     for listener in found if early else []:
-        listen(listener)
+        listener.listen(BACKLOG)
     return found
 
 

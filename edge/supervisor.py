@@ -65,14 +65,15 @@ def free_port(host: str, port: int) -> int:
 
 
 def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
-    """`count` sockets on one port (0: a free one). They refuse connections until somebody makes them `listen`, and
-    hold the port meanwhile. OSError as of `free_port`."""
+    """`count` sockets on one port (0: a free one). They refuse connections until they are told to listen. OSError as of
+    `free_port`."""
     if port:  # SO_REUSEPORT alone would share it with another tuike of the same user, in silence
         free_port(host, port)
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listeners = []
     for _ in range(count):
         listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         address = listener.getsockname()  # for port 0, the one that this one got

@@ -25,7 +25,6 @@ from ports import HOST, free_port
 from tuike._core import Edge, edge_states, render_metrics
 from tuike.clock import wall
 from tuike.edge import worker
-from tuike.edge.app import listen
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 from waiting import eventually
 
@@ -128,7 +127,7 @@ async def test_a_worker_waits_for_the_registry_and_its_clients_with_it(tmp_path:
     (tmp_path / "secret").write_text(SECRET)
     port = free_port()
     (listener,) = open_listeners(HOST, port, 1)
-    listen(listener)
+    listener.listen()
     supervisor = Supervisor([worker_parts([listener], worker.Config(str(tmp_path), drain_grace=0.1))], [listener])
     starting = asyncio.create_task(supervisor.start())
     asking = asyncio.create_task(talk(port, [get(b"/c/1")], 1))

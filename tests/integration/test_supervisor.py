@@ -226,6 +226,7 @@ async def end_together(names: list[str], command: list[str], end: Path) -> str:
 async def test_a_port_in_use_is_refused_even_where_it_could_be_shared() -> None:
     port = free_port()
     (first,) = open_listeners(HOST, port, 1)
+    first.listen()
     with first, pytest.raises(OSError, match="in use"):
         open_listeners(HOST, port, 1)
 
@@ -241,6 +242,7 @@ def connected_from_elsewhere(port: int) -> socket.socket:
 async def test_listeners_on_any_port_share_one_that_nobody_has() -> None:
     listeners = open_listeners(HOST, 0, 3)
     (port,) = {listener.getsockname()[1] for listener in listeners}
+    listeners[0].listen()
     with pytest.raises(OSError, match="in use"):
         open_listeners(HOST, port, 1)
     for listener in listeners:

@@ -63,8 +63,8 @@ def hosts(url: str) -> list[str]:
     kind, cluster, _ = parts.scheme.partition("+cluster")
     user, at, names = parts.netloc.rpartition("@")
     found = [parts._replace(scheme=kind, netloc=f"{user}{at}{name}") for name in names.split(",")]
-    alone = bool(cluster) or len(found) == 1
-    if parts.scheme not in SCHEMES or not alone or not all(host.hostname and _has_port(host) for host in found):
+    too_many = len(found) > 1 and not cluster
+    if parts.scheme not in SCHEMES or too_many or not all(host.hostname and _has_port(host) for host in found):
         raise DataError(f"{shown(url)} is none of redis://HOST[:PORT], redis+cluster://HOST[:PORT][,HOST...]")
     return [host.geturl() for host in found]
 
