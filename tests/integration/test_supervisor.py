@@ -155,7 +155,6 @@ async def test_a_worker_is_replaced_under_load_without_a_fault(data: Path, front
 async def test_the_workers_end_when_the_supervisor_is_killed(data: Path) -> None:
     script = f"""
 import asyncio
-from tuike import control
 from tuike.edge import worker
 from tuike.edge.supervisor import Supervisor, open_listeners, worker_parts
 async def main():
