@@ -1,5 +1,6 @@
 # setup: a virtual environment with everything; run: setup, then the whole service with its demo;
 # test: setup, then all tests; bench: setup, the extension built by its profile, then the benchmark; check: formatting, lints, types;
+# wheel: what bench runs, as a wheel in dist;
 # attack: a service under attack for five minutes; fuzz: each target for MINUTES; audit: known faults of dependencies.
 # chaos: setup, then MINUTES of random faults of an instance on several machines (SEED, DATABASE, ARGS: see tests/chaos/chaos.py).
 PYTHON ?= python3
@@ -11,7 +12,7 @@ MINUTES ?= 10
 SEED ?=
 DATABASE ?= postgresql
 
-.PHONY: setup run test bench check chaos attack fuzz audit need clean
+.PHONY: setup run test bench wheel check chaos attack fuzz audit need clean
 
 setup: $(PAGE) $(VENV)/.installed
 
@@ -50,6 +51,9 @@ $(VENV)/.profiled: $(VENV)/.installed core_rs/pgo
 bench: $(VENV)/.profiled
 	$(BIN)/python bench/run.py $(ARGS)
 
+wheel: $(VENV)/.profiled
+	@ls dist/*.whl
+
 chaos: setup
 	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --database $(DATABASE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -73,4 +77,4 @@ check: setup
 	$(BIN)/python dashboard/build.py check
 
 clean:
-	rm -rf $(VENV) target data dashboard/node_modules $(dir $(PAGE))
+	rm -rf $(VENV) target dist data dashboard/node_modules $(dir $(PAGE))
