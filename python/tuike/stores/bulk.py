@@ -9,7 +9,18 @@ from itertools import count
 from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Dialect, LargeBinary, Table, Text, literal_column
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    literal_column,
+    select,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -98,9 +109,7 @@ class Inserts(Bulk):
     def _of_arrays(self, dialect: Dialect) -> str:
         """One parameter for each column, so that the statement is the same however many rows there are."""
         head, tail = _parted(self._compiled(dialect)[0])
-        types = [column.type.as_generic().compile(dialect).partition("(")[0] for column in self._table.columns]
-        # in binary: texts need no escapes
-        arrays = ", ".join(f"%b::{name.partition(' ')[0]}[]" for name in types)
+        arrays = ", ".join(_array(column, dialect) for column in self._table.columns)
         return f"{head} SELECT * FROM unnest({arrays}){tail}"  # noqa: S608 (columns and types are ours)
 
     def _once(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -151,6 +160,60 @@ class Lookup:
     def _compile(self, dialect: Dialect) -> tuple[str, list[int]]:
         sql, order = _compiled(self._statement, self.names, dialect)
         return sql, list(range(len(self.names))) if order is None else order
+
+
+class Standing:
+    """A column's values in the rows of given primary keys. A server is asked for many at once, by a join: it goes from
+    key to row by the index, where a list of conditions makes it look through the whole table for each part of it."""
+
+    def __init__(self, table: Table, column: Column[Any]) -> None:
+        self._table = table
+        self._keys = list(table.primary_key.columns)
+        self._column = column
+        of_key = select(column).where(*(key == bindparam(key.name) for key in self._keys))
+        self._one = Lookup(of_key, [key.name for key in self._keys])
+
+    def find(self, connection: Connection, keys: Sequence[Row]) -> dict[Row, Any]:
+        """Of the keys that have a row."""
+        name = connection.dialect.name
+        if name == "sqlite":
+            # for SQLite many at once cost more than they save
+            found = ((key, self._one.rows(connection, *key)) for key in keys)
+            return {key: rows[0][0] for key, rows in found if rows}
+        if name == "postgresql":
+            # a plan for any keys would trust statistics that a new table has not got, and take another index
+            connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+        standing: dict[Row, Any] = {}
+        most = ARRAYS if name == "postgresql" else ROWS
+        for start in range(0, len(keys), most):
+            some = keys[start : start + most]
+            if name == "postgresql":
+                sql, values = self._of_arrays(connection.dialect), [list(column) for column in zip(*some, strict=True)]
+            else:
+                sql, values = self._of_rows(connection.dialect, len(some)), [value for key in some for value in key]
+            standing.update((tuple(row[:-1]), row[-1]) for row in connection.exec_driver_sql(sql, tuple(values)))
+        return standing
+
+    def _of_arrays(self, dialect: Dialect) -> str:
+        arrays = ", ".join(_array(key, dialect) for key in self._keys)
+        asked = ", ".join(self._names(dialect))
+        return self._joined(dialect, f"unnest({arrays}) AS asked ({asked}) JOIN")
+
+    def _of_rows(self, dialect: Dialect, rows: int) -> str:
+        names = self._names(dialect)
+        first = ", ".join(f"%s AS {name}" for name in names)
+        others = f" UNION ALL SELECT {', '.join(['%s'] * len(names))}" * (rows - 1)
+        return self._joined(dialect, f"(SELECT {first}{others}) AS asked STRAIGHT_JOIN")
+
+    def _joined(self, dialect: Dialect, asked: str) -> str:
+        names, (column,) = self._names(dialect), _quoted([self._column], dialect)
+        chosen = ", ".join(f"asked.{name}" for name in names)
+        same = " AND ".join(f"standing.{name} = asked.{name}" for name in names)
+        (table,) = _quoted([self._table], dialect)
+        return f"SELECT {chosen}, standing.{column} FROM {asked} {table} AS standing ON {same}"  # noqa: S608 (names are ours)
+
+    def _names(self, dialect: Dialect) -> list[str]:
+        return _quoted(self._keys, dialect)
 
 
 def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
@@ -229,6 +292,15 @@ def _compiled(statement: Statement, names: Sequence[str], dialect: Dialect) -> t
     assert isinstance(compiled, SQLCompiler)
     order = [names.index(name) for name in compiled.positiontup or ()]
     return str(compiled), None if order == list(range(len(names))) else order
+
+
+def _array(column: Column[Any], dialect: Dialect) -> str:
+    """A parameter that is many values of a column, in binary: texts need no escapes."""
+    return f"%b::{column.type.as_generic().compile(dialect).partition('(')[0].partition(' ')[0]}[]"
+
+
+def _quoted(named: Sequence[Column[Any] | Table], dialect: Dialect) -> list[str]:
+    return [dialect.identifier_preparer.quote(one.name) for one in named]
 
 
 def _parted(sql: str) -> tuple[str, str]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, case, func, literal_column, select, tuple_
+from sqlalchemy import Connection, Table, case, func, literal_column
 
 from tuike import _core
 from tuike.stores import cuts
-from tuike.stores.bulk import Lookup, Row, adding, changing, missing
+from tuike.stores.bulk import Row, Standing, adding, changing, missing
 from tuike.stores.schema import (
     damage,
     hit_counts,
@@ -20,7 +20,6 @@ from tuike.stores.schema import (
     rollups,
 )
 
-KEYS_PER_SELECT = 1_000
 HOUR_S = 3_600
 
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
@@ -34,27 +33,15 @@ class Sketched:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._keys = tuple(table.primary_key.columns)
+        self._width = len(table.primary_key.columns)
         self._rows = changing(table, self._changes, self._together)
-        of_key = select(table.c.visitors).where(*(column == bindparam(column.name) for column in self._keys))
-        self._one = Lookup(of_key, [column.name for column in self._keys])
+        self._standing = Standing(table, table.c.visitors)
 
     def add(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Adds rows of different keys to what stands there; sketches are merged."""
-        width = len(self._keys)
-        standing = self._standing(connection, [row[:width] for row in rows if row[-1]])
+        width = self._width
+        standing = self._standing.find(connection, [row[:width] for row in rows if row[-1]])
         self._rows.run(connection, [(*row[:-1], _merged(standing.get(row[:width]), row[-1])) for row in rows])
-
-    def _standing(self, connection: Connection, keys: Sequence[Row]) -> dict[Row, bytes | None]:
-        """The sketches of these keys. A server is asked for many at once; for SQLite that costs more than it saves."""
-        if connection.dialect.name == "sqlite":
-            return {key: self._one.find(connection, *key) for key in keys}
-        standing: dict[Row, bytes | None] = {}
-        for start in range(0, len(keys), KEYS_PER_SELECT):
-            chunk = keys[start : start + KEYS_PER_SELECT]
-            query = select(*self._keys, self._table.c.visitors).where(tuple_(*self._keys).in_(chunk))
-            standing.update((tuple(row[:-1]), row[-1]) for row in connection.execute(query))
-        return standing
 
     def _changes(self, new: Any) -> dict[str, Any]:
         columns = self._table.c
@@ -64,7 +51,7 @@ class Sketched:
 
     def _together(self, before: Row, after: Row) -> Row:
         """Two rows of a batch, whose sketches are merged with what stands in the table already."""
-        width = len(self._keys)
+        width = self._width
         sums = [a + b for a, b in zip(before[width:-1], after[width:-1], strict=True)]
         return (*before[:width], *sums, _merged(before[-1], after[-1]))
 
