@@ -163,8 +163,8 @@ class Lookup:
 
 
 class Standing:
-    """A column's values in the rows of given primary keys. A server is asked for many at once, by a join: it goes from
-    key to row by the index, where a list of conditions makes it look through the whole table for each part of it."""
+    """A column's values in the rows of given primary keys. A server is asked for many at once, in words that leave it
+    no choice but the primary key's index: of a table that has only begun to fill it knows too little to choose."""
 
     def __init__(self, table: Table, column: Column[Any]) -> None:
         self._table = table
@@ -180,9 +180,6 @@ class Standing:
             # for SQLite many at once cost more than they save
             found = ((key, self._one.rows(connection, *key)) for key in keys)
             return {key: rows[0][0] for key, rows in found if rows}
-        if name == "postgresql":
-            # a plan for any keys would trust statistics that a new table has not got, and take another index
-            connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
         standing: dict[Row, Any] = {}
         most = ARRAYS if name == "postgresql" else ROWS
         for start in range(0, len(keys), most):
@@ -195,25 +192,33 @@ class Standing:
         return standing
 
     def _of_arrays(self, dialect: Dialect) -> str:
+        """For each key the first row from it on, in the key's own order: only its index has that at hand."""
+        table, column, names = self._quoted(dialect)
         arrays = ", ".join(_array(key, dialect) for key in self._keys)
-        asked = ", ".join(self._names(dialect))
-        return self._joined(dialect, f"unnest({arrays}) AS asked ({asked}) JOIN")
+        every, asked, found = (", ".join(f"{of}{name}" for name in names) for of in ("", "asked.", "standing."))
+        first = f"SELECT * FROM {table} WHERE ({every}) >= ({asked}) ORDER BY {every} LIMIT 1"  # noqa: S608 (names are ours)
+        return (
+            f"SELECT {asked}, standing.{column} FROM unnest({arrays}) AS asked ({every}) "  # noqa: S608
+            f"CROSS JOIN LATERAL ({first}) AS standing WHERE ({found}) = ({asked})"
+        )
 
     def _of_rows(self, dialect: Dialect, rows: int) -> str:
-        names = self._names(dialect)
+        table, column, names = self._quoted(dialect)
+        asked = ", ".join(f"asked.{name}" for name in names)
         first = ", ".join(f"%s AS {name}" for name in names)
         others = f" UNION ALL SELECT {', '.join(['%s'] * len(names))}" * (rows - 1)
-        return self._joined(dialect, f"(SELECT {first}{others}) AS asked STRAIGHT_JOIN")
-
-    def _joined(self, dialect: Dialect, asked: str) -> str:
-        names, (column,) = self._names(dialect), _quoted([self._column], dialect)
-        chosen = ", ".join(f"asked.{name}" for name in names)
         same = " AND ".join(f"standing.{name} = asked.{name}" for name in names)
-        (table,) = _quoted([self._table], dialect)
-        return f"SELECT {chosen}, standing.{column} FROM {asked} {table} AS standing ON {same}"  # noqa: S608 (names are ours)
+        return (
+            f"SELECT {asked}, standing.{column} FROM (SELECT {first}{others}) AS asked "  # noqa: S608
+            f"STRAIGHT_JOIN {table} AS standing FORCE INDEX (PRIMARY) ON {same}"
+        )
 
-    def _names(self, dialect: Dialect) -> list[str]:
-        return _quoted(self._keys, dialect)
+    def _quoted(self, dialect: Dialect) -> tuple[str, str, list[str]]:
+        """The names of table, column and keys."""
+        table, column, *names = map(
+            dialect.identifier_preparer.quote, (self._table.name, *(one.name for one in (self._column, *self._keys)))
+        )
+        return table, column, names
 
 
 def stream(connection: Connection, statement: ClauseElement) -> Iterator[Row]:
@@ -297,10 +302,6 @@ def _compiled(statement: Statement, names: Sequence[str], dialect: Dialect) -> t
 def _array(column: Column[Any], dialect: Dialect) -> str:
     """A parameter that is many values of a column, in binary: texts need no escapes."""
     return f"%b::{column.type.as_generic().compile(dialect).partition('(')[0].partition(' ')[0]}[]"
-
-
-def _quoted(named: Sequence[Column[Any] | Table], dialect: Dialect) -> list[str]:
-    return [dialect.identifier_preparer.quote(one.name) for one in named]
 
 
 def _parted(sql: str) -> tuple[str, str]:
