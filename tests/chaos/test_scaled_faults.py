@@ -327,6 +327,31 @@ def test_a_shipper_waits_where_nobody_reads(
     scaled.close()
 
 
+def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(tmp_path: Path, server: RedisServer) -> None:
+    """A quarter of an hour of it; who is alive is told all the while, and at the end there is no pause."""
+    story = Story(tmp_path, 3, machines=1)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
+    story.registry()
+    (one,) = scaled.shippers
+    seconds, steps = 900, 5
+    begin = time.monotonic() - seconds - 1
+    for step in range(seconds * steps):
+        if step % steps == 0:
+            story.go_on(3)
+        one.step(scaled.now(), begin + step / steps)
+    with server.client() as client:
+        most = max(client.xlen(f"tuike:{{{partition:02}}}:hits") for partition in range(64))
+        assert 100 < most < 600
+        assert client.xlen("tuike:{64}:orders") > seconds / (shipping.STILL_S + 2 / steps)
+        story.go_on(3)
+        shipped = one.shipped
+        assert not one.step(scaled.now(), begin + seconds)
+        assert one.step(scaled.now(), begin + seconds, last=True)
+        assert one.shipped > shipped
+    scaled.folder(), scaled.candidate()
+    ends_well(scaled, tmp_path)
+
+
 def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
     tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import URL
@@ -41,6 +41,9 @@ STILL_S = 1.0
 """Between signs of life while nothing may be sent."""
 SILENT_S = 30.0
 """An incarnation that has promised nothing for so long is not waited for."""
+PART_OF_AGE, PAUSE_MOST_S = 0.01, 10.0
+"""The longer the oldest packet waits for its reader, the longer is the pause before the next ones, and the fewer and
+larger they are: otherwise what a reader does not fetch for hours would fill the memory, here and in Redis."""
 LOOK_S = 0.25
 """Between looks at what is committed and whether it is all still there."""
 REST_S = 0.02
@@ -97,13 +100,21 @@ class Away(Exception):
     """The database cannot be reached."""
 
 
+class _Waiting(NamedTuple):
+    """A packet that is not committed: its place in the stream, its size (bytes), its entries without their data, and when it was sent."""
+
+    place: bytes
+    size: int
+    entries: tuple[Entry, ...]
+    tick: float
+
+
 @dataclass(slots=True)
 class _Sent:
     """What of one partition is on its way. All of it may be gone: then it starts over."""
 
     reached: Reached = field(default_factory=Reached)
-    waiting: deque[tuple[bytes, int, tuple[Entry, ...]]] = field(default_factory=deque)
-    """Ids, sizes, and entries without their data, of packets that are not committed."""
+    waiting: deque[_Waiting] = field(default_factory=deque)
     size: int = 0
 
     def start_over(self, committed: Reached) -> None:
@@ -111,22 +122,23 @@ class _Sent:
         self.waiting.clear()
         self.size = 0
 
-    def took(self, packet: Packet, id: bytes, size: int) -> None:
+    def took(self, packet: Packet, id: bytes, size: int, tick: float) -> None:
         for entry in packet.entries:
             self.reached.upto[entry.incarnation] = entry.upto
             if entry.mark:
                 self.reached.marks[entry.incarnation] = entry.mark
-        self.waiting.append((id, size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)))
+        entries = tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)
+        self.waiting.append(_Waiting(id, size, entries, tick))
         self.size += size
 
     def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
-        while self.waiting and all(e.incarnation in closed or committed.covers(e) for e in self.waiting[0][2]):
-            self.size -= self.waiting.popleft()[1]
+        while self.waiting and all(e.incarnation in closed or committed.covers(e) for e in self.waiting[0].entries):
+            self.size -= self.waiting.popleft().size
 
     @property
     def newest(self) -> bytes | None:
-        return self.waiting[-1][0] if self.waiting else None
+        return self.waiting[-1].place if self.waiting else None
 
 
 class _Silence:
@@ -171,6 +183,7 @@ class Shipper:
         """Whether what was sent has arrived, as far as is known."""
         self._next_look = 0.0
         self._next_marks = 0.0
+        self._taken = float("-inf")
         self._live: tuple[int, ...] = ()
         self._named = 0
         self._silence = _Silence()
@@ -178,10 +191,10 @@ class Shipper:
         """Records, those that were sent again included."""
         self.more = False
 
-    def step(self, now: int, tick: float) -> bool:
+    def step(self, now: int, tick: float, *, last: bool = False) -> bool:
         """Sends what is new. Whether there was anything; `now` (ms) was the time there when the journal was not looked
-        at yet, `tick` a monotonic clock's seconds. Raises one of `Failed`, or Away: then the next step begins at the
-        committed positions."""
+        at yet, `tick` a monotonic clock's seconds. `last`: whoever reads, it makes no pause. Raises one of `Failed`, or
+        Away: then the next step begins at the committed positions."""
         try:
             if not self._sure:
                 self._begin()
@@ -190,8 +203,15 @@ class Shipper:
             if tick >= self._next_look:
                 self._next_look = tick + LOOK_S
             if any(sent.size >= AHEAD_BYTES for sent in self._sent.values()):
+                self.more = False
+                self._silence.forget()
+                self._next_look = min(self._next_look, tick + REST_S)
                 self._stand_still(tick)
                 return False
+            if not (self.more or last) and tick - self._taken < self._pause(tick):
+                self._stand_still(tick)
+                return False
+            self._taken = tick
             return self._ship(now, tick)
         except Exception:
             self._sure = False
@@ -282,25 +302,27 @@ class Shipper:
                 packets.append(Packet(self._machine, partition, entries))
         if marks:
             self._next_marks = tick + MARK_S
-        self._send(packets)
+        self._send(packets, tick)
         self._front = dict.fromkeys(self._gone, GONE) | {incarnation: upto for _, incarnation, upto, _ in heard}
         self.shipped += shipment.count
         self.more = shipment.more
         return shipment.count > 0
 
-    def _send(self, packets: Sequence[Packet]) -> None:
+    def _send(self, packets: Sequence[Packet], tick: float) -> None:
         if packets:
             for packet, (id, size) in zip(packets, self._log.send(packets), strict=True):
-                self._sent[packet.partition].took(packet, id, size)
+                self._sent[packet.partition].took(packet, id, size, tick)
 
     def _stand_still(self, tick: float) -> None:
-        """Too much is on its way: nothing is read, and the bookkeeper hears who is alive all the same."""
-        self.more = False
-        self._silence.forget()
-        self._next_look = min(self._next_look, tick + REST_S)
+        """Much is on its way: nothing is read, and the bookkeeper hears who is alive all the same."""
         if tick >= self._next_marks + STILL_S and ORDERS in self._sent:
             self._next_marks = tick
-            self._send([Packet(self._machine, ORDERS, (), self._live, (), self._named)])
+            self._send([Packet(self._machine, ORDERS, (), self._live, (), self._named)], tick)
+
+    def _pause(self, tick: float) -> float:
+        """Between two looks at the journal, in seconds."""
+        oldest = min((sent.waiting[0].tick for sent in self._sent.values() if sent.waiting), default=tick)
+        return min(PART_OF_AGE * (tick - oldest), PAUSE_MOST_S)
 
     def _entries(
         self, partition: int, heard: list[tuple[str, int, int, int]], data: Mapping[int, bytes]
@@ -367,7 +389,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             looked = tick
             clock.look()
         try:
-            busy = shipper.step(clock(), tick)
+            busy = shipper.step(clock(), tick, last=until is not None)
             pause = RETRY_FIRST_S
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:
