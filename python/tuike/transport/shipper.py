@@ -101,7 +101,7 @@ class Away(Exception):
 
 
 class _Waiting(NamedTuple):
-    """A packet that is not committed: its place in the stream, its size (bytes), its entries without their data, and when it was sent."""
+    """A packet that is not committed: its place in the stream, bytes, entries without their data, and when it went."""
 
     place: bytes
     size: int
