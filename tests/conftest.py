@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine
 
 import installed
 import preloads
 import sql_servers
 from sql_servers import Server
-from tuike.stores import engine
+from tuike.stores import engine, migrations
 
 HERE = Path(__file__).parent
 
@@ -95,3 +95,12 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, sql_server: Callabl
     url = server.create()
     yield engine.parse(url)
     server.drop(url)
+
+
+@pytest.fixture
+def writer(database: URL) -> Iterator[Engine]:
+    """An empty instance's tables on each engine in turn."""
+    made = engine.open_writer(database)
+    migrations.upgrade(made)
+    yield made
+    made.dispose()

@@ -1,10 +1,8 @@
 """Cuts and days: what batches, partitions and the upgrade of an older database leave in them is the same."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, delete, select
@@ -21,14 +19,6 @@ HITS = [
     for number, label in ((0, ""), (1, "red"))
 ]
 ORDERS = [(*row[:7], "CNY", 1, 1_000, 100) for row in HITS]
-
-
-@pytest.fixture
-def writer(database: URL) -> Iterator[Engine]:
-    made = engine.open_writer(database)
-    migrations.upgrade(made)
-    yield made
-    made.dispose()
 
 
 def contents(connection: Connection) -> list[list[tuple[Any, ...]]]:

@@ -3,7 +3,6 @@
 import os
 import struct
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,21 +10,13 @@ import pytest
 from sqlalchemy import URL, Engine, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from tuike.stores import engine, leases, migrations, position, schema
+from tuike.stores import engine, leases, position, schema
 from tuike.stores.position import PositionMoved
 from waiting import until
 
 NAME = "partition-07"
 TTL = 5_000
 START = 1_760_000_000_000
-
-
-@pytest.fixture
-def writer(database: URL) -> Iterator[Engine]:
-    made = engine.open_writer(database)
-    migrations.upgrade(made)
-    yield made
-    made.dispose()
 
 
 def claim(writer: Engine, holder: str, now: int) -> int | None:

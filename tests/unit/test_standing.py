@@ -1,22 +1,11 @@
 """What stands under many keys, on each engine."""
 
-from collections.abc import Iterator
+from sqlalchemy import Engine
 
-import pytest
-from sqlalchemy import URL, Engine
-
-from tuike.stores import bulk, engine, migrations, schema
+from tuike.stores import bulk, schema
 from tuike.stores.bulk import Standing
 
 ODD = ("'", "\\", '"', "%", "%s", ":a", "{}", "\n\r\t\x1a", "é中🍵", " ", "", "a", "A", "a ", "NULL")
-
-
-@pytest.fixture
-def writer(database: URL) -> Iterator[Engine]:
-    made = engine.open_writer(database)
-    migrations.upgrade(made)
-    yield made
-    made.dispose()
 
 
 def key(label: str, number: int = 0) -> bulk.Row:

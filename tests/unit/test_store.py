@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,6 @@ from tuike.stores import bulk, engine, meta, migrations, position, rollups, sche
 from tuike.stores.bulk import stream
 from tuike.stores.dialects import further
 from tuike.stores.position import PositionMoved
-
-
-@pytest.fixture
-def writer(database: URL) -> Iterator[Engine]:
-    made = engine.open_writer(database)
-    migrations.upgrade(made)
-    yield made
-    made.dispose()
-
 
 # --- engines ---------------------------------------------------------------------------------------
 
