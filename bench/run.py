@@ -33,6 +33,7 @@ import ratios
 import registry
 import report
 import reporting
+import scaled
 import settlement
 import verify
 import views
@@ -54,6 +55,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "cpu": cpu.measure,
     "capacity": capacity.measure,
     "drain": drain.measure,
+    "scaled": scaled.measure,
     "reporting": reporting.measure,
     "settlement": settlement.measure,
     "books": books.measure,

@@ -3,6 +3,7 @@
 A peer is one function here, which raises `Missing` where its program is not installed, and one line of `ratios.py`.
 """
 
+import os
 import random
 import re
 import shutil
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,7 @@ def start_plain_aiohttp(bench: Bench) -> Server:
 
 def start_nginx(bench: Bench, log: str = "off", access_log: str = "off") -> Server:
     """`log` is for its name, `access_log` as in nginx's directive; LOG stands for the file."""
-    program = _program("nginx", NGINX_MISSING)
+    program = installed("nginx", NGINX_MISSING)
     port = free_port()
     directory = bench.directory / f"nginx-{port}"
     directory.mkdir()
@@ -155,7 +156,7 @@ def start_go(bench: Bench) -> Server:
 
 def start_go_redis(bench: Bench) -> Server:
     """Go on the servers' core, its Redis on the load's, where there is room beside the generator."""
-    program, redis = _build_go(bench), _program("redis-server", REDIS_MISSING)
+    program, redis = _build_go(bench), installed("redis-server", REDIS_MISSING)
     port = free_port()
     command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     helper, log = spawn(command, bench.directory / "redis.log", bench.cores.load)
@@ -169,14 +170,14 @@ def start_go_redis(bench: Bench) -> Server:
 def _build_go(bench: Bench) -> Path:
     program = bench.directory / "pixel"
     if not program.exists():
-        command = [_program("go", GO_MISSING, "/usr/local/go/bin/go"), "build", "-o", str(program), "."]
+        command = [installed("go", GO_MISSING, "/usr/local/go/bin/go"), "build", "-o", str(program), "."]
         done = subprocess.run(command, cwd=PEERS / "go", capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Missing(f"the Go peer does not build: {(done.stderr.splitlines() or [''])[-1]}")
     return program
 
 
-def _program(name: str, missing: str, *places: str) -> str:
+def installed(name: str, missing: str, *places: str) -> str:
     for candidate in (name, *places):
         if found := shutil.which(candidate):
             return found
@@ -206,10 +207,13 @@ def free_port() -> int:
     raise ServerFailed(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
-def spawn(command: Sequence[str], log: Path, *cores: int) -> tuple[subprocess.Popen[bytes], Path]:
-    """Starts it on these cores; its process and log, which is what it says."""
+def spawn(
+    command: Sequence[str], log: Path, *cores: int, environment: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], Path]:
+    """Starts it on these cores; its process and log, which is what it says. `environment` is added to ours."""
+    env = {**os.environ, **(environment or {})}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, preexec_fn=machine.pin(*cores))
+        process = subprocess.Popen(command, stdout=out, stderr=out, preexec_fn=machine.pin(*cores), env=env)
     return process, log
 
 

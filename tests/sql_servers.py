@@ -50,6 +50,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Returns when it answers."""
         command = _postgresql(self._root, self.port) if self.name == "postgresql" else _mariadb(self._root, self.port)
