@@ -297,6 +297,11 @@ def test_every_store_says_the_same_to_fraud_rules(store: Store, tmp_path: Path) 
     }
 
 
+def test_every_store_counts_on_the_day_of_a_click_at_the_first_instant(store: Store, tmp_path: Path) -> None:
+    store.put(Journal(tmp_path / "journal").batch([hit(1, 0, visitor="a" * 32, counted=True, address="ad" * 16)]))
+    assert store.seen("m", f"{1:032x}", "", "", "", 0, DAY, 5)["address_clicks"] == 1
+
+
 def test_every_store_lists_a_days_records_from_the_highest_id(journal: Journal, store: Store) -> None:
     hits = [hit(n, n // 4 * DAY, visitor="a" * 32, cust="k", counted=True, binds=True) for n in range(4, 12)]
     store.put(journal.batch(hits))

@@ -161,7 +161,7 @@ class SqlTouches:
     ) -> dict[str, Any]:
         """As `_core.TouchStore.seen`."""
         found = (self.click(click) if click else None) or {}
-        click_at = found.get("at", at)
+        click_at = found.get("at", 0) if found else at  # a field that is 0 is left out of a record
         begins = click_at // DAY_MS * DAY_MS
         day = begins, min(begins + DAY_MS - 1, at)
         seen = dict.fromkeys(COUNTS, 0) | {"prefix": found.get("prefix", ""), "referrer": found.get("referrer", "")}
