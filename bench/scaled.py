@@ -105,11 +105,8 @@ class _Redis:
 
 @contextmanager
 def _redis(bench: Bench) -> Iterator[_Redis]:
-    program, port = servers.installed("redis-server", servers.REDIS_MISSING), servers.free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process, log = servers.spawn(command, bench.directory / "redis.log", bench.cores.load)
+    process, port = servers.start_redis(bench)
     try:
-        servers.until(lambda: servers.accepts(port), process, log)
         yield _Redis(f"redis://127.0.0.1:{port}", process.pid)
     finally:
         servers.end(process)

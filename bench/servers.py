@@ -135,7 +135,7 @@ def start_plain_aiohttp(bench: Bench) -> Server:
 
 def start_nginx(bench: Bench, log: str = "off", access_log: str = "off") -> Server:
     """`log` is for its name, `access_log` as in nginx's directive; LOG stands for the file."""
-    program = installed("nginx", NGINX_MISSING)
+    program = _installed("nginx", NGINX_MISSING)
     port = free_port()
     directory = bench.directory / f"nginx-{port}"
     directory.mkdir()
@@ -156,28 +156,34 @@ def start_go(bench: Bench) -> Server:
 
 def start_go_redis(bench: Bench) -> Server:
     """Go on the servers' core, its Redis on the load's, where there is room beside the generator."""
-    program, redis = _build_go(bench), installed("redis-server", REDIS_MISSING)
-    port = free_port()
-    command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    helper, log = spawn(command, bench.directory / "redis.log", bench.cores.load)
-    until(lambda: accepts(port), helper, log)
+    program = _build_go(bench)
+    helper, port = start_redis(bench)
     command = [str(program), "-redis", f"127.0.0.1:{port}"]
     server = _start_on_free_port("Go net/http + redigo, fire and forget", command, bench)
     server.helper = helper
     return server
 
 
+def start_redis(bench: Bench) -> tuple[subprocess.Popen[bytes], int]:
+    """A Redis without persistence on the load's core, and its port."""
+    program, port = _installed("redis-server", REDIS_MISSING), free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process, log = spawn(command, bench.directory / "redis.log", bench.cores.load)
+    until(lambda: accepts(port), process, log)
+    return process, port
+
+
 def _build_go(bench: Bench) -> Path:
     program = bench.directory / "pixel"
     if not program.exists():
-        command = [installed("go", GO_MISSING, "/usr/local/go/bin/go"), "build", "-o", str(program), "."]
+        command = [_installed("go", GO_MISSING, "/usr/local/go/bin/go"), "build", "-o", str(program), "."]
         done = subprocess.run(command, cwd=PEERS / "go", capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Missing(f"the Go peer does not build: {(done.stderr.splitlines() or [''])[-1]}")
     return program
 
 
-def installed(name: str, missing: str, *places: str) -> str:
+def _installed(name: str, missing: str, *places: str) -> str:
     for candidate in (name, *places):
         if found := shutil.which(candidate):
             return found
