@@ -118,14 +118,17 @@ class Mirror:
         return CLOSE_S if taking or (self._log is not None and self._log.is_beginning) else POLL_S
 
     def close(self) -> None:
-        """Says that the machine stops, where that can be said."""
+        """Says that the machine stops, where that can be said. One whose journal has what nobody has heard of yet says
+        nothing: it is waited for as one that was killed."""
         self._journals.close()
         self._retention.close()
         if self._log is not None:
             self._log.close(self._clock())
+        journal = str(self._data.journal)
         try:
             with self._writer.begin() as connection:
-                members.report(connection, self._machine, self._reached(), self._url, "stopped")
+                if members.are_known(connection, [number for _, number, _ in _core.incarnations(journal)]):
+                    members.report(connection, self._machine, self._reached(), self._url, "stopped")
         except SQLAlchemyError as error:
             log.warning("could not say that this machine stops: %s", _brief(error))
         self._books.dispose()

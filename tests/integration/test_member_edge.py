@@ -68,6 +68,16 @@ class Books:
             self.number = keeper.number
             self.news.tell(connection, changed, self.number, wall())
 
+    def hear(self, data: Path) -> None:
+        """Of all that a machine's journal has."""
+        heard = {"machine": "m", "first_seen": wall(), "state": "live", "seq": 0, "note": ""}
+        rows = [
+            heard | {"producer": producer, "incarnation": f"{incarnation:016x}"}
+            for producer, incarnation, _ in _core.incarnations(str(data / "journal"))
+        ]
+        with self.engine.begin() as connection:
+            connection.execute(schema.producers.insert(), rows)
+
     def shop(self) -> None:
         """A merchant, a product, a promoter and the link L1."""
         sealed = _core.seal(SECRET, "merchant", b"key", bytes(12))
@@ -201,6 +211,7 @@ def test_a_change_is_at_the_edge_within_a_second_by_redis_and_without_it(
         carrier.start()
         books.write(link("L4"))
         until(lambda: edge.knows("L4"), "a change after Redis came back")
+        books.hear(edge.data)
         assert edge.stop() == 0
     assert books.machine().state == "stopped"
 

@@ -178,6 +178,18 @@ def test_a_retired_machine_says_no_more(data: Data, books: Books, here: Mirror) 
         here.step(called=True)
 
 
+def test_a_machine_says_that_it_stops_when_the_books_know_of_all_that_its_journal_has(data: Data, books: Books) -> None:
+    _core.Writer(str(data.journal), "edge-0", 7).close(1)
+    for known in (False, True):
+        here = Mirror(data, books.url)
+        settle(here)
+        if known:
+            row = {"incarnation": f"{7:016x}", "producer": "edge-0", "machine": data.machine, "first_seen": 1}
+            books.do(schema.producers.insert().values(state="live", seq=0, note="", **row))
+        here.close()
+        assert books.do(select(schema.edges.c.state))[0].state == ("stopped" if known else "serving")
+
+
 def test_an_admin_has_a_journal_and_holds_nobody_up(data: Data, books: Books) -> None:
     admin = Mirror(data, books.url, serves=False)
     admin.step()

@@ -213,6 +213,12 @@ def closed(connection: Connection) -> list[int]:
     return [int(incarnation, 16) for incarnation in connection.scalars(ended)]
 
 
+def are_known(connection: Connection, incarnations: Iterable[int]) -> bool:
+    """Whether the bookkeeper has heard of all of these: it waits for those it knows of, each by itself."""
+    names = {f"{incarnation:016x}" for incarnation in incarnations}
+    return names <= set(connection.scalars(select(producers.c.incarnation)))
+
+
 def all_lost(connection: Connection) -> list[Lost]:
     return [
         Lost(row.machine, row.incarnation, row.first, row.last, row.at, row.note)
