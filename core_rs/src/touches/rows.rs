@@ -14,7 +14,7 @@ const RECORD: u8 = 0;
 /// A key with its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// What a batch of hits adds to a store.
+/// What a batch of hits adds to a store, by key: a B-tree takes neighbours one after the other at half the cost.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// By day since 1970-01-01 UTC.
@@ -30,6 +30,9 @@ pub fn rows<'a>(hits: impl IntoIterator<Item = Event<'a>>) -> Rows {
         let day = rows.days.entry(hit.at / DAY_MS).or_default();
         of_day(&hit, &id, |key, record| day.push((key, record.to_vec())));
         of_binding(&hit, &id, |key, record| rows.bindings.push((key, record.to_vec())));
+    }
+    for some in rows.days.values_mut().chain([&mut rows.bindings]) {
+        some.sort_unstable();
     }
     rows
 }
