@@ -25,6 +25,7 @@ import durability
 import generator
 import idle
 import incore
+import lag
 import latency
 import machine
 import plot
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[Bench], Result]] = {
     "capacity": capacity.measure,
     "drain": drain.measure,
     "scaled": scaled.measure,
+    "lag": lag.measure,
     "reporting": reporting.measure,
     "settlement": settlement.measure,
     "books": books.measure,

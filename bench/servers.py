@@ -112,14 +112,15 @@ def start_tuike(
     data: Data | None = None,
     workers: int = 1,
     durability: str = "interval",
+    options: Sequence[str] = (),
     limit: float = START_LIMIT,
 ) -> Server:
     """Edge workers on an instance of their own, by default a copy of the base; several of them on both cores.
 
-    The processor is at rest meanwhile: what is measured ends with the journal."""
+    The processor is at rest meanwhile: what is measured ends with the journal. `options` are more of `tuike edge`'s."""
     data = data or registry.copy(bench.base, bench.directory / name)
     command = [sys.executable, "-m", "tuike", "edge", "--data", str(data.root), "--edge-port", "0"]
-    command += ["--workers", str(workers), "--durability", durability]
+    command += ["--workers", str(workers), "--durability", durability, *options]
     cores = (bench.cores.server,) if workers == 1 else (bench.cores.server, bench.cores.load)
     process, log = spawn(command, bench.directory / f"{name}.log", *cores)
     port = until(lambda: _announced_port(log), process, log, limit)

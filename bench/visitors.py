@@ -12,12 +12,14 @@ VISITORS = 64
 
 
 def returning(server: Server) -> list[str]:
-    """`Cookie` fields of browsers that have followed a link each: `VISITORS` clicks."""
+    """`Cookie` fields of browsers that have followed a link each: `VISITORS` clicks; each from an address of its own,
+    for a server that trusts the load as its proxy."""
     cookies = []
     for number in range(VISITORS):
         connection = http.client.HTTPConnection(server.host, timeout=START_LIMIT)
         agent = workload.AGENTS[number % len(workload.AGENTS)]
-        connection.request("GET", f"/c/{workload.LINKS[number]}", headers={"User-Agent": agent})
+        headers = {"User-Agent": agent, "X-Forwarded-For": f"203.0.113.{number}"}
+        connection.request("GET", f"/c/{workload.LINKS[number]}", headers=headers)
         set_cookies = connection.getresponse().headers.get_all("Set-Cookie", [])
         cookies.append("; ".join(field.partition(";")[0] for field in set_cookies))
         connection.close()

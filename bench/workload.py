@@ -13,6 +13,7 @@ VARIANTS = 8192
 """Different requests of a workload; the generator sends them in turn."""
 RETURNING = 0.5
 """Share of browsers that have been here before and send their cookies."""
+POSTS = 1_000
 
 MERCHANT = "bench"
 MERCHANT_SECRET = "bench-merchant-secret"  # noqa: S105 (of an instance that is made for a run)
@@ -58,12 +59,14 @@ def pixels(cookies: Sequence[str], promoters: Sequence[str] = PROMOTERS, variant
     return b"".join(requests)
 
 
-def redirects(cookies: Sequence[str], links: Sequence[str] = LINKS, variants: int = VARIANTS) -> bytes:
-    """`GET /c/{code}` by people who follow a promoter's link."""
+def redirects(
+    cookies: Sequence[str], links: Sequence[str] = LINKS, variants: int = VARIANTS, posts: int = POSTS
+) -> bytes:
+    """`GET /c/{code}` by people who follow a promoter's link, which stands under so many posts."""
     chance = random.Random(2)
     requests = []
     for _ in range(variants):
-        target = f"/c/{chance.choice(links)}?sub2=post-{chance.randrange(1000)}&utm_source=video"
+        target = f"/c/{chance.choice(links)}?sub2=post-{chance.randrange(posts)}&utm_source=video"
         requests.append(_get(target, browser(chance, DOCUMENT, "https://video.example.com/", cookies)))
     return b"".join(requests)
 
@@ -72,13 +75,13 @@ def postbacks(cookies: Sequence[str], now: int) -> bytes:
     """Signed `POST /postback` by a merchant's server, good for 300 s from `now` (Unix seconds). Each is an order of a
     click whose id is in the `cookies`."""
     chance = random.Random(3)
-    clicks = [found[1] for cookie in cookies if (found := re.search(r"tk_aff=([0-9a-f]{32})", cookie))]
+    ids = clicks(cookies)
     requests = []
     for number in range(VARIANTS):
         pairs = {
             "oid": f"order-{now}-{number}",
             "pid": chance.choice(PRODUCTS),
-            "click_id": chance.choice(clicks),
+            "click_id": chance.choice(ids),
             "amount": f"{chance.randrange(100, 100_000) / 100:.2f}",
             "currency": CURRENCY,
         }
@@ -92,6 +95,11 @@ def postbacks(cookies: Sequence[str], now: int) -> bytes:
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         requests.append(f"POST /postback HTTP/1.1\r\n{head}\r\n{form}".encode())
     return b"".join(requests)
+
+
+def clicks(cookies: Sequence[str]) -> list[str]:
+    """The ids of the clicks in them."""
+    return [found[1] for cookie in cookies if (found := re.search(r"tk_aff=([0-9a-f]{32})", cookie))]
 
 
 def browser(chance: random.Random, accept: str, referer: str, cookies: Sequence[str]) -> dict[str, str]:

@@ -127,7 +127,7 @@ def test_the_keyboard_alone_gets_to_a_view(instance: Instance, browser: Browser)
         person.page.keyboard.type(first_token(instance))
         person.page.keyboard.press("Enter")
         person.page.wait_for_selector("nav")
-        until(lambda: person.page.evaluate("document.activeElement.tagName") == "H1", "the first view to take the focus")
+        until(lambda: person.page.evaluate("document.activeElement.tagName") == "H1", "the view to have the focus")
         person.page.focus(".skip")
         for _ in range(2):  # past the first view's link
             person.page.keyboard.press("Tab")

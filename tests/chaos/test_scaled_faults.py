@@ -2,6 +2,7 @@
 
 import gc
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,13 +18,14 @@ from redis_servers import RedisServer
 from scaled import Scaled, Story, compare
 from tuike import bookkeeping, promises
 from tuike import folder as folding
+from tuike.clock import Clock
 from tuike.folder import Folder
 from tuike.stores import engine, position
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import producers
 from tuike.stores.touches import SqlTouches
 from tuike.transport import shipper as shipping
-from waiting import until
+from waiting import PATIENCE, until
 
 EVENTS = 150
 
@@ -74,6 +76,29 @@ def test_redis_that_is_killed_and_comes_back_empty(scaled: Scaled, server: Redis
         scaled.steps(2)
     assert scaled.failures
     ends_well(scaled, tmp_path)
+
+
+def test_a_shipper_that_is_to_stop_while_redis_is_away_ships_what_is_left_when_it_is_back(
+    scaled: Scaled, server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    until(lambda: not scaled.step(), "all that is there is applied")
+    scaled.story.go_on(EVENTS)
+    scaled.story.close()
+    server.kill()
+    stop = threading.Event()
+    stop.set()
+    ending = [
+        threading.Thread(target=shipping.run, args=(one, stop, Clock(tmp_path / "clock"))) for one in scaled.shippers
+    ]
+    for one in ending:
+        one.start()
+    until(lambda: caplog.text.count("waiting: ") >= len(ending), "they notice")
+    server.start()
+    for one in ending:
+        one.join(PATIENCE)
+    scaled.shippers = []
+    scaled.drain()
+    compare(scaled.story, tmp_path, scaled.database)
 
 
 def test_streams_that_lose_their_newest_or_all_entries(scaled: Scaled, server: RedisServer, tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def stored_positions(database: URL | None) -> Positions:
 
 
 def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
-    """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most."""
+    """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most, whatever fails meanwhile."""
     pause = RETRY_FIRST_S
     until = None
     looked = float("-inf")
@@ -394,7 +394,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:
             _log.warning("waiting: %s", error)
-            busy, rest = False, pause
+            busy, rest = True, pause
             pause = min(2 * pause, RETRY_MOST_S)
         if until is not None and (not busy or time.monotonic() >= until):
             return
