@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Engine, func, select
 import journals
 import machine
 import registry
+import scaled
 import servers
 import visitors
 import workload
@@ -51,7 +52,7 @@ def measure(bench: Bench) -> Result:
     result = Result()
     try:
         with ExitStack() as running:
-            database = running.enter_context(sql_servers.running("postgresql")).create()
+            database = running.enter_context(sql_servers.running("postgresql", *scaled.TUNED)).create()
             redis, port = servers.start_redis(bench)
             running.callback(servers.end, redis)
             books = engine.open_reader(engine.parse(database))

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,9 +43,10 @@ class NotInstalled(Exception):
 class Server:
     """One server; `name` is postgresql or mariadb."""
 
-    def __init__(self, name: str, root: Path, port: int) -> None:
+    def __init__(self, name: str, root: Path, port: int, options: Sequence[str] = ()) -> None:
         self.name = name
         self._root = root
+        self._options = options
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
@@ -59,7 +60,7 @@ class Server:
         """Returns when it answers."""
         command = _postgresql(self._root, self.port) if self.name == "postgresql" else _mariadb(self._root, self.port)
         with (self._root / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_user())  # type: ignore[call-overload]
+            self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log, **_user())  # type: ignore[call-overload]
         until(self._answers, f"{self.name} answers", START_S)
 
     def kill(self) -> None:
@@ -113,15 +114,15 @@ class Server:
 
 
 @contextmanager
-def running(name: str) -> Iterator[Server]:
-    """A new server with nothing in it. Raises NotInstalled."""
+def running(name: str, *options: str) -> Iterator[Server]:
+    """A new server with nothing in it; `options` are more of its program's. Raises NotInstalled."""
     directory = SHORT_LIVED if os.access(SHORT_LIVED, os.W_OK) else None
     root = Path(tempfile.mkdtemp(prefix=f"tuike-{name}-", dir=directory))
     try:
         if os.getuid() == 0:
             shutil.chown(root, NOBODY)
         (_make_postgresql if name == "postgresql" else _make_mariadb)(root)
-        server = Server(name, root, free_port())
+        server = Server(name, root, free_port(), options)
         server.start()
         try:
             yield server
