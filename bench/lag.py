@@ -6,6 +6,7 @@ its data in memory and does not fsync, Redis keeps nothing on a disk."""
 import http.client
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -45,7 +46,7 @@ SHIPPING_AT_LEAST = 0.9
 """Of an edge's throughput without it."""
 LOOK = 0.005
 LIMIT = 120.0
-FOLDED, BOOKED = func.sum(schema.hit_counts.c.hits), func.count(schema.conversions.c.number)
+BOOKED = func.count(schema.conversions.c.number)
 
 
 def measure(bench: Bench) -> Result:
@@ -57,16 +58,17 @@ def measure(bench: Bench) -> Result:
             running.callback(servers.end, redis)
             books = engine.open_reader(engine.parse(database))
             running.callback(books.dispose)
-            _measure(bench, result, books, ["--database", database, "--redis", f"redis://127.0.0.1:{port}"])
+            _measure(bench, result, books, database, f"redis://127.0.0.1:{port}")
     except (Missing, sql_servers.NotInstalled) as missing:
         result.left_out.append(str(missing))
     return result
 
 
-def _measure(bench: Bench, result: Result, books: Engine, joined: Sequence[str]) -> None:
+def _measure(bench: Bench, result: Result, books: Engine, database: str, redis: str) -> None:
     data = registry.copy(bench.base, bench.directory / "shipping")
-    to = ["--to", joined[1], "--machines"]
-    subprocess.run([sys.executable, "-m", "tuike", "migrate", "--data", str(data.root), *to], check=True)
+    migrate = ["migrate", "--data", str(data.root), "--to", database, "--machines"]
+    subprocess.run([sys.executable, "-m", "tuike", *migrate], check=True, stdout=subprocess.DEVNULL)
+    joined = ["--database", database, "--redis", redis]
     edge = servers.start_tuike(
         bench, "tuike, shipping", data=data, options=[*joined, "--trusted-proxies", "127.0.0.1/32"]
     )
@@ -77,14 +79,14 @@ def _measure(bench: Bench, result: Result, books: Engine, joined: Sequence[str])
         # of people who have no thousands of clicks: an order looks at its visitor's
         bought = workload.clicks(visitors.returning(edge))
         with _processor(bench, data.secret, joined):
-            _wait(books, FOLDED, edge.answered)
+            _wait(books, scaled.HITS, edge.answered)
             rate = HALF * _capacity(bench, edge, followed, books)
             lags = [_lags(bench, edge, followed, rate, books, bought) for _ in range(bench.settings.rounds)]
             orders = sum(map(len, lags))
             _wait(books, BOOKED, orders)
-            _wait(books, FOLDED, edge.answered - orders)
-        result.count("hits folded beside orders", edge.answered - orders, _count(books, FOLDED))
-        result.count("orders booked beside hits", orders, _count(books, BOOKED))
+            _wait(books, scaled.HITS, edge.answered - orders)
+        result.count("hits folded beside orders", edge.answered - orders, scaled.count(books, scaled.HITS))
+        result.count("orders booked beside hits", orders, scaled.count(books, BOOKED))
         result.figures += _of_lags(lags, rate)
         pixels = visitors.pixels(bench, cookies)
         alone = servers.start_tuike(bench)
@@ -130,7 +132,7 @@ def _capacity(bench: Bench, edge: Server, hits: Path, books: Engine) -> float:
     """Hits a second that the processor takes in when there are more."""
     before, began = edge.answered, time.monotonic()
     Load(bench, edge, hits, rate=MUCH, seconds=bench.settings.seconds * LONGER).finish()
-    _wait(books, FOLDED, edge.answered)
+    _wait(books, scaled.HITS, edge.answered)
     return (edge.answered - before) / (time.monotonic() - began)
 
 
@@ -141,7 +143,7 @@ def _lags(bench: Bench, edge: Server, hits: Path, rate: float, books: Engine, cl
     connection = http.client.HTTPConnection(edge.host, timeout=servers.START_LIMIT)
     answered: dict[str, float] = {}
     lags: list[float] = []
-    seen = _count(books, func.max(schema.conversions.c.number))
+    seen = scaled.count(books, func.max(schema.conversions.c.number))
     orders = int(bench.settings.seconds * LONGER * ORDERS)
     while len(lags) < orders:
         if len(answered) < orders and time.monotonic() >= began + len(answered) / ORDERS:
@@ -161,7 +163,8 @@ def _lags(bench: Bench, edge: Server, hits: Path, rate: float, books: Engine, cl
 
 
 def _order(connection: http.client.HTTPConnection, id: str, click: str) -> None:
-    order = {"oid": id, "pid": workload.PRODUCTS[0], "click_id": click, "amount": "10.00", "currency": "CNY"}
+    order = {"oid": id, "pid": workload.PRODUCTS[0], "click_id": click, "amount": "10.00"}
+    order["currency"] = workload.CURRENCY
     form = workload.postback(order, int(time.time()))
     connection.request("POST", "/postback", form, {"Content-Type": "application/x-www-form-urlencoded"})
     answer = connection.getresponse()
@@ -188,17 +191,12 @@ def _of_lags(lags: Sequence[Sequence[float]], rate: float) -> Iterator[Figure]:
 def _of_shipping(rounds: Sequence[Json]) -> Figure:
     alone, ships = rounds[0::2], rounds[1::2]
     rates = ([measured["requests_per_second"] for measured in some] for some in (ships, alone))
-    cpu = [sorted(measured["server_cpu_us"] for measured in some)[len(some) // 2] for some in (alone, ships)]
+    cpu = [statistics.median(measured["server_cpu_us"] for measured in some) for some in (alone, ships)]
     note = f"CPU of a hit {cpu[0]:.1f} µs, with all of the shipping machine's processes {cpu[1]:.1f}"
     return Figure("an edge that ships against one alone", "times", ratios(*rates), SHIPPING_AT_LEAST, note=note)
 
 
 def _wait(books: Engine, what: ColumnElement[int], least: int) -> None:
     end = time.monotonic() + LIMIT
-    while _count(books, what) < least and time.monotonic() < end:
+    while scaled.count(books, what) < least and time.monotonic() < end:
         time.sleep(LOOK)
-
-
-def _count(books: Engine, what: ColumnElement[int]) -> int:
-    with books.connect() as connection:
-        return int(connection.scalar(select(what)) or 0)

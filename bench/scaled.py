@@ -33,7 +33,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import sql_servers
 
 TUNED = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
-"""Its indexes fit into it, and a checkpoint is no rule: the defaults are for a few hundred MiB."""
+"""Of PostgreSQL: its indexes stay in memory, and a checkpoint does not follow the other. The defaults are for less."""
 EVENTS = 1_000_000
 EVENTS_QUICK = 20_000
 MACHINE, PRODUCER = "edge-a", "edge-0"
@@ -145,17 +145,17 @@ def _fold(bench: Bench, result: Result, redis: _Redis, database: sql_servers.Ser
             stack.enter_context(_running(bench, "tuike.folder", folder.VARIABLE, config, core)) for core in cores
         ]
         for _ in _looks(*running):
-            if _count(books, func.count(schema.leases.c.name)):
+            if count(books, func.count(schema.leases.c.name)):
                 break
         processes = [*(process.pid for process in running), redis.pid]
         began, cpu = time.monotonic(), machine.cpu([*processes, *machine.children(database.pid)])
         for _ in _looks(*running):
-            if _count(books, HITS) >= hits:
+            if count(books, HITS) >= hits:
                 break
         # a folder that came later has a connection, and so a process of the database, that was not there before
         cpu = machine.cpu([*processes, *machine.children(database.pid)]) - cpu
         took = Took(hits, time.monotonic() - began, cpu)
-    result.count(f"hits folded by {folders}", hits, _count(books, HITS))
+    result.count(f"hits folded by {folders}", hits, count(books, HITS))
     books.dispose()
     return took
 
@@ -182,6 +182,7 @@ def _looks(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
     raise ServerFailed(f"{processes[0].args!r} is not done after {LIMIT:.0f} s")
 
 
-def _count(books: Engine, what: ColumnElement[int]) -> int:
+def count(books: Engine, what: ColumnElement[int]) -> int:
+    """What it comes to, in the books; 0 where there is nothing."""
     with books.connect() as connection:
         return int(connection.scalar(select(what)) or 0)

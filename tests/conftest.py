@@ -12,7 +12,10 @@ from sqlalchemy import URL, Engine
 
 import installed
 import preloads
+import redis_servers
 import sql_servers
+from redis_servers import RedisServer
+from scaled import EVENTS, Scaled, Story
 from sql_servers import Server
 from tuike.stores import engine, migrations
 
@@ -104,3 +107,22 @@ def writer(database: URL) -> Iterator[Engine]:
     migrations.upgrade(made)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    with redis_servers.running() as server:
+        yield server
+
+
+@pytest.fixture
+def scaled(tmp_path: Path, redis_server: RedisServer) -> Iterator[Scaled]:
+    """Two machines, two folders, a bookkeeper, with something on its way."""
+    story = Story(tmp_path, 7)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), redis_server.url)
+    scaled.folder(), scaled.folder(), scaled.candidate()
+    story.registry()
+    story.go_on(EVENTS)
+    scaled.steps(3)
+    yield scaled
+    scaled.close()

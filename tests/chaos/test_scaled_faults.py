@@ -2,107 +2,50 @@
 
 import gc
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 import redis_servers
 from redis_servers import RedisServer
-from scaled import Scaled, Story, compare
-from tuike import bookkeeping, promises
-from tuike import folder as folding
-from tuike.clock import Clock
+from scaled import EVENTS, Scaled, Story, compare
+from tuike import bookkeeping
 from tuike.folder import Folder
 from tuike.stores import engine, position
 from tuike.stores.position import PositionMoved
-from tuike.stores.schema import producers
 from tuike.stores.touches import SqlTouches
-from tuike.transport import shipper as shipping
-from waiting import PATIENCE, until
-
-EVENTS = 150
+from waiting import until
 
 
 class Killed(BaseException):
     """Stands for kill -9 at a chosen place."""
 
 
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_servers.running() as server:
-        yield server
-
-
-@pytest.fixture
-def scaled(tmp_path: Path, server: RedisServer) -> Iterator[Scaled]:
-    """Two machines, two folders, a bookkeeper, with something on its way."""
-    story = Story(tmp_path, 7)
-    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
-    scaled.folder(), scaled.folder(), scaled.candidate()
-    story.registry()
-    story.go_on(EVENTS)
-    scaled.steps(3)
-    yield scaled
-    scaled.close()
-
-
-def ends_well(scaled: Scaled, tmp_path: Path) -> None:
-    """All that follows is applied too, and the books are those of one processor."""
-    scaled.story.go_on(EVENTS)
-    scaled.steps(2)
-    scaled.story.close()
-    scaled.drain()
-    compare(scaled.story, tmp_path, scaled.database)
-
-
 # --- Redis -----------------------------------------------------------------------------------------
 
 
-def test_redis_that_is_killed_and_comes_back_empty(scaled: Scaled, server: RedisServer, tmp_path: Path) -> None:
+def test_redis_that_is_killed_and_comes_back_empty(scaled: Scaled, redis_server: RedisServer, tmp_path: Path) -> None:
     for _ in range(3):
         scaled.story.go_on(EVENTS)
         scaled.steps(2)
-        server.kill()
+        redis_server.kill()
         scaled.story.go_on(EVENTS)
         scaled.steps(2)
-        server.start()
+        redis_server.start()
         scaled.steps(2)
     assert scaled.failures
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
-def test_a_shipper_that_is_to_stop_while_redis_is_away_ships_what_is_left_when_it_is_back(
-    scaled: Scaled, server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_streams_that_lose_their_newest_or_all_entries(
+    scaled: Scaled, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    until(lambda: not scaled.step(), "all that is there is applied")
-    scaled.story.go_on(EVENTS)
-    scaled.story.close()
-    server.kill()
-    stop = threading.Event()
-    stop.set()
-    ending = [
-        threading.Thread(target=shipping.run, args=(one, stop, Clock(tmp_path / "clock"))) for one in scaled.shippers
-    ]
-    for one in ending:
-        one.start()
-    until(lambda: caplog.text.count("waiting: ") >= len(ending), "they notice")
-    server.start()
-    for one in ending:
-        one.join(PATIENCE)
-    scaled.shippers = []
-    scaled.drain()
-    compare(scaled.story, tmp_path, scaled.database)
-
-
-def test_streams_that_lose_their_newest_or_all_entries(scaled: Scaled, server: RedisServer, tmp_path: Path) -> None:
-    with server.client() as client:
+    with redis_server.client() as client:
         for lost in ("tuike:{03}:hits", "tuike:{64}:orders", "tuike:{03}:committed", "tuike:{64}:committed"):
             scaled.story.go_on(EVENTS)
             for one in scaled.shippers:
@@ -113,27 +56,27 @@ def test_streams_that_lose_their_newest_or_all_entries(scaled: Scaled, server: R
             scaled.steps(2)
             client.delete(lost)
             scaled.steps(2)
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
-def test_ids_that_run_backwards_after_a_failover(scaled: Scaled, server: RedisServer, tmp_path: Path) -> None:
+def test_ids_that_run_backwards_after_a_failover(scaled: Scaled, redis_server: RedisServer, tmp_path: Path) -> None:
     """The streams begin anew; readers stand at ids that come again only much later."""
-    with server.client() as client:
+    with redis_server.client() as client:
         for folder in scaled.folders:
             for held in folder._held.values():
                 held.cursor = b"9999999999999-0"
         client.flushall()
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
-def test_redis_without_memory_for_a_while(scaled: Scaled, server: RedisServer, tmp_path: Path) -> None:
-    with server.client() as client:
+def test_redis_without_memory_for_a_while(scaled: Scaled, redis_server: RedisServer, tmp_path: Path) -> None:
+    with redis_server.client() as client:
         client.config_set("maxmemory", "1mb")
         scaled.story.go_on(EVENTS)
         scaled.steps(10)
         assert scaled.failures
         client.config_set("maxmemory", "0")
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 def test_a_master_of_a_cluster_that_is_killed_and_its_replica_takes_over(tmp_path: Path) -> None:
@@ -175,7 +118,7 @@ def all_go_on(scaled: Scaled) -> bool:
 
 
 def test_a_database_restored_to_an_earlier_time_is_caught_up_from_the_journals(
-    scaled: Scaled, server: RedisServer, tmp_path: Path
+    scaled: Scaled, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     """As docs/SCALING.md has it: all parts stopped, Redis emptied. Producers have ended since the backup."""
     backup, live = tmp_path / "backup.sqlite", tmp_path / "books.sqlite"
@@ -188,13 +131,13 @@ def test_a_database_restored_to_an_earlier_time_is_caught_up_from_the_journals(
     for path in tmp_path.glob("books.sqlite*"):
         path.unlink()
     backup.rename(live)
-    with server.client() as client:
+    with redis_server.client() as client:
         client.flushall()
     scaled.shippers = [scaled.shipper(machine) for machine in scaled.story.machines]
     scaled.folders, scaled.candidates = [], []
     scaled.rob()
     scaled.folder(), scaled.candidate()
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 # --- folders ---------------------------------------------------------------------------------------
@@ -212,7 +155,7 @@ def test_a_folder_killed_in_its_transaction(scaled: Scaled, tmp_path: Path, monk
     (dead, *scaled.folders) = scaled.folders
     dead._engine.dispose()
     scaled.folder()
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 def test_two_folders_that_believe_they_hold_the_same_partitions(
@@ -242,7 +185,7 @@ def test_two_folders_that_believe_they_hold_the_same_partitions(
     scaled.story.go_on(EVENTS)
     scaled.steps(20)
     assert moved, "the paused folder found that it had been replaced"
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 def test_partitions_are_shared_anew_when_folders_come_and_go(scaled: Scaled, tmp_path: Path) -> None:
@@ -261,7 +204,7 @@ def test_partitions_are_shared_anew_when_folders_come_and_go(scaled: Scaled, tmp
     until(shared(3), "three share the partitions", 20)
     scaled.folders.pop().close()
     until(shared(2), "two share the partitions again", 20)
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 # --- the bookkeeper --------------------------------------------------------------------------------
@@ -287,7 +230,7 @@ def test_a_bookkeeper_killed_in_its_transaction(
     scaled.candidates = []
     scaled.rob()
     scaled.candidate()
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 def test_a_bookkeeper_that_was_paused_finds_that_it_was_replaced(scaled: Scaled, tmp_path: Path) -> None:
@@ -301,7 +244,7 @@ def test_a_bookkeeper_that_was_paused_finds_that_it_was_replaced(scaled: Scaled,
     scaled.candidates.insert(0, paused)
     paused._next = 1e18
     until(lambda: scaled.step() or paused.books is None, "the paused one finds out", 20)
-    ends_well(scaled, tmp_path)
+    scaled.ends_well(tmp_path)
 
 
 def test_a_standby_keeps_the_books_within_ten_seconds(scaled: Scaled, tmp_path: Path) -> None:
@@ -311,163 +254,4 @@ def test_a_standby_keeps_the_books_within_ten_seconds(scaled: Scaled, tmp_path: 
     standby = scaled.candidate()
     until(lambda: scaled.step() or standby.books is not None, "the standby keeps the books", 10)
     dead._engine.dispose()
-    ends_well(scaled, tmp_path)
-
-
-# --- shippers and producers ------------------------------------------------------------------------
-
-
-def test_a_shipper_killed_and_started_again_with_redis_empty(
-    scaled: Scaled, server: RedisServer, tmp_path: Path
-) -> None:
-    for _ in range(3):
-        scaled.story.go_on(EVENTS)
-        scaled.shippers[0].step(1, time.monotonic())
-        with server.client() as client:
-            client.flushall()
-        scaled.shippers = [scaled.shipper(machine) for machine in scaled.story.machines]
-        scaled.steps(3)
-    ends_well(scaled, tmp_path)
-
-
-def test_a_shipper_waits_where_nobody_reads(
-    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shipping, "AHEAD_BYTES", 2_000)
-    monkeypatch.setattr(shipping, "READ_LIMIT", 200)
-    monkeypatch.setattr(bookkeeping, "UNCOMMITTED_BYTES", 500)
-    story = Story(tmp_path, 3, machines=1)
-    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
-    scaled.candidate()
-    story.registry()
-    story.go_on(3_000)
-    scaled.steps(50)
-    (one,) = scaled.shippers
-    assert one.uncommitted < 200 * 1_000
-    assert one.shipped < 3_000
-    scaled.folder()
-    story.close()
-    scaled.drain()
-    compare(story, tmp_path, scaled.database)
-    scaled.close()
-
-
-def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(tmp_path: Path, server: RedisServer) -> None:
-    """A quarter of an hour of it; who is alive is told all the while, and at the end there is no pause."""
-    story = Story(tmp_path, 3, machines=1)
-    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
-    story.registry()
-    (one,) = scaled.shippers
-    seconds, steps = 900, 5
-    begin = time.monotonic() - seconds - 1
-    for step in range(seconds * steps):
-        if step % steps == 0:
-            story.go_on(3)
-        one.step(scaled.now(), begin + step / steps)
-    with server.client() as client:
-        most = max(client.xlen(f"tuike:{{{partition:02}}}:hits") for partition in range(64))
-        assert 100 < most < 600
-        assert client.xlen("tuike:{64}:orders") > seconds / (shipping.STILL_S + 2 / steps)
-        story.go_on(3)
-        shipped = one.shipped
-        assert not one.step(scaled.now(), begin + seconds)
-        assert one.step(scaled.now(), begin + seconds, last=True)
-        assert one.shipped > shipped
-    scaled.folder(), scaled.candidate()
-    ends_well(scaled, tmp_path)
-
-
-def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
-    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its orders wait for the mark, and must not keep the shipper from sending it; not even past a takeover."""
-    monkeypatch.setattr(shipping, "AHEAD_BYTES", 20_000)
-    monkeypatch.setattr(shipping, "READ_LIMIT", 50)
-    monkeypatch.setattr(bookkeeping, "UNCOMMITTED_BYTES", 10_000)
-    story = Story(tmp_path, 3, machines=1)
-    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
-    scaled.folder(), scaled.candidate()
-    story.registry()
-    story.go_on(EVENTS)
-    rows = story.rows_of_an_import(1_000)
-    until(lambda: scaled.step() or scaled.candidates[0].books is not None, "somebody keeps the books")
-    for part in (rows[:600], rows[600:]):
-        story.machines[0].import_rows(part)
-        until(lambda: scaled.step() or not scaled.shippers[0].more, "the rows are sent")
-        scaled.candidates.pop().close()
-        scaled.candidate()
-    story.machines[0].import_rows([{"kind": "close"}])
-    story.close()
-    scaled.drain()
-    compare(story, tmp_path, scaled.database)
-    scaled.close()
-
-
-def test_positions_forget_who_is_wholly_applied_and_nothing_comes_twice(
-    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At once, and with all that keeps anything started again: even an import's rows that wait for its mark."""
-    monkeypatch.setattr(folding, "CLOSED_FOR_S", 0.0)
-    monkeypatch.setattr(bookkeeping, "CLOSED_FOR_S", 0.0)
-    story = Story(tmp_path, 5)
-    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), server.url)
-    scaled.folder(), scaled.candidate()
-    story.registry()
-    story.go_on(EVENTS)
-    story.machines[0].import_rows(story.rows_of_an_import(50))
-    for again in range(4):
-        story.go_on(EVENTS)
-        scaled.steps(40)
-        if again % 2:
-            with server.client() as client:
-                client.flushall()
-        scaled.shippers = [scaled.shipper(machine) for machine in story.machines]
-        scaled.candidates.pop().close()
-        scaled.folders.pop().close()
-        scaled.folder(), scaled.candidate()
-    story.machines[0].import_rows([{"kind": "close"}])
-    story.close()
-    scaled.drain()
-
-    def kept() -> int:
-        scaled.step()
-        with scaled.folders[0]._engine.begin() as connection:
-            return sum(len(place.upto) for place in position.read_all(connection))
-
-    for folder in scaled.folders:
-        folder._next_leases = folder._next_closed = 0.0
-    until(lambda: kept() == 0, "positions without what is closed", 20)
-    scaled.steps(5)
-    shippers = [scaled.shipper(machine) for machine in story.machines]
-    scaled.shippers = shippers
-    scaled.steps(5)
-    assert [one.shipped for one in shippers] == [0, 0]
-    compare(story, tmp_path, scaled.database)
-    scaled.close()
-
-
-def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
-    scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
-    silent, talking = scaled.shippers
-    scaled.shippers = [talking]
-    scaled.story.go_on(EVENTS, restarts=False)
-
-    def states() -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        with scaled.candidates[0]._engine.begin() as connection:
-            for row in connection.execute(select(producers)):
-                found.setdefault(row.machine, set()).add(row.state)
-        return found
-
-    def away() -> bool:
-        scaled.step()
-        return "away" in states().get("m0", set()) and "live" not in states()["m0"]
-
-    until(away, "the silent machine is away")
-    books = scaled.candidates[0].books
-    assert books is not None
-    until(lambda: scaled.step() or not books.waiting, "orders of others wait no more")
-    scaled.shippers = [silent, talking]
-    until(lambda: scaled.step() or "away" not in states()["m0"], "it is waited for again")
+    scaled.ends_well(tmp_path)

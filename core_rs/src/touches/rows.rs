@@ -14,7 +14,7 @@ const RECORD: u8 = 0;
 /// A key with its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// What a batch of hits adds to a store, by key: a B-tree takes neighbours one after the other at half the cost.
+/// What a batch of hits adds to a store, in the order of the keys: so a B-tree takes it up in two thirds of the time.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// By day since 1970-01-01 UTC.

@@ -18,6 +18,16 @@ fn click<'a>(number: u64, at: u64, visitor: u64) -> Event<'a> {
 }
 
 #[test]
+fn rows_come_in_the_order_of_their_keys() {
+    let bound = |number, at, visitor| Event { binds: true, counted: true, ..click(number, at, visitor) };
+    let found = rows([bound(3, 7, 9), bound(1, 9, 8), bound(2, DAY_MS, 1), bound(4, DAY_MS + 1, 0)]);
+    let per_day: Vec<_> = found.days.iter().map(|(day, some)| (*day, some.len())).collect();
+    assert_eq!(per_day, [(0, 4), (1, 4)]);
+    assert_eq!(found.bindings.len(), 4);
+    assert!(found.days.values().chain([&found.bindings]).all(|some| some.is_sorted()));
+}
+
+#[test]
 fn a_record_keeps_what_attribution_and_fraud_rules_need_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = TouchStore::open(dir.path()).unwrap();

@@ -395,11 +395,14 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             rest = 0.0 if shipper.more else REST_S
         except (*Failed, Away) as error:
             _log.warning("waiting: %s", error)
-            busy, rest = True, pause
+            busy, rest = True, pause  # nobody knows what is left
             pause = min(2 * pause, RETRY_MOST_S)
-        if until is not None and (not busy or time.monotonic() >= until):
+        if until is None:
+            stop.wait(rest)
+        elif busy and (left := until - time.monotonic()) > 0:
+            time.sleep(min(rest, left))
+        else:
             return
-        time.sleep(rest) if until else stop.wait(rest)
 
 
 def main() -> None:

@@ -1,0 +1,205 @@
+"""Shippers and the producers behind them: what they send, when they rest, and whom nobody waits for."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from redis_servers import RedisServer
+from scaled import EVENTS, Scaled, Story, compare
+from tuike import bookkeeping, promises
+from tuike import folder as folding
+from tuike.clock import Clock
+from tuike.stores import engine, position
+from tuike.stores.schema import producers
+from tuike.transport import shipper as shipping
+from waiting import PATIENCE, until
+
+
+def test_a_shipper_killed_and_started_again_with_redis_empty(
+    scaled: Scaled, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        scaled.story.go_on(EVENTS)
+        scaled.shippers[0].step(1, time.monotonic())
+        with redis_server.client() as client:
+            client.flushall()
+        scaled.shippers = [scaled.shipper(machine) for machine in scaled.story.machines]
+        scaled.steps(3)
+    scaled.ends_well(tmp_path)
+
+
+def test_a_shipper_that_is_to_stop_while_redis_is_away_ships_what_is_left_when_it_is_back(
+    scaled: Scaled,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(shipping, "DRAIN_S", PATIENCE)
+    until(lambda: not scaled.step(), "all that is there is applied")
+    scaled.story.go_on(EVENTS)
+    scaled.story.close()
+    redis_server.kill()
+    stop = threading.Event()
+    stop.set()
+    ending = [
+        threading.Thread(target=shipping.run, args=(one, stop, Clock(tmp_path / "clock"))) for one in scaled.shippers
+    ]
+    for one in ending:
+        one.start()
+    until(lambda: caplog.text.count("waiting: ") >= len(ending), "they notice")
+    redis_server.start()
+    for one in ending:
+        one.join(PATIENCE)
+    assert not any(one.is_alive() for one in ending)
+    scaled.shippers = []
+    scaled.drain()
+    compare(scaled.story, tmp_path, scaled.database)
+
+
+def test_a_shipper_waits_where_nobody_reads(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "AHEAD_BYTES", 2_000)
+    monkeypatch.setattr(shipping, "READ_LIMIT", 200)
+    monkeypatch.setattr(bookkeeping, "UNCOMMITTED_BYTES", 500)
+    story = Story(tmp_path, 3, machines=1)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), redis_server.url)
+    scaled.candidate()
+    story.registry()
+    story.go_on(3_000)
+    scaled.steps(50)
+    (one,) = scaled.shippers
+    assert one.uncommitted < 200 * 1_000
+    assert one.shipped < 3_000
+    scaled.folder()
+    story.close()
+    scaled.drain()
+    compare(story, tmp_path, scaled.database)
+    scaled.close()
+
+
+def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """A quarter of an hour of it; who is alive is told all the while, and at the end there is no pause."""
+    story = Story(tmp_path, 3, machines=1)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), redis_server.url)
+    story.registry()
+    (one,) = scaled.shippers
+    seconds, steps = 900, 5
+    begin = time.monotonic() - seconds - 1
+    for step in range(seconds * steps):
+        if step % steps == 0:
+            story.go_on(3)
+        one.step(scaled.now(), begin + step / steps)
+    with redis_server.client() as client:
+        most = max(client.xlen(f"tuike:{{{partition:02}}}:hits") for partition in range(64))
+        assert 100 < most < 600
+        assert client.xlen("tuike:{64}:orders") > seconds / (shipping.STILL_S + 2 / steps)
+        story.go_on(3)
+        shipped = one.shipped
+        assert not one.step(scaled.now(), begin + seconds)
+        assert one.step(scaled.now(), begin + seconds, last=True)
+        assert one.shipped > shipped
+    scaled.folder(), scaled.candidate()
+    scaled.ends_well(tmp_path)
+
+
+def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its orders wait for the mark, and must not keep the shipper from sending it; not even past a takeover."""
+    monkeypatch.setattr(shipping, "AHEAD_BYTES", 20_000)
+    monkeypatch.setattr(shipping, "READ_LIMIT", 50)
+    monkeypatch.setattr(bookkeeping, "UNCOMMITTED_BYTES", 10_000)
+    story = Story(tmp_path, 3, machines=1)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), redis_server.url)
+    scaled.folder(), scaled.candidate()
+    story.registry()
+    story.go_on(EVENTS)
+    rows = story.rows_of_an_import(1_000)
+    until(lambda: scaled.step() or scaled.candidates[0].books is not None, "somebody keeps the books")
+    for part in (rows[:600], rows[600:]):
+        story.machines[0].import_rows(part)
+        until(lambda: scaled.step() or not scaled.shippers[0].more, "the rows are sent")
+        scaled.candidates.pop().close()
+        scaled.candidate()
+    story.machines[0].import_rows([{"kind": "close"}])
+    story.close()
+    scaled.drain()
+    compare(story, tmp_path, scaled.database)
+    scaled.close()
+
+
+def test_positions_forget_who_is_wholly_applied_and_nothing_comes_twice(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and with all that keeps anything started again: even an import's rows that wait for its mark."""
+    monkeypatch.setattr(folding, "CLOSED_FOR_S", 0.0)
+    monkeypatch.setattr(bookkeeping, "CLOSED_FOR_S", 0.0)
+    story = Story(tmp_path, 5)
+    scaled = Scaled(story, engine.of_file(tmp_path / "books.sqlite"), redis_server.url)
+    scaled.folder(), scaled.candidate()
+    story.registry()
+    story.go_on(EVENTS)
+    story.machines[0].import_rows(story.rows_of_an_import(50))
+    for again in range(4):
+        story.go_on(EVENTS)
+        scaled.steps(40)
+        if again % 2:
+            with redis_server.client() as client:
+                client.flushall()
+        scaled.shippers = [scaled.shipper(machine) for machine in story.machines]
+        scaled.candidates.pop().close()
+        scaled.folders.pop().close()
+        scaled.folder(), scaled.candidate()
+    story.machines[0].import_rows([{"kind": "close"}])
+    story.close()
+    scaled.drain()
+
+    def kept() -> int:
+        scaled.step()
+        with scaled.folders[0]._engine.begin() as connection:
+            return sum(len(place.upto) for place in position.read_all(connection))
+
+    for folder in scaled.folders:
+        folder._next_leases = folder._next_closed = 0.0
+    until(lambda: kept() == 0, "positions without what is closed", 20)
+    scaled.steps(5)
+    shippers = [scaled.shipper(machine) for machine in story.machines]
+    scaled.shippers = shippers
+    scaled.steps(5)
+    assert [one.shipped for one in shippers] == [0, 0]
+    compare(story, tmp_path, scaled.database)
+    scaled.close()
+
+
+def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
+    scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
+    silent, talking = scaled.shippers
+    scaled.shippers = [talking]
+    scaled.story.go_on(EVENTS, restarts=False)
+
+    def states() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        with scaled.candidates[0]._engine.begin() as connection:
+            for row in connection.execute(select(producers)):
+                found.setdefault(row.machine, set()).add(row.state)
+        return found
+
+    def away() -> bool:
+        scaled.step()
+        return "away" in states().get("m0", set()) and "live" not in states()["m0"]
+
+    until(away, "the silent machine is away")
+    books = scaled.candidates[0].books
+    assert books is not None
+    until(lambda: scaled.step() or not books.waiting, "orders of others wait no more")
+    scaled.shippers = [silent, talking]
+    until(lambda: scaled.step() or "away" not in states()["m0"], "it is waited for again")
