@@ -33,13 +33,13 @@ from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
 from tuike.folder import LEASE_MS, STILL_S, Log, begin, keep_stepping, open_log
 from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
-from tuike.promises import Promises
+from tuike.promises import Promises, of_hits
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, ORDERS, PARTITIONS, Damage, Entry, Packet, Portion, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, Damage, Entry, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
@@ -211,9 +211,7 @@ class Books:
         self._promises.expect(members.machines(connection), self.now, tick)
         old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
         self._reading.forget(old)
-        hits = {kept.partition: kept.marks for kept in position.read_all(connection) if kept.fold == "hits"}
-        marks = [hits.get(partition, {}) for partition in range(PARTITIONS)]
-        waiting = self._backlog.unapplied
+        waiting, marks = self._backlog.unapplied, of_hits(connection)
         self._promises.look(marks, self._reading.marks, self._reading.upto, waiting, self.now, tick)
 
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:

@@ -1,9 +1,11 @@
 """A folder of hits, one of any number: `python -m tuike.folder`, its configuration as JSON in `TUIKE_FOLDER`.
 
-It holds partitions by leases, reads what shippers send of them, and commits sums, touches and positions of all of
-them in one transaction, in which the leases' tokens and the positions' versions are compared. So two that both
-believe that they hold a partition apply nothing twice: the second one's transaction ends without effect, and it looks
-again at what it has. Whatever fails is forgotten and read again from the position.
+It holds partitions by leases and reads what shippers send of them. Orders wait for touches, so these are committed as
+they come; sums of all that has come since are committed about once a second, when each row stands for many hits, and
+written in portions between touches. Each of the two has its position, moved in the same transaction, in which the
+leases' tokens and the positions' versions are compared. So two that both believe that they hold a partition apply
+nothing twice: the second one's transaction ends without effect, and it looks again at what it has. Whatever fails is
+forgotten and read again from the position of the sums; touches that are there already are passed over.
 """
 
 import logging
@@ -12,9 +14,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -27,7 +29,7 @@ from tuike.process import collect_rarely
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Portion, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, PARTITIONS, Applicable, Portion, Reached, Reading
 from tuike.transport.http_log import HttpLog
 from tuike.transport.redis_log import START, Failed, RedisLog, order_of
 
@@ -39,7 +41,13 @@ RENEW_S = 1.0
 PRESENCE = "folder-"
 """Beside its partitions each folder holds a lease of its own, so that the others know how many share them."""
 MARKS_S = 0.1
-"""Positions that only marks have moved are committed so often."""
+"""Positions that only marks have moved are committed so often, and sums where nothing comes."""
+SUMS_S = 1.0
+"""From one transaction of sums to the next, where there is always something."""
+SUMS_SHARE = 0.5
+"""Of the time that touches took, sums get so much before there are more touches: at least one portion's."""
+UNSUMMED = 32 << 20
+"""Bytes of records. With more than that, nothing is read until the next sums begin."""
 REST_S = 0.02
 PACKETS = 192
 """That are read at least, of all partitions that it holds. Small transactions cost more an event, twice as much at a
@@ -58,16 +66,43 @@ class _Held:
     """A partition, from its lease's begin to its end or the next failure."""
 
     token: int
-    seen: Position
+    summed: Position
+    touched: Position
     reading: Reading
+    unsummed: list[Applicable] = field(default_factory=list)
+    """What has touches and no sums yet."""
+    moved: bool = False
+    """Whether the position of the sums is to follow."""
     cursor: bytes = START
     heard: float = 0.0
     asked: float = 0.0
     committed: float = 0.0
 
     @classmethod
-    def of(cls, token: int, seen: Position, closed: Container[int], tick: float) -> "_Held":
-        return cls(token, seen, Reading.at(seen.upto, seen.marks, closed), heard=tick)
+    def of(cls, connection: Connection, partition: int, token: int, closed: Container[int], tick: float) -> "_Held":
+        summed = position.read(connection, "hits", partition)
+        touched = position.read(connection, "touches", partition)
+        return cls(token, summed, touched, Reading.at(summed.upto, summed.marks, closed), heard=tick)
+
+    def applied(self) -> Reached:
+        """What need not be read again."""
+        return Reached(dict(self.summed.upto), dict(self.summed.marks))
+
+    def untouched(self) -> Iterator[Applicable]:
+        """What was read and has no touches yet."""
+        for producer, incarnation, after, data in self.reading.entries:
+            yield producer, incarnation, max(after, self.touched.upto.get(incarnation, 0)), data
+
+    def with_touches(self, closed: Container[int]) -> Position:
+        """The position of the touches with all that was read; never before where it was. A closed incarnation stays as
+        long as the reading has it."""
+
+        def furthest(before: Mapping[int, int], read: Mapping[int, int]) -> dict[int, int]:
+            kept = {number for number in before if number in self.reading.upto or number not in closed}
+            return {number: max(before.get(number, 0), read.get(number, 0)) for number in kept | read.keys()}
+
+        upto = furthest(self.touched.upto, self.reading.upto)
+        return position.moved(self.touched, upto, furthest(self.touched.marks, self.reading.marks), self.token)
 
 
 class Folder:
@@ -83,6 +118,11 @@ class Folder:
         self._held: dict[int, _Held] = {}
         self._next_leases = 0.0
         self._portion = Portion(1)
+        self._sums: Generator[None] | None = None
+        """A transaction of sums under way."""
+        self._next_sums = 0.0
+        # in SQLite a transaction that stays open keeps all others out
+        self._at_once = books.dialect.name == "sqlite"
         self._closed: dict[int, float] = {}
         """Incarnations that are wholly applied, and when that was heard."""
         self._next_closed = 0.0
@@ -106,10 +146,12 @@ class Folder:
                 self._share(tick)
                 self._next_leases = tick + RENEW_S
             began = time.monotonic()
-            most = self._read(tick)
-            busy = self._commit(tick)
-            self._portion.took(most, time.monotonic() - began)
-            return busy
+            busy = False
+            if sum(len(data) for held in self._held.values() for *_, data in held.unsummed) < UNSUMMED:
+                most = self._read(tick)
+                busy = self._commit(tick)
+                self._portion.took(most, time.monotonic() - began)
+            return self._add_up(tick, busy, time.monotonic() - began) or busy
         except PositionMoved as moved:
             _log.info("%s", moved)
             self._lose()
@@ -120,6 +162,9 @@ class Folder:
 
     def close(self) -> None:
         """Gives back what it holds, so that others need not wait."""
+        with suppress(DBAPIError, PositionMoved, *Failed):
+            while self._sums is not None or any(held.moved for held in self._held.values()):
+                self._add_up(math.inf, False, math.inf)
         with suppress(DBAPIError), self._engine.begin() as connection:
             leases.release(connection, PRESENCE + self._holder, self._presence(connection))
             for partition, held in self._held.items():
@@ -131,6 +176,10 @@ class Folder:
     def _lose(self) -> None:
         """Forgets all that is not in the database: nobody knows how the last transaction ended."""
         self._held = {}
+        if self._sums is not None:
+            with suppress(DBAPIError):
+                self._sums.close()
+        self._sums = None
         self._touches.forget()
         self._log.reset()
         self._next_leases = 0.0
@@ -152,9 +201,11 @@ class Folder:
             folders = sorted(name for name in holders if name.startswith(PRESENCE))
             share = math.ceil(self._partitions / len(folders))
             mine = [partition for partition in self.partitions if self._renewed(connection, partition, now)]
-            for partition in mine[share:]:
-                leases.release(connection, _lease(partition), self._held[partition].token)
-            held = {partition: self._held[partition] for partition in mine[:share]}
+            if self._sums is None:  # else its transaction has some of these
+                for partition in mine[share:]:
+                    leases.release(connection, _lease(partition), self._held[partition].token)
+                mine = mine[:share]
+            held = {partition: self._held[partition] for partition in mine}
             first = folders.index(PRESENCE + self._holder) * self._partitions // len(folders)
             for partition in [(first + step) % self._partitions for step in range(self._partitions)]:
                 if len(held) >= share:
@@ -162,9 +213,7 @@ class Folder:
                 if partition not in held and holders.get(_lease(partition), self._holder) == self._holder:
                     token = leases.claim(connection, _lease(partition), self._holder, now, LEASE_MS)
                     if token is not None:
-                        held[partition] = _Held.of(
-                            token, position.read(connection, "hits", partition), self._closed, tick
-                        )
+                        held[partition] = _Held.of(connection, partition, token, self._closed, tick)
             new = {partition: kept for partition, kept in held.items() if partition not in self._held}
             # after the positions: whoever has taken an incarnation out of one knew that it is closed
             if new or tick >= self._next_closed:
@@ -174,7 +223,7 @@ class Folder:
         old = [incarnation for incarnation, heard in self._closed.items() if tick - heard >= CLOSED_FOR_S]
         for kept in held.values():
             kept.reading.forget(old)
-        self._log.commit({partition: (kept.reading.reached(), START) for partition, kept in new.items()})
+        self._log.commit({partition: (kept.applied(), START) for partition, kept in new.items()})
 
     def _renewed(self, connection: Connection, partition: int, now: int) -> bool:
         return leases.renew(connection, _lease(partition), self._held[partition].token, now, LEASE_MS)
@@ -209,11 +258,11 @@ class Folder:
         if tick - held.asked >= ASK_S:
             held.asked = tick
             _log.info("partition %d lacks something of %s", partition, ", ".join(sorted(gaps)))
-            self._log.commit({partition: (Reached(dict(held.seen.upto), dict(held.seen.marks)), START)})
+            self._log.commit({partition: (held.applied(), START)})
             self._log.ask(partition, gaps)
 
     def _commit(self, tick: float) -> bool:
-        """Applies what was read. Whether there were any records."""
+        """Commits the touches of what was read. Whether there were any records."""
         due = {
             partition: held
             for partition, held in sorted(self._held.items())
@@ -221,28 +270,62 @@ class Folder:
         }
         if not due:
             return False
-        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.reading.entries])
+        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.untouched()])
         touches = batch.touch_rows()
         self._touches.prepare(touches)
-        moves = {
-            partition: (held.seen, position.moved(held.seen, held.reading.upto, held.reading.marks, held.token))
-            for partition, held in due.items()
-        }
-        # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
-        own = min(self._held)
+        moves = {partition: (held.touched, held.with_touches(self._closed)) for partition, held in due.items()}
         with self._engine.begin() as connection:
-            leases.hold_all(connection, {_lease(partition): self._held[partition].token for partition in {own, *due}})
+            leases.hold_all(connection, {_lease(partition): held.token for partition, held in due.items()})
             position.advance_all(connection, list(moves.values()))
-            rollups.add_rollups(connection, batch.rollups(), own)
-            rollups.add_hit_counts(connection, batch.hit_counts(), own)
             self._touches.put(connection, touches)
         for partition, held in due.items():
-            held.seen = moves[partition][1]
+            held.touched = moves[partition][1]
+            held.unsummed += held.reading.entries
+            held.moved = True
             held.reading.committed()
             held.committed = tick
         self.folded += batch.count
-        self._log.commit({partition: (held.reading.reached(), held.cursor) for partition, held in due.items()})
         return batch.count > 0
+
+    def _add_up(self, tick: float, busy: bool, seconds: float) -> bool:
+        """Goes on with a transaction of sums, or begins one where it is time, for its share of `seconds` that touches
+        took. Whether it did."""
+        if self._sums is None:
+            due = self._next_sums if busy else self._next_sums - SUMS_S + MARKS_S
+            if tick < due or not any(held.moved for held in self._held.values()):
+                return False
+            self._next_sums = tick + SUMS_S
+            self._sums = self._commit_sums()
+        until = math.inf if self._at_once else time.monotonic() + seconds * SUMS_SHARE
+        for _ in self._sums:
+            if time.monotonic() >= until:
+                return True
+        self._sums = None
+        return True
+
+    def _commit_sums(self) -> Generator[None]:
+        """Commits the sums of all that has touches, in portions. The leases are looked at last: until then the others
+        may take their turn."""
+        due = {partition: held for partition, held in sorted(self._held.items()) if held.moved}
+        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.unsummed])
+        cursors = {partition: held.cursor for partition, held in due.items()}
+        moves = {
+            partition: (held.summed, position.moved(held.summed, held.reading.upto, held.reading.marks, held.token))
+            for partition, held in due.items()
+        }
+        for held in due.values():
+            held.unsummed, held.moved = [], False
+        # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
+        own = min(self._held)
+        held_by = {_lease(partition): self._held[partition].token for partition in {own, *due}}
+        with self._engine.begin() as connection:
+            yield from rollups.adding_rollups(connection, batch.rollups(), own)
+            rollups.add_hit_counts(connection, batch.hit_counts(), own)
+            leases.hold_all(connection, held_by)
+            position.advance_all(connection, list(moves.values()))
+        for partition, held in due.items():
+            held.summed = moves[partition][1]
+        self._log.commit({partition: (held.applied(), cursors[partition]) for partition, held in due.items()})
 
 
 def _lease(partition: int) -> str:

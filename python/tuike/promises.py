@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 from tuike.stores import members, position
 from tuike.stores.bulk import replacing
 from tuike.stores.schema import producers
+from tuike.transport.entries import PARTITIONS
 
 LATE_AFTER_S = 30.0
 SEEN_MS = 20_000
@@ -183,8 +184,20 @@ def _row(known: Known) -> tuple[str, str, int, str, int, str]:
     return known.producer, known.machine, known.first_seen, known.state, known.seq, known.note
 
 
+def of_hits(connection: Connection) -> list[Marks]:
+    """What is promised in each partition of hits, as far as touches are there: orders ask for no more. That nothing is
+    to come any more counts when the sums are there too, since positions forget such an incarnation."""
+    marks: list[dict[int, int]] = [{} for _ in range(PARTITIONS)]
+    for place in position.read_all(connection, "hits", "touches"):
+        known = marks[place.partition]
+        for incarnation, mark in place.marks.items():
+            if mark < FAR or place.fold == "hits":
+                known[incarnation] = max(mark, known.get(incarnation, 0))
+    return [*marks]
+
+
 def committed(connection: Connection) -> int:
-    """The watermark by what is committed (ms); 0 where one that lives has not promised anything yet."""
+    """The watermark by what is committed (ms), sums included; 0 where one that lives has not promised anything yet."""
     alive = select(producers.c.incarnation).where(producers.c.state == "live")
     live = [int(incarnation, 16) for incarnation in connection.scalars(alive)]
     reached = position.read_all(connection)

@@ -16,7 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from tuike.stores.bulk import Bulk
 from tuike.stores.schema import positions
 
-Fold = Literal["hits", "books"]
+Fold = Literal["hits", "touches", "books"]
+"""`hits` are applied with all that is made of them. Where folds run on several machines `touches` is ahead of that:
+the touches are there, their sums not yet. On one machine there is no such fold."""
 
 
 class PositionMoved(Exception):
@@ -42,9 +44,10 @@ def read(connection: Connection, fold: Fold, partition: int = 0) -> Position:
     return Position(fold, 0, {}, partition) if row is None else _position(row)
 
 
-def read_all(connection: Connection) -> list[Position]:
-    """Those that were ever moved."""
-    return [_position(row) for row in connection.execute(select(positions))]
+def read_all(connection: Connection, *folds: Fold) -> list[Position]:
+    """Those of some folds (none named: `hits` and `books`) that were ever moved."""
+    wanted = positions.c.fold.in_(folds or ("hits", "books"))
+    return [_position(row) for row in connection.execute(select(positions).where(wanted))]
 
 
 def advance(

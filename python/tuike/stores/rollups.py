@@ -1,6 +1,6 @@
 """Writes what batches of hits and orders add up to: rollups, days, cuts, hit counts, damaged stretches."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, case, func, literal_column
@@ -24,6 +24,8 @@ HOUR_S = 3_600
 
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
 ORDER_COUNTERS = ("conversions", "sales", "commission")
+PORTION = 500
+"""Rows that are written at a time."""
 # Of a row of `_core.Batch.rollups`, and of one of `order_rollups`: its dimensions before the labels, then the number.
 LABEL_NUMBER = 5
 
@@ -63,27 +65,44 @@ COUNTS = adding(hit_counts, "hits")
 DAMAGE = missing(damage)
 
 
-def add_rollups(connection: Connection, sums: Iterable[tuple[Any, ...]], partition: int = 0) -> None:
+def add_rollups(connection: Connection, sums: Iterable[Row], partition: int = 0) -> None:
     """Adds sums as `_core.Batch.rollups` gives them, to the days and cuts as well; sketches of visitors are merged with
     what stands there."""
+    for _ in adding_rollups(connection, sums, partition):
+        pass
+
+
+def adding_rollups(connection: Connection, sums: Iterable[Row], partition: int = 0) -> Iterator[None]:
+    """The same in portions, between which the caller can do other things."""
     width = len(rollups.primary_key.columns) - 1
     rows = [(*row[:width], partition, *row[width:]) for row in sums]
-    if not rows:
-        return
-    ROLLUPS.add(connection, rows)
-    add_coarser_hits(connection, rows)
+    yield from _in_portions(connection, ROLLUPS, rows)
+    for table, coarser in _coarser_hits(rows):
+        yield from _in_portions(connection, table, coarser)
     _add_hours(connection, rows)
 
 
 def add_coarser_hits(connection: Connection, rows: Iterable[Row]) -> None:
     """Adds rows of `rollups` to the days and cuts."""
+    for table, coarser in _coarser_hits(rows):
+        table.add(connection, coarser)
+
+
+def _in_portions(connection: Connection, table: Sketched, rows: Sequence[Row]) -> Iterator[None]:
+    for start in range(0, len(rows), PORTION):
+        table.add(connection, rows[start : start + PORTION])
+        yield
+
+
+def _coarser_hits(rows: Iterable[Row]) -> Iterator[tuple[Sketched, list[Row]]]:
+    """Rows of `rollups` by day and by cut, and the tables these are for."""
     whole: cuts.Sums = {}
     for row in rows:
         if row[LABEL_NUMBER] == 0:
             partition, *counters, sketch = row[LABEL_NUMBER + 2 :]
             cuts.add(whole, (*row[:LABEL_NUMBER], partition), counters, [sketch] if sketch else [])
-    HIT_DAYS.add(connection, flat(cuts.by_day(whole)))
-    HIT_CUTS.add(connection, flat(cuts.by_cut(whole)))
+    yield HIT_DAYS, flat(cuts.by_day(whole))
+    yield HIT_CUTS, flat(cuts.by_cut(whole))
 
 
 def flat(sums: cuts.Sums) -> list[Row]:

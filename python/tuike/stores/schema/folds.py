@@ -12,7 +12,7 @@ meta = Table("meta", metadata, Column("key", String(64), primary_key=True), Colu
 positions = Table(
     "positions",
     metadata,
-    Column("fold", String(32), primary_key=True),  # "hits" or "books"
+    Column("fold", String(32), primary_key=True),  # "hits", "touches" or "books"
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),  # compare-and-set: see stores.position
     Column("token", BigInteger, nullable=False),  # of the lease that moved it last; 0: none
