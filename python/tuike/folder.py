@@ -42,7 +42,7 @@ PRESENCE = "folder-"
 """Beside its partitions each folder holds a lease of its own, so that the others know how many share them."""
 MARKS_S = 0.1
 """Positions that only marks have moved are committed so often, and sums where nothing comes."""
-SUMS_S = 1.0
+SUMS_S = 3.0
 """From one transaction of sums to the next, where there is always something."""
 SUMS_SHARE = 0.5
 """Of the time that touches took, sums get so much before there are more touches: at least one portion's."""

@@ -14,7 +14,7 @@ const RECORD: u8 = 0;
 /// A key with its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// What a batch of hits adds to a store, in the order of the keys: so a B-tree takes it up in two thirds of the time.
+/// What a batch of hits adds to a store, each key once, in their order: so a B-tree takes it up in two thirds of the time.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// By day since 1970-01-01 UTC.
@@ -33,6 +33,7 @@ pub fn rows<'a>(hits: impl IntoIterator<Item = Event<'a>>) -> Rows {
     }
     for some in rows.days.values_mut().chain([&mut rows.bindings]) {
         some.sort_unstable();
+        some.dedup_by(|later, earlier| later.0 == earlier.0);
     }
     rows
 }

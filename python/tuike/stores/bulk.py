@@ -243,7 +243,7 @@ def _run(connection: Connection, sql: str, values: Row) -> list[Row]:
         rows: list[Row] = list(cursor.fetchall())
         cursor.close()
     except connection.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemys(connection, error) from error
+        raise as_sqlalchemys(connection, error) from error
     return rows
 
 
@@ -251,10 +251,11 @@ def _told(connection: Connection, rows: Iterator[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except connection.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemys(connection, error) from error
+        raise as_sqlalchemys(connection, error) from error
 
 
-def _as_sqlalchemys(connection: Connection, error: Exception) -> BaseException:
+def as_sqlalchemys(connection: Connection, error: Exception) -> BaseException:
+    """An error of the driver's own cursor, as if it had been used by way of SQLAlchemy."""
     gone = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if gone:
         connection.invalidate(error)

@@ -1,10 +1,14 @@
-"""What psycopg is told: numbers are integers, and texts have no NUL, which PostgreSQL does not keep."""
+"""What psycopg is told: numbers are integers, and texts have no NUL, which PostgreSQL does not keep; and COPY."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
 from psycopg.adapt import Loader
 from psycopg.types.string import StrBinaryDumper, StrDumperUnknown
+from sqlalchemy import Connection
+
+from tuike.stores.bulk import as_sqlalchemys
 
 
 class _Whole(Loader):
@@ -32,3 +36,21 @@ def prepare(connection: "psycopg.Connection[Any]") -> None:
     connection.adapters.register_loader("numeric", _Whole)
     connection.adapters.register_dumper(str, _BinaryText)
     connection.adapters.register_dumper(str, _Text)  # the last one is the default
+
+
+def copy(connection: Connection, table: str, rows: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Adds rows of two columns of bytes. False: a key is there already, and none was added."""
+    savepoint = connection.begin_nested()
+    cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]
+    try:
+        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copying:
+            copying.set_types(["bytea", "bytea"])
+            for row in rows:
+                copying.write_row(row)
+    except psycopg.errors.UniqueViolation:
+        savepoint.rollback()
+        return False
+    except psycopg.Error as error:
+        raise as_sqlalchemys(connection, error) from error
+    savepoint.commit()
+    return True
