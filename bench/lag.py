@@ -44,7 +44,7 @@ LONGER = 4
 LAG_AT_MOST_MS = 500.0
 SHIPPING_AT_LEAST = 0.9
 """Of an edge's throughput without it."""
-LOOK = 0.005
+LOOK = 0.02
 LIMIT = 120.0
 BOOKED = func.count(schema.conversions.c.number)
 

@@ -44,9 +44,11 @@ MARKS_S = 0.1
 """Positions that only marks have moved are committed so often, and sums where nothing comes."""
 SUMS_S = 3.0
 """From one transaction of sums to the next, where there is always something."""
-SUMS_SHARE = 0.5
-"""Of the time that touches took, sums get so much before there are more touches: at least one portion's."""
-UNSUMMED = 32 << 20
+GATHER_S = 0.1
+"""While sums are under way there are touches so often at most: hits gather, and the time between is for the sums."""
+SUMS_SHARE = 0.1
+"""Of the time that touches took, sums get so much at least."""
+UNSUMMED = 64 << 20
 """Bytes of records. With more than that, nothing is read until the next sums begin."""
 REST_S = 0.02
 PACKETS = 192
@@ -151,7 +153,8 @@ class Folder:
                 most = self._read(tick)
                 busy = self._commit(tick)
                 self._portion.took(most, time.monotonic() - began)
-            return self._add_up(tick, busy, time.monotonic() - began) or busy
+            now = time.monotonic()
+            return self._add_up(tick, busy, max(began + GATHER_S, now + (now - began) * SUMS_SHARE)) or busy
         except PositionMoved as moved:
             _log.info("%s", moved)
             self._lose()
@@ -164,7 +167,7 @@ class Folder:
         """Gives back what it holds, so that others need not wait."""
         with suppress(DBAPIError, PositionMoved, *Failed):
             while self._sums is not None or any(held.moved for held in self._held.values()):
-                self._add_up(math.inf, False, math.inf)
+                self._add_up(math.inf, False, until=math.inf)
         with suppress(DBAPIError), self._engine.begin() as connection:
             leases.release(connection, PRESENCE + self._holder, self._presence(connection))
             for partition, held in self._held.items():
@@ -287,18 +290,16 @@ class Folder:
         self.folded += batch.count
         return batch.count > 0
 
-    def _add_up(self, tick: float, busy: bool, seconds: float) -> bool:
-        """Goes on with a transaction of sums, or begins one where it is time, for its share of `seconds` that touches
-        took. Whether it did."""
+    def _add_up(self, tick: float, busy: bool, until: float) -> bool:
+        """Goes on with a transaction of sums, or begins one where it is time. Whether it did."""
         if self._sums is None:
             due = self._next_sums if busy else self._next_sums - SUMS_S + MARKS_S
             if tick < due or not any(held.moved for held in self._held.values()):
                 return False
             self._next_sums = tick + SUMS_S
             self._sums = self._commit_sums()
-        until = math.inf if self._at_once else time.monotonic() + seconds * SUMS_SHARE
         for _ in self._sums:
-            if time.monotonic() >= until:
+            if time.monotonic() >= until and not self._at_once:
                 return True
         self._sums = None
         return True

@@ -24,7 +24,7 @@ HOUR_S = 3_600
 
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
 ORDER_COUNTERS = ("conversions", "sales", "commission")
-PORTION = 500
+PORTION = 64
 """Rows that are written at a time."""
 # Of a row of `_core.Batch.rollups`, and of one of `order_rollups`: its dimensions before the labels, then the number.
 LABEL_NUMBER = 5
