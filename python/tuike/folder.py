@@ -123,6 +123,8 @@ class Folder:
         self._sums: Generator[None] | None = None
         """A transaction of sums under way."""
         self._next_sums = 0.0
+        self._crowded = False
+        """Whether there are partitions to be given back, which can be done between two transactions of sums."""
         # in SQLite a transaction that stays open keeps all others out
         self._at_once = books.dialect.name == "sqlite"
         self._closed: dict[int, float] = {}
@@ -203,7 +205,10 @@ class Folder:
             holders = leases.holders(connection, now)
             folders = sorted(name for name in holders if name.startswith(PRESENCE))
             share = math.ceil(self._partitions / len(folders))
-            mine = [partition for partition in self.partitions if self._renewed(connection, partition, now)]
+            tokens = {_lease(partition): held.token for partition, held in self._held.items()}
+            renewed = leases.renew_all(connection, tokens, now, LEASE_MS)
+            mine = [partition for partition in self.partitions if _lease(partition) in renewed]
+            self._crowded = len(mine) > share
             if self._sums is None:  # else its transaction has some of these
                 for partition in mine[share:]:
                     leases.release(connection, _lease(partition), self._held[partition].token)
@@ -227,9 +232,6 @@ class Folder:
         for kept in held.values():
             kept.reading.forget(old)
         self._log.commit({partition: (kept.applied(), START) for partition, kept in new.items()})
-
-    def _renewed(self, connection: Connection, partition: int, now: int) -> bool:
-        return leases.renew(connection, _lease(partition), self._held[partition].token, now, LEASE_MS)
 
     # --- reading and committing --------------------------------------------------------------------
 
@@ -294,7 +296,7 @@ class Folder:
         """Goes on with a transaction of sums, or begins one where it is time. Whether it did."""
         if self._sums is None:
             due = self._next_sums if busy else self._next_sums - SUMS_S + MARKS_S
-            if tick < due or not any(held.moved for held in self._held.values()):
+            if tick < due or self._crowded or not any(held.moved for held in self._held.values()):
                 return False
             self._next_sums = tick + SUMS_S
             self._sums = self._commit_sums()

@@ -64,13 +64,27 @@ def hold(connection: Connection, name: str, token: int, now: int, ttl: int) -> N
         raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
 
 
+def renew_all(connection: Connection, held: Mapping[str, int], now: int, ttl: int) -> set[str]:
+    """As `renew`, of several by their names and tokens at once: those that were still this holder's."""
+    mine = _still(connection, held)
+    if mine:
+        connection.execute(update(leases).where(leases.c.name.in_(sorted(mine))).values(until=now + ttl))
+    return mine
+
+
 def hold_all(connection: Connection, held: Mapping[str, int]) -> None:
     """As `hold`, of several by their names and tokens at once; how long they last stays as it was."""
-    rows = select(leases.c.name, leases.c.token, leases.c.holder).where(leases.c.name.in_(held)).order_by(leases.c.name)
-    still = {row.name: row.token for row in connection.execute(rows.with_for_update()) if row.holder}
+    mine = _still(connection, held)
     for name, token in held.items():
-        if still.get(name) != token:
+        if name not in mine:
             raise PositionMoved(f"lease {name!r} is no longer held under token {token}")
+
+
+def _still(connection: Connection, held: Mapping[str, int]) -> set[str]:
+    """Those that are held under these tokens; nobody else takes them before the transaction ends."""
+    rows = select(leases.c.name, leases.c.token, leases.c.holder).where(leases.c.name.in_(held)).order_by(leases.c.name)
+    found = connection.execute(rows.with_for_update())
+    return {row.name for row in found if row.holder and row.token == held[row.name]}
 
 
 def release(connection: Connection, name: str, token: int) -> None:
