@@ -101,7 +101,7 @@ impl Records {
     }
 }
 
-/// What one read brought. Its memory is that of the records and of at most six rows a hit.
+/// What one read brought.
 pub struct Batch {
     records: Records,
     /// Incarnation to the last sequence number read, for those that brought something.
@@ -111,25 +111,24 @@ pub struct Batch {
     /// Whether the limit cut this read short.
     pub more: bool,
     pub damage: Vec<Damage>,
-    /// Hits by incarnation and outcome: `counted`, or the reason set aside. An event that does not
-    /// read is counted here as `malformed`.
-    pub hit_counts: BTreeMap<u64, BTreeMap<String, u64>>,
-    pub rollups: Vec<Rollup>,
+    /// Hits by outcome: `counted`, or the reason set aside. An event that does not read is counted here as `malformed`.
+    pub hit_counts: HitCounts,
 }
 
+/// By incarnation and outcome.
+pub type HitCounts = BTreeMap<u64, BTreeMap<String, u64>>;
+
 impl Batch {
-    /// Folds the hits of what was read.
-    fn fold(records: Records) -> Result<Batch, Error> {
+    /// Looks through what was read.
+    fn of(records: Records) -> Result<Batch, Error> {
         let mut upto = BTreeMap::new();
         let mut counts: BTreeMap<(usize, &str), u64> = BTreeMap::new();
-        let mut rollups = Rollups::default();
         for record in &records.list {
             let source = &records.sources[record.source];
             upto.insert(source.incarnation, record.seq);
             match Event::decode(records.payload(record)) {
                 Ok(event) if event.kind.is_hit() => {
                     *counts.entry((record.source, outcome(&event))).or_default() += 1;
-                    rollups.add(&event);
                 }
                 Ok(_) => {}
                 Err(DecodeError::Malformed(_)) => *counts.entry((record.source, MALFORMED)).or_default() += 1,
@@ -143,14 +142,13 @@ impl Batch {
                 }
             }
         }
-        let mut hit_counts: BTreeMap<u64, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut hit_counts = HitCounts::new();
         for ((source, outcome), count) in counts {
             // one incarnation is a source once for each of its turns
             let outcomes = hit_counts.entry(records.sources[source].incarnation).or_default();
             *outcomes.entry(outcome.to_owned()).or_default() += count;
         }
-        let rollups = rollups.into_rows();
-        Ok(Batch { records, upto, hit_counts, rollups, watermark: 0, more: false, damage: Vec::new() })
+        Ok(Batch { records, upto, hit_counts, watermark: 0, more: false, damage: Vec::new() })
     }
 
     /// Records read, malformed ones included.
@@ -173,6 +171,30 @@ impl Batch {
             let event = Event::decode(self.records.payload(record)).ok()?;
             Some((&self.records.sources[record.source], record.seq, event))
         })
+    }
+}
+
+/// What the hits of any number of batches add up to. Its memory is that of at most six rows a hit.
+#[derive(Default)]
+pub struct Sums {
+    pub hit_counts: HitCounts,
+    rollups: Rollups,
+}
+
+impl Sums {
+    pub fn add(&mut self, batch: &Batch) {
+        for (incarnation, outcomes) in &batch.hit_counts {
+            let counts = self.hit_counts.entry(*incarnation).or_default();
+            for (outcome, count) in outcomes {
+                *counts.entry(outcome.clone()).or_default() += count;
+            }
+        }
+        batch.hits().for_each(|hit| self.rollups.add(&hit));
+    }
+
+    /// The rows in the order of their dimensions.
+    pub fn into_rollups(self) -> Vec<Rollup> {
+        self.rollups.into_rows()
     }
 }
 

@@ -216,6 +216,16 @@ class Batch:
         """What a store of touches keeps of the hits, as (key, value): by day since 1970-01-01 UTC, and of clicks that
         bind their customers. Not empty values are events; the keys are those of `touch_key` and `touch_range`."""
 
+class Sums:
+    """What the hits of any number of batches add up to."""
+
+    def __init__(self) -> None: ...
+    def add(self, batch: Batch) -> None: ...
+    def take(
+        self,
+    ) -> tuple[dict[int, dict[str, int]], list[tuple[int, str, str, str, str, int, str, int, int, int, int, bytes]]]:
+        """What was added since the last time, as `Batch.hit_counts` and `Batch.rollups` have it."""
+
 def merge_sketches(sketches: Sequence[bytes]) -> bytes:
     """The union of visitor sketches (HyperLogLog, 2^12 registers, standard error 1.6 %; bytes as Apache
     DataSketches has them, none for nobody). ValueError: not a sketch."""

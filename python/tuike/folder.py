@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,8 @@ GATHER_S = 0.1
 """While sums are under way there are touches so often at most: hits gather, and the time between is for the sums."""
 SUMS_SHARE = 0.1
 """Of the time that touches took, sums get so much at least."""
+FOLDED_BYTES = 1 << 19
+"""Of records that are added up at a time."""
 UNSUMMED = 64 << 20
 """Bytes of records. With more than that, nothing is read until the next sums begin."""
 REST_S = 0.02
@@ -310,7 +312,7 @@ class Folder:
         """Commits the sums of all that has touches, in portions. The leases are looked at last: until then the others
         may take their turn."""
         due = {partition: held for partition, held in sorted(self._held.items()) if held.moved}
-        batch = _core.Batch.of_entries([entry for held in due.values() for entry in held.unsummed])
+        entries = [entry for held in due.values() for entry in held.unsummed]
         cursors = {partition: held.cursor for partition, held in due.items()}
         moves = {
             partition: (held.summed, position.moved(held.summed, held.reading.upto, held.reading.marks, held.token))
@@ -321,14 +323,31 @@ class Folder:
         # sums may stand under any partition that nobody else writes: under one, they are the fewest rows
         own = min(self._held)
         held_by = {_lease(partition): self._held[partition].token for partition in {own, *due}}
+        sums = _core.Sums()
+        for some in _portions(entries):
+            sums.add(_core.Batch.of_entries(some))
+            yield
+        counts, rows = sums.take()
         with self._engine.begin() as connection:
-            yield from rollups.adding_rollups(connection, batch.rollups(), own)
-            rollups.add_hit_counts(connection, batch.hit_counts(), own)
+            yield from rollups.adding_rollups(connection, rows, own)
+            rollups.add_hit_counts(connection, counts, own)
             leases.hold_all(connection, held_by)
             position.advance_all(connection, list(moves.values()))
         for partition, held in due.items():
             held.summed = moves[partition][1]
         self._log.commit({partition: (held.applied(), cursors[partition]) for partition, held in due.items()})
+
+
+def _portions(entries: Iterable[Applicable]) -> Iterator[list[Applicable]]:
+    some: list[Applicable] = []
+    size = 0
+    for entry in entries:
+        some.append(entry)
+        size += len(entry[-1])
+        if size >= FOLDED_BYTES:
+            yield some
+            some, size = [], 0
+    yield some
 
 
 def _lease(partition: int) -> str:

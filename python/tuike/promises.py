@@ -188,10 +188,10 @@ def of_hits(connection: Connection) -> list[Marks]:
     """What is promised in each partition of hits, as far as touches are there: orders ask for no more. That nothing is
     to come any more counts when the sums are there too, since positions forget such an incarnation."""
     marks: list[dict[int, int]] = [{} for _ in range(PARTITIONS)]
-    for place in position.read_all(connection, "hits", "touches"):
-        known = marks[place.partition]
-        for incarnation, mark in place.marks.items():
-            if mark < FAR or place.fold == "hits":
+    for fold, partition, promised in position.read_marks(connection, "hits", "touches"):
+        known = marks[partition]
+        for incarnation, mark in promised.items():
+            if mark < FAR or fold == "hits":
                 known[incarnation] = max(mark, known.get(incarnation, 0))
     return [*marks]
 

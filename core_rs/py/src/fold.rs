@@ -101,7 +101,7 @@ type Damage = (String, u64, u64, u64);
 /// Incarnation, sequence number, producer, fields.
 type Other<'py> = (u64, u64, String, Bound<'py, PyDict>);
 /// Bucket, merchant, product, promoter, channel, label number, label, four counts, sketch.
-type Row<'a, 'py> = (u64, &'a str, &'a str, &'a str, &'a str, u8, &'a str, u64, u64, u64, u64, Bound<'py, PyBytes>);
+type Row<'py> = (u64, String, String, String, String, u8, String, u64, u64, u64, u64, Bound<'py, PyBytes>);
 
 #[pymethods]
 impl Batch {
@@ -154,26 +154,13 @@ impl Batch {
         self.0.events().map(other).collect()
     }
 
-    fn rollups<'a, 'py>(&'a self, py: Python<'py>) -> Vec<Row<'a, 'py>> {
-        let row = |row: &'a fold::Rollup| {
-            let (d, c) = (&row.dimensions, &row.counts);
-            let visitors = PyBytes::new(py, &row.visitors);
-            (
-                d.bucket,
-                &*d.merchant,
-                &*d.product,
-                &*d.promoter,
-                &*d.channel,
-                d.label_number,
-                &*d.label,
-                c.impressions,
-                c.clicks,
-                c.bots,
-                c.prefetches,
-                visitors,
-            )
-        };
-        self.0.rollups.iter().map(row).collect()
+    fn rollups<'py>(&self, py: Python<'py>) -> Vec<Row<'py>> {
+        let rollups = py.detach(|| {
+            let mut sums = fold::Sums::default();
+            sums.add(&self.0);
+            sums.into_rollups()
+        });
+        rows(py, rollups)
     }
 
     fn touch_rows<'py>(&self, py: Python<'py>) -> (Vec<(u64, Rows<'py>)>, Rows<'py>) {
@@ -182,6 +169,51 @@ impl Batch {
             rows.into_iter().map(|(key, record)| (PyBytes::new(py, &key), PyBytes::new(py, &record))).collect()
         };
         (rows.days.into_iter().map(|(day, rows)| (day, bytes(rows))).collect(), bytes(rows.bindings))
+    }
+}
+
+fn rows(py: Python<'_>, rollups: Vec<fold::Rollup>) -> Vec<Row<'_>> {
+    let row = |row: fold::Rollup| {
+        let (d, c) = (row.dimensions, row.counts);
+        let visitors = PyBytes::new(py, &row.visitors);
+        (
+            d.bucket,
+            d.merchant,
+            d.product,
+            d.promoter,
+            d.channel,
+            d.label_number,
+            d.label,
+            c.impressions,
+            c.clicks,
+            c.bots,
+            c.prefetches,
+            visitors,
+        )
+    };
+    rollups.into_iter().map(row).collect()
+}
+
+#[pyclass(frozen, module = "tuike._core")]
+pub struct Sums(Mutex<fold::Sums>);
+
+#[pymethods]
+impl Sums {
+    #[new]
+    fn new() -> Sums {
+        Sums(Mutex::default())
+    }
+
+    fn add(&self, py: Python<'_>, batch: &Bound<'_, Batch>) -> PyResult<()> {
+        let batch = &batch.get().0;
+        py.detach(|| lock(&self.0).map(|mut sums| sums.add(batch)))
+    }
+
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<(fold::HitCounts, Vec<Row<'py>>)> {
+        let mut sums = std::mem::take(&mut *lock(&self.0)?);
+        let counts = std::mem::take(&mut sums.hit_counts);
+        let rollups = py.detach(|| sums.into_rollups());
+        Ok((counts, rows(py, rollups)))
     }
 }
 

@@ -24,7 +24,7 @@ mod _core {
     use super::erasure::{Erasure, anonymize_segment, is_erased_person, journal_segments};
     #[pymodule_export]
     use super::fold::{
-        Batch, Follower, Shipment, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
+        Batch, Follower, Shipment, Sums, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
         touch_range,
     };
     #[pymodule_export]

@@ -199,7 +199,7 @@ impl Follower {
         if let Some(watermark) = self.promised(&marks, &unread, now) {
             self.watermark = watermark;
         }
-        let mut batch = Batch::fold(read.records)?;
+        let mut batch = Batch::of(read.records)?;
         batch.watermark = self.watermark;
         batch.more = !unread.is_empty();
         batch.damage = read.damage;

@@ -1,6 +1,7 @@
 //! Sums of hits by quarter-hour, merchant, product, promoter, channel and label.
 
-use std::collections::HashMap;
+use hashbrown::hash_map::EntryRef;
+use hashbrown::{Equivalent, HashMap};
 
 use crate::event::{Event, Kind};
 use crate::sketch::{Visitor, Visitors};
@@ -36,17 +37,28 @@ pub struct Dimensions<T> {
     pub label: T,
 }
 
-impl Dimensions<&str> {
-    fn to_owned(self) -> Dimensions<String> {
+impl From<&Dimensions<&str>> for Dimensions<String> {
+    fn from(from: &Dimensions<&str>) -> Dimensions<String> {
         Dimensions {
-            bucket: self.bucket,
-            merchant: self.merchant.to_owned(),
-            product: self.product.to_owned(),
-            promoter: self.promoter.to_owned(),
-            channel: self.channel.to_owned(),
-            label_number: self.label_number,
-            label: self.label.to_owned(),
+            bucket: from.bucket,
+            merchant: from.merchant.to_owned(),
+            product: from.product.to_owned(),
+            promoter: from.promoter.to_owned(),
+            channel: from.channel.to_owned(),
+            label_number: from.label_number,
+            label: from.label.to_owned(),
         }
+    }
+}
+
+impl Equivalent<Dimensions<String>> for Dimensions<&str> {
+    fn equivalent(&self, other: &Dimensions<String>) -> bool {
+        (self.bucket, self.label_number) == (other.bucket, other.label_number)
+            && self.label == other.label
+            && self.promoter == other.promoter
+            && self.product == other.product
+            && self.merchant == other.merchant
+            && self.channel == other.channel
     }
 }
 
@@ -72,11 +84,11 @@ pub struct Rollup {
 
 /// Rows on their way.
 #[derive(Default)]
-pub struct Rollups<'a>(HashMap<Dimensions<&'a str>, (Counts, Visitors)>);
+pub struct Rollups(HashMap<Dimensions<String>, (Counts, Visitors)>);
 
-impl<'a> Rollups<'a> {
+impl Rollups {
     /// Adds a hit to its rows. One with a code that nobody knows is in none.
-    pub fn add(&mut self, hit: &Event<'a>) {
+    pub fn add(&mut self, hit: &Event<'_>) {
         let count: fn(&mut Counts) -> &mut u64 = match (outcome(hit), hit.kind) {
             (COUNTED, Kind::View) => |counts| &mut counts.impressions,
             (COUNTED, _) => |counts| &mut counts.clicks,
@@ -98,7 +110,10 @@ impl<'a> Rollups<'a> {
         let labelled = (1..).zip(labels).filter(|(_, label)| !label.is_empty());
         let rows = labelled.map(|(label_number, label)| Dimensions { label_number, label, ..all });
         for row in rows.chain([all]) {
-            let (counts, visitors) = self.0.entry(row).or_default();
+            let (counts, visitors) = match self.0.entry_ref(&row) {
+                EntryRef::Occupied(there) => there.into_mut(),
+                EntryRef::Vacant(place) => place.insert_with_key(Dimensions::from(&row), Default::default()),
+            };
             *count(counts) += 1;
             if let Some(visitor) = visitor {
                 visitors.add(visitor);
@@ -109,9 +124,9 @@ impl<'a> Rollups<'a> {
     /// The rows in the order of their dimensions.
     pub fn into_rows(self) -> Vec<Rollup> {
         let mut rows: Vec<_> = self.0.into_iter().collect();
-        rows.sort_unstable_by_key(|(dimensions, _)| *dimensions);
-        let row = |(dimensions, (counts, visitors)): (Dimensions<&str>, (Counts, Visitors))| Rollup {
-            dimensions: dimensions.to_owned(),
+        rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let row = |(dimensions, (counts, visitors)): (Dimensions<String>, (Counts, Visitors))| Rollup {
+            dimensions,
             counts,
             visitors: visitors.to_bytes(),
         };

@@ -82,7 +82,7 @@ pub struct Entry<'a> {
 }
 
 impl Batch {
-    /// Folds entries, each incarnation's in its order. Neither watermark nor damage comes with them.
+    /// The records of entries, each incarnation's in its order. Neither watermark nor damage comes with them.
     pub fn of_entries<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Result<Batch, Error> {
         let mut records = Records::default();
         for entry in entries {
@@ -98,7 +98,7 @@ impl Batch {
                 rest = after;
             }
         }
-        Batch::fold(records)
+        Batch::of(records)
     }
 }
 

@@ -5,11 +5,11 @@ on that version: whoever worked from an older one changes no row, and its whole 
 So does whoever moves it under the token of a lease that another has held since.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -44,10 +44,16 @@ def read(connection: Connection, fold: Fold, partition: int = 0) -> Position:
     return Position(fold, 0, {}, partition) if row is None else _position(row)
 
 
-def read_all(connection: Connection, *folds: Fold) -> list[Position]:
-    """Those of some folds (none named: `hits` and `books`) that were ever moved."""
-    wanted = positions.c.fold.in_(folds or ("hits", "books"))
+def read_all(connection: Connection) -> list[Position]:
+    """Those of `hits` and `books` that were ever moved."""
+    wanted = positions.c.fold.in_(("hits", "books"))
     return [_position(row) for row in connection.execute(select(positions).where(wanted))]
+
+
+def read_marks(connection: Connection, *folds: Fold) -> list[tuple[Fold, int, dict[int, int]]]:
+    """Of all positions of some folds: fold, partition and marks."""
+    wanted = select(positions.c.fold, positions.c.partition, positions.c.marks).where(positions.c.fold.in_(folds))
+    return [(row.fold, row.partition, _unpack(row.marks)) for row in connection.execute(wanted)]
 
 
 def advance(
@@ -138,8 +144,8 @@ def _position(row: Row[Any]) -> Position:
 
 
 def _pack(numbers: Mapping[int, int]) -> bytes:
-    return json.dumps({f"{incarnation:016x}": number for incarnation, number in sorted(numbers.items())}).encode()
+    return orjson.dumps({f"{incarnation:016x}": number for incarnation, number in sorted(numbers.items())})
 
 
 def _unpack(packed: bytes) -> dict[int, int]:
-    return {int(incarnation, 16): number for incarnation, number in json.loads(packed).items()}
+    return {int(incarnation, 16): number for incarnation, number in orjson.loads(packed).items()}

@@ -5,7 +5,7 @@ day's table, and expiry is dropping tables. Clicks that bind their customers sta
 day takes with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -20,7 +20,6 @@ DAY_MS = 86_400_000
 KEY_BYTES = 1_200
 """More than the longest key: the edge refuses longer values, and merchants' ids have 64 at most."""
 ID_BYTES = 16
-AT_BYTES = 8
 MAX_PATH = 2_000
 """A path longer than this is cut to its newest touches."""
 MAX_LOOKED_AT = 200
@@ -35,6 +34,13 @@ RECORDS_PER_SELECT = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTS = ("address_clicks", "fingerprint_visitors", "devices", "clicks_before", "agents")
 NEWEST_FIRST, OLDEST_FIRST = "DESC", "ASC"
+
+# The key of the record that an entry leads to: a zero and the id at its end.
+_RECORD_KEYS = {
+    "postgresql": f"'\\x00'::bytea || substring({{entry}} FROM length({{entry}}) - {ID_BYTES - 1})",
+    "mysql": f"concat(x'00', right({{entry}}, {ID_BYTES}))",
+    "sqlite": f"CAST(x'00' || substr({{entry}}, -{ID_BYTES}) AS BLOB)",
+}
 
 Row = tuple[bytes, bytes]
 Rows = tuple[list[tuple[int, list[Row]]], list[Row]]
@@ -183,12 +189,8 @@ class SqlTouches:
         days = [day for day in self._days if since // DAY_MS <= day <= until // DAY_MS]
         if keys is None or not days:
             return []
-        found = sorted(key for key, _ in self._range([_name(day) for day in days], keys, most, NEWEST_FIRST))
-        by_day: dict[int, list[bytes]] = {}
-        for place in found:
-            by_day.setdefault(_at(place) // DAY_MS, []).append(b"\0" + place[-ID_BYTES:])
-        records = dict(self._records(list(by_day.items())))
-        return [records[b"\0" + place[-ID_BYTES:]] for place in found]
+        found = self._range([_name(day) for day in days], keys, most, NEWEST_FIRST, self._of_entry)
+        return [record for _, record in sorted(found)]
 
     def _count(self, table: str, keys: tuple[bytes, bytes] | None, most: int) -> int:
         """How many entries a day's table has in a range, counted up to `most`."""
@@ -213,13 +215,30 @@ class SqlTouches:
         newest = self._range([BINDINGS], keys, half, NEWEST_FIRST) if len(oldest) == half else []
         return [_core.decode_touch(record) for _, record in sorted({*oldest, *newest})]
 
-    def _range(self, tables: Sequence[str], keys: tuple[bytes, bytes], limit: int, order: str) -> list[Row]:
-        """The first entries, in this order, of several tables taken together."""
+    def _range(
+        self,
+        tables: Sequence[str],
+        keys: tuple[bytes, bytes],
+        limit: int,
+        order: str,
+        record: Callable[[str], str] = lambda table: f"{table}_.record",
+    ) -> list[Row]:
+        """The first entries, in this order, of several tables taken together; each with its own record, or with what
+        `record` says in SQL."""
         mark = self._mark
         some = f"WHERE entry BETWEEN {mark} AND {mark} ORDER BY entry {order} LIMIT {limit}"
-        each = [f"SELECT * FROM (SELECT entry, record FROM {table} {some}) AS {table}_" for table in tables]  # noqa: S608
-        sql = f"{' UNION ALL '.join(each)} ORDER BY entry {order} LIMIT {limit}"
+        each = [
+            f"SELECT {table}_.entry, {record(table)} FROM (SELECT entry, record FROM {table} {some}) AS {table}_"  # noqa: S608
+            for table in tables
+        ]
+        sql = f"{' UNION ALL '.join(each)} ORDER BY 1 {order} LIMIT {limit}"
         return self._ask(sql, [*keys] * len(tables))
+
+    def _of_entry(self, table: str) -> str:
+        """The record that an entry of a day leads to."""
+        assert self._connection is not None
+        key = _RECORD_KEYS[self._connection.dialect.name].format(entry=f"{table}_.entry")
+        return f"(SELECT record FROM {table} AS touch WHERE touch.entry = {key})"  # noqa: S608
 
     def _records(self, keys: Iterable[tuple[int, Sequence[bytes]]]) -> list[Row]:
         """The records of these keys in each day."""
@@ -284,8 +303,3 @@ def _days_of(connection: Connection) -> list[int]:
     names = inspect(connection).get_table_names()
     dates = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
     return sorted((datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC) - EPOCH).days for date in dates)
-
-
-def _at(key: bytes) -> int:
-    """The instant in a key."""
-    return int.from_bytes(key[-ID_BYTES - AT_BYTES : -ID_BYTES])

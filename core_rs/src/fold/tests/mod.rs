@@ -69,6 +69,12 @@ impl Processor {
     }
 }
 
+fn rollups(batch: &Batch) -> Vec<Rollup> {
+    let mut sums = Sums::default();
+    sums.add(batch);
+    sums.into_rollups()
+}
+
 #[test]
 fn hits_are_summed_and_all_else_comes_out_as_it_was() {
     let root = tempfile::tempdir().unwrap();
@@ -83,8 +89,9 @@ fn hits_are_summed_and_all_else_comes_out_as_it_was() {
     assert_eq!(events, [("edge-0", 7, 2, order("o"))]);
     let counts = BTreeMap::from([("bot".to_owned(), 1), ("counted".to_owned(), 2)]);
     assert_eq!(batch.hit_counts, BTreeMap::from([(7, counts)]));
-    assert_eq!(batch.rollups.len(), 1);
-    assert_eq!(batch.rollups[0].counts, Counts { impressions: 0, clicks: 2, bots: 1, prefetches: 0 });
+    let rollups = rollups(&batch);
+    assert_eq!(rollups.len(), 1);
+    assert_eq!(rollups[0].counts, Counts { impressions: 0, clicks: 2, bots: 1, prefetches: 0 });
 }
 
 #[test]

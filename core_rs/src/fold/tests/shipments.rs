@@ -64,7 +64,13 @@ proptest! {
         let (mut direct_counts, mut direct_sums) = (BTreeMap::new(), BTreeMap::new());
         add_counts(&mut direct_counts, &direct);
         add_sums(&mut direct_sums, &direct);
-        prop_assert_eq!((counts, sums), (direct_counts, direct_sums));
+        prop_assert_eq!((counts, sums), (direct_counts, direct_sums.clone()));
+        let mut together = Sums::default();
+        parts.iter().for_each(|part| together.add(part));
+        prop_assert_eq!(&together.hit_counts, &direct.hit_counts);
+        let mut rows = BTreeMap::new();
+        add_rows(&mut rows, together.into_rollups());
+        prop_assert_eq!(rows, direct_sums);
         let place = |(source, seq, event): (&Source, u64, Event<'_>)| (source.incarnation, seq, event.oid.to_owned());
         let mut others: Vec<_> = parts[PARTITIONS as usize].events().map(place).collect();
         let mut expected: Vec<_> = direct.events().map(place).collect();
@@ -90,7 +96,11 @@ fn add_counts(sums: &mut BTreeMap<(u64, String), u64>, batch: &Batch) {
 
 /// Counts, and visitors as far as sketches of a few add up.
 fn add_sums(sums: &mut BTreeMap<Dimensions<String>, [u64; 3]>, batch: &Batch) {
-    for row in &batch.rollups {
+    add_rows(sums, rollups(batch));
+}
+
+fn add_rows(sums: &mut BTreeMap<Dimensions<String>, [u64; 3]>, rows: Vec<Rollup>) {
+    for row in rows {
         let visitors = if row.visitors.is_empty() { 0 } else { crate::sketch::estimate(&row.visitors).unwrap() };
         let sum = sums.entry(row.dimensions.clone()).or_default();
         for (sum, more) in sum.iter_mut().zip([row.counts.clicks, row.counts.bots, visitors]) {
