@@ -56,6 +56,8 @@ class SqlTouches:
         self._writes: dict[str, Bulk] = {}
         """Of the tables that are known to be there."""
         self._connection: Connection | None = None
+        self._clicks: dict[str, dict[str, Any] | None] = {}
+        """Those that were looked up since `begin`: an order's is asked for twice."""
         self._days: list[int] = []
         """Those that have a table, as of `begin`."""
 
@@ -132,9 +134,15 @@ class SqlTouches:
         """Looks up by this connection from now on: what was committed before its transaction began is there."""
         self._connection = connection
         self._days = _days_of(connection)
+        self._clicks = {}
 
     def click(self, id: str) -> dict[str, Any] | None:
         """The click of this id. ValueError: it is none."""
+        if id not in self._clicks:
+            self._clicks[id] = self._find_click(id)
+        return self._clicks[id]
+
+    def _find_click(self, id: str) -> dict[str, Any] | None:
         key = _core.touch_key(id)
         likely = int(id[:12], 16) // DAY_MS
         others = [day for day in reversed(self._days) if day != likely]
