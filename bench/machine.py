@@ -8,8 +8,7 @@ import resource
 import signal
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -67,17 +66,6 @@ def pin(*cores: int) -> Callable[[], None]:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return prepare
-
-
-@contextmanager
-def on_cores(*cores: int) -> Iterator[None]:
-    """What is started meanwhile may use these, and so may its children."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def pin_running(process: int, core: int) -> None:
