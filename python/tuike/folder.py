@@ -42,7 +42,7 @@ PRESENCE = "folder-"
 """Beside its partitions each folder holds a lease of its own, so that the others know how many share them."""
 MARKS_S = 0.1
 """Positions that only marks have moved are committed so often, and sums where nothing comes."""
-SUMS_S = 3.0
+SUMS_S = 5.0
 """From one transaction of sums to the next, where there is always something."""
 GATHER_S = 0.1
 """While sums are under way there are touches so often at most: hits gather, and the time between is for the sums."""
