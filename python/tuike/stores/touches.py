@@ -293,7 +293,10 @@ def _name(day: int) -> str:
 
 def _table(name: str) -> Table:
     key = Column("entry", LargeBinary(KEY_BYTES), primary_key=True)
-    return Table(name, MetaData(), key, Column("record", LargeBinary, nullable=False), sqlite_with_rowid=False)
+    record = Column("record", LargeBinary, nullable=False)
+    # rows only come, until the table is dropped: a vacuum of them, again and again, would bring nothing
+    options = {"autovacuum_vacuum_insert_threshold": -1}
+    return Table(name, MetaData(), key, record, sqlite_with_rowid=False, postgresql_with=options)
 
 
 def _make(engine: Engine, table: Table) -> None:
