@@ -47,6 +47,18 @@ def test_what_is_renewed_lasts_and_what_is_lost_is_not_renewed(writer: Engine) -
         assert not leases.renew(connection, NAME, 1, START + 3 * TTL, TTL)
 
 
+def test_of_many_those_that_are_still_held_are_renewed(writer: Engine) -> None:
+    with writer.begin() as connection:
+        tokens = {name: leases.claim(connection, name, "a", START, TTL) for name in ("x", "y", "z")}
+        assert leases.claim(connection, "y", "b", START + TTL, TTL) == 2
+        leases.release(connection, "z", 1)
+    held = {name: token for name, token in tokens.items() if token is not None}
+    with writer.begin() as connection:
+        assert leases.renew_all(connection, held, START + 2 * TTL, TTL) == {"x"}
+        assert leases.renew_all(connection, {}, START, TTL) == set()
+        assert leases.holders(connection, START + 3 * TTL - 1) == {"x": "a"}
+
+
 def test_what_is_given_back_is_free_at_once(writer: Engine) -> None:
     claim(writer, "a", START)
     with writer.begin() as connection:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tuike.promises import LATE_AFTER_S, SEEN_MS, Promises
-from tuike.stores import engine, migrations
+from tuike.promises import LATE_AFTER_S, SEEN_MS, Promises, of_hits
+from tuike.stores import engine, migrations, position
 from tuike.stores.members import Machine, State
+from tuike.stores.position import Fold
 from tuike.transport.entries import ENDED
 
 NOW = 9_000_000
@@ -64,3 +65,20 @@ def test_an_older_machine_that_promises_nothing_of_new_ones_holds_nobody_up(prom
     promises.expect([machine()], NOW, 1.0)
     promises.hear("m", [7], {7: "edge-0"}, 0, 1.0)
     assert watermark(promises, 500, 1.0) == 500
+
+
+def test_a_promise_holds_when_the_touches_are_there_and_an_end_when_the_sums_are(tmp_path: Path) -> None:
+    books = engine.open_writer(engine.of_file(tmp_path / "books.sqlite"))
+    migrations.upgrade(books)
+
+    def move(fold: Fold, marks: dict[int, int]) -> None:
+        position.advance(connection, position.read(connection, fold, 5), {1: 1}, marks=marks)
+
+    with books.begin() as connection:
+        move("hits", {7: 100, 8: 100})
+        move("touches", {7: 200, 8: ENDED, 9: 50})
+        assert of_hits(connection)[5] == {7: 200, 8: 100, 9: 50}
+        move("hits", {7: 100, 8: ENDED})
+        assert of_hits(connection)[5] == {7: 200, 8: ENDED, 9: 50}
+        assert of_hits(connection)[6] == {}
+    books.dispose()

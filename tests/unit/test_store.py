@@ -244,6 +244,15 @@ def test_a_partition_moves_alone_and_keeps_its_marks(writer: Engine) -> None:
         }
 
 
+def test_touches_ahead_of_the_sums_are_no_part_of_what_is_wholly_applied(writer: Engine) -> None:
+    with writer.begin() as connection:
+        position.advance(connection, position.read(connection, "hits", 7), {1: 5}, marks={1: 900})
+        position.advance(connection, position.read(connection, "touches", 7), {1: 8}, marks={1: 950})
+    with writer.begin() as connection:
+        assert [(kept.fold, dict(kept.upto)) for kept in position.read_all(connection)] == [("hits", {1: 5})]
+        assert position.read_marks(connection, "touches") == [("touches", 7, {1: 950})]
+
+
 def test_an_older_token_moves_nothing(writer: Engine) -> None:
     with writer.begin() as connection:
         seen = position.advance(connection, position.read(connection, "books"), {1: 5}, token=3)

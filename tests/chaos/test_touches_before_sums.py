@@ -1,0 +1,148 @@
+"""A folder commits touches as they come and their sums later: whatever happens in between, each hit is counted once,
+and orders do not wait for sums."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, Table, func, select
+
+from redis_servers import RedisServer
+from scaled import EVENTS, VISITORS, Scaled, Story
+from tuike import folder
+from tuike.folder import Folder
+from tuike.stores import engine, rollups
+from tuike.stores.schema import conversions, erasures, hit_counts
+from tuike.stores.touches import SqlTouches
+from waiting import until
+
+
+@pytest.fixture
+def scaled(tmp_path: Path, database: URL, redis_server: RedisServer) -> Iterator[Scaled]:
+    """Two machines, a folder, a bookkeeper, with something on its way."""
+    scaled = Scaled(Story(tmp_path, 17), database, redis_server.url)
+    scaled.folder(), scaled.candidate()
+    scaled.story.registry()
+    yield scaled
+    scaled.close()
+
+
+@pytest.fixture
+def books(database: URL) -> Iterator[Engine]:
+    made = engine.open_writer(database)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def no_sums(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Until it is undone, folders commit touches and no sums."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "_add_up", lambda *_: False)
+        yield patch
+
+
+def rows(books: Engine, table: Table) -> int:
+    with books.begin() as connection:
+        return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def path(books: Engine, visitor: str) -> list[dict[str, Any]]:
+    touches = SqlTouches(books)
+    with books.begin() as connection:
+        touches.begin(connection)
+        return touches.path("visitor", "shop", visitor, 0, 1 << 50)
+
+
+def goes_on(scaled: Scaled) -> None:
+    scaled.step()
+    scaled.story.tick()
+    scaled.story.promise()
+
+
+def replace_the_folder(scaled: Scaled) -> None:
+    """The old one is gone without a word, and its leases have ended."""
+    (dead,) = scaled.folders
+    dead._engine.dispose()
+    scaled.folders.clear()
+    scaled.rob()
+    scaled.folder()
+
+
+def test_an_order_is_booked_before_the_sums_of_its_click_are_there(
+    scaled: Scaled, books: Engine, no_sums: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scaled.story.go_on(EVENTS, restarts=False)
+
+    def booked() -> bool:
+        goes_on(scaled)
+        return rows(books, conversions) > 0
+
+    until(booked, "an order in the books")
+    assert rows(books, hit_counts) == 0
+    no_sums.undo()
+    scaled.ends_well(tmp_path)
+
+
+def test_a_folder_killed_between_touches_and_sums(
+    scaled: Scaled, books: Engine, no_sums: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def touched() -> bool:
+        scaled.step()
+        return scaled.folders[0].folded > EVENTS // 2
+
+    for _ in range(2):
+        scaled.story.go_on(EVENTS)
+        until(touched, "touches of the new hits")
+        replace_the_folder(scaled)
+    assert rows(books, hit_counts) == 0
+    no_sums.undo()
+    scaled.ends_well(tmp_path)
+
+
+def test_touches_that_were_erased_do_not_come_back_when_their_sums_do(
+    scaled: Scaled, books: Engine, no_sums: pytest.MonkeyPatch
+) -> None:
+    person, other = VISITORS[:2]
+    scaled.story.go_on(4 * EVENTS, restarts=False)
+    body = json.dumps({"op": "person.erase", "data": {}, "actor": "test"}).encode()
+    scaled.story.machines[0].append(0, {"kind": "registry", "visitor": person, "body": body})
+
+    def erased() -> bool:
+        goes_on(scaled)
+        with books.begin() as connection:
+            return (connection.scalar(select(erasures.c.touches)) or 0) > 0
+
+    until(erased, "the touches to be written again")
+    assert path(books, person) == [] and path(books, other) and rows(books, hit_counts) == 0
+    no_sums.undo()
+    replace_the_folder(scaled)
+    scaled.story.close()
+    scaled.drain()
+    assert path(books, person) == [] and rows(books, hit_counts) > 0
+
+
+def test_partitions_are_given_back_though_there_are_always_sums_under_way(
+    scaled: Scaled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(folder, "GATHER_S", 0.0)
+    monkeypatch.setattr(folder, "SUMS_S", 0.0)
+    monkeypatch.setattr(folder, "FOLDED_BYTES", 1)
+    monkeypatch.setattr(rollups, "PORTION", 1)
+
+    def shared(count: int) -> Callable[[], bool]:
+        def is_it() -> bool:
+            scaled.story.go_on(5)
+            scaled.step()
+            held = [one.partitions for one in scaled.folders]
+            return sorted(chain.from_iterable(held)) == list(range(64)) and len(held) == count and all(held)
+
+        return is_it
+
+    until(shared(1), "one has all partitions")
+    scaled.folder()
+    until(shared(2), "two share the partitions")
+    scaled.ends_well(tmp_path)
