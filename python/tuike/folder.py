@@ -1,7 +1,7 @@
 """A folder of hits, one of any number: `python -m tuike.folder`, its configuration as JSON in `TUIKE_FOLDER`.
 
 It holds partitions by leases and reads what shippers send of them. Orders wait for touches, so these are committed as
-they come; sums of all that has come since are committed about once a second, when each row stands for many hits, and
+they come; sums of all that has come since are committed every few seconds, when each row stands for many hits, and
 written in portions between touches. Each of the two has its position, moved in the same transaction, in which the
 leases' tokens and the positions' versions are compared. So two that both believe that they hold a partition apply
 nothing twice: the second one's transaction ends without effect, and it looks again at what it has. Whatever fails is
@@ -126,7 +126,7 @@ class Folder:
         """A transaction of sums under way."""
         self._next_sums = 0.0
         self._crowded = False
-        """Whether there are partitions to be given back, which can be done between two transactions of sums."""
+        """Whether there are partitions to be given back, as soon as the sums under way are committed."""
         # in SQLite a transaction that stays open keeps all others out
         self._at_once = books.dialect.name == "sqlite"
         self._closed: dict[int, float] = {}
@@ -210,7 +210,7 @@ class Folder:
             tokens = {_lease(partition): held.token for partition, held in self._held.items()}
             renewed = leases.renew_all(connection, tokens, now, LEASE_MS)
             mine = [partition for partition in self.partitions if _lease(partition) in renewed]
-            self._crowded = len(mine) > share
+            self._crowded = len(mine) > share and self._sums is not None
             if self._sums is None:  # else its transaction has some of these
                 for partition in mine[share:]:
                     leases.release(connection, _lease(partition), self._held[partition].token)

@@ -24,8 +24,8 @@ mod _core {
     use super::erasure::{Erasure, anonymize_segment, is_erased_person, journal_segments};
     #[pymodule_export]
     use super::fold::{
-        Batch, Follower, Shipment, Sums, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
-        touch_range,
+        Batch, Follower, Shipment, Sums, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error,
+        touch_key, touch_range,
     };
     #[pymodule_export]
     use super::fraud::{FraudRules, Networks, flood_score, tally_touches};

@@ -262,6 +262,8 @@ def _speak_mysql(connection: Any, writes: bool) -> None:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
         elif "MariaDB" in connection.get_server_info():
             cursor.execute(f"SET SESSION idle_write_transaction_timeout = {IDLE_S}")
+        else:
+            cursor.execute(f"SET SESSION wait_timeout = {IDLE_S}")  # of its connection: it has none for transactions
 
 
 def _prepare(engine: Engine, pragmas: tuple[str, ...], begin: str) -> Engine:
