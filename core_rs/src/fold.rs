@@ -1,8 +1,8 @@
 //! Reading what all producers have journalled, and folding the hits of it.
 //!
 //! [`Follower`] reads, fairly, each incarnation up to its writer's mark; [`Batch`] holds what one read
-//! brought: hits summed into rows and counts, everything else as it came, for the bookkeeper. Where folds run on
-//! other machines, a [`Shipment`] is what is read and packed by partition, and a [`Batch`] is made of its entries.
+//! brought, [`Sums`] what the hits of batches add up to. Where folds run on other machines, a [`Shipment`] is what is
+//! read and packed by partition, and a [`Batch`] is made of its entries.
 
 mod follower;
 mod rollups;

@@ -216,6 +216,7 @@ class Batch:
         """What a store of touches keeps of the hits, as (key, value): by day since 1970-01-01 UTC, and of clicks that
         bind their customers. Not empty values are events; the keys are those of `touch_key` and `touch_range`."""
 
+@final
 class Sums:
     """What the hits of any number of batches add up to."""
 

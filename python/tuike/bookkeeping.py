@@ -118,7 +118,7 @@ class Books:
 
     @property
     def watermark(self) -> int:
-        """Everything received before this instant is in the books."""
+        """Everything received before this instant is in the books, but for sums of hits."""
         return self._promises.watermark
 
     @property
@@ -186,7 +186,9 @@ class Books:
             if look:
                 self._looked = tick
                 self._look(connection, tick)
-            orders = self._backlog.take_orders(self._promises.watermark, BOOK_LIMIT) if look else []
+            # some fraud rules ask for clicks by hour, which are sums
+            upto = self._promises.summed if self._keeper.registry.asks_hours else self._promises.watermark
+            orders = self._backlog.take_orders(upto, BOOK_LIMIT) if look else []
             idle = not (registry or orders or steps or self._damage or self._promises.changed)
             if idle and tick - self._kept < KEEP_S:
                 return False
@@ -211,8 +213,9 @@ class Books:
         self._promises.expect(members.machines(connection), self.now, tick)
         old = [i for i, since in self._promises.closed.items() if tick - since >= CLOSED_FOR_S]
         self._reading.forget(old)
-        waiting, marks = self._backlog.unapplied, of_hits(connection)
-        self._promises.look(marks, self._reading.marks, self._reading.upto, waiting, self.now, tick)
+        waiting, (touched, summed) = self._backlog.unapplied, of_hits(connection)
+        reading = self._reading
+        self._promises.look(touched, summed, reading.marks, reading.upto, waiting, self.now, tick)
 
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
         now = self.now
@@ -240,7 +243,8 @@ class Books:
             self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
             return self._touches.erase(held, row, erasure, merchants)
 
-        if self._forgetting.step(connection, self._promises.watermark, number, self.now, touches):
+        # a hit that is written again may be another partition's, so it has to be in the sums
+        if self._forgetting.step(connection, self._promises.summed, number, self.now, touches):
             self._keeper.reload(connection)
 
     def keep_no_longer(self) -> int:

@@ -48,6 +48,9 @@ GATHER_S = 0.1
 """While sums are under way there are touches so often at most: hits gather, and the time between is for the sums."""
 SUMS_SHARE = 0.1
 """Of the time that touches took, sums get so much at least."""
+SLOW_S = 2.0
+"""Sums are not left open over what takes longer than that, as a machine that does not answer: the server would end
+their transaction (`engine.IDLE_S`)."""
 FOLDED_BYTES = 1 << 19
 """Of records that are added up at a time."""
 UNSUMMED = 64 << 20
@@ -158,7 +161,8 @@ class Folder:
                 busy = self._commit(tick)
                 self._portion.took(most, time.monotonic() - began)
             now = time.monotonic()
-            return self._add_up(tick, busy, max(began + GATHER_S, now + (now - began) * SUMS_SHARE)) or busy
+            until = max(began + GATHER_S, now + (now - began) * SUMS_SHARE)
+            return self._add_up(tick, busy, until if now - began < SLOW_S else math.inf) or busy
         except PositionMoved as moved:
             _log.info("%s", moved)
             self._lose()
@@ -171,6 +175,7 @@ class Folder:
         """Gives back what it holds, so that others need not wait."""
         with suppress(DBAPIError, PositionMoved, *Failed):
             while self._sums is not None or any(held.moved for held in self._held.values()):
+                self._crowded = False  # all are given back below
                 self._add_up(math.inf, False, until=math.inf)
         with suppress(DBAPIError), self._engine.begin() as connection:
             leases.release(connection, PRESENCE + self._holder, self._presence(connection))

@@ -117,10 +117,11 @@ def _begin(here: Connection, target: Engine, data: Data, to: URL, tables: Sequen
 def _check(here: Connection, target: Engine, tables: Sequence[Table]) -> int:
     """How many rows both have. Raises Found."""
     rows = 0
-    with target.begin() as there:
-        for table in tables:
-            mine, theirs = moving.digest(here, table), moving.digest(there, table)
-            if mine != theirs:
-                raise Found(f"table {table.name}", f"{mine[0]} rows here and {theirs[0]} there are not the same")
-            rows += mine[0]
+    for table in tables:
+        mine = moving.digest(here, table)
+        with target.begin() as there:  # for each anew: the server would end one that waits for so long
+            theirs = moving.digest(there, table)
+        if mine != theirs:
+            raise Found(f"table {table.name}", f"{mine[0]} rows here and {theirs[0]} there are not the same")
+        rows += mine[0]
     return rows

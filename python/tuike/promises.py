@@ -1,4 +1,4 @@
-"""The watermark over all partitions and machines: when an order's clicks are certain to be folded.
+"""The watermark over all partitions and machines: when an order's clicks are certain to have their touches.
 
 Each incarnation promises, in each partition, what is not to come any more; an order waits until the promises of all
 have passed its receipt, in all partitions. An incarnation that has only just begun has promised nothing, and nobody
@@ -10,7 +10,7 @@ nobody waits for it until its promises have caught up. What it brings then is fo
 after its order changes nothing. An edge that starts while it reaches neither SQL nor Redis is as one that is away.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,6 +27,8 @@ SEEN_MS = 20_000
 that comes back after that long is as one that is new."""
 FAR = 1 << 62
 """Later than all promises; the mark of an incarnation of which nothing more is to come."""
+TOUCHED = FAR - 1
+"""The same of one whose touches are all there and whose sums are not: nobody waits for it, and it is not closed."""
 
 State = Literal["live", "away", "closed", "lost"]
 Marks = Mapping[int, int]
@@ -75,7 +77,9 @@ class Promises:
             if row.state == "closed":
                 self.closed[int(row.incarnation, 16)] = tick
         self.watermark = 0
-        """Everything received before this instant is folded, but for what was late."""
+        """Everything received before this instant has its touches, but for what was late."""
+        self.summed = 0
+        """Everything received before this instant, which is no later than `watermark`, is in the sums too."""
 
     def hear(
         self, machine: str, live: Iterable[int], names: Mapping[int, str], now: int, tick: float, named: int = FAR
@@ -109,29 +113,29 @@ class Promises:
 
     def look(
         self,
-        marks: Iterable[Marks],
+        touched: Iterable[Marks],
+        summed: Iterable[Marks],
         orders: Marks,
         upto: Mapping[int, int],
         waiting: Container[int],
         now: int,
         tick: float,
     ) -> int:
-        """The watermark by the promises of each partition of hits, and those of the partition of orders. Incarnations
-        in `waiting` have messages that were read and are not applied: they are not closed, come what may."""
-        places = [*marks, orders]
-        least = {
-            incarnation: min([place.get(incarnation, 0) for place in places])
-            for incarnation, known in self._known.items()
-            if known.state in ("live", "away")
-        }
+        """The watermark by the promises of each partition of hits (`of_hits`), and those of the partition of orders.
+        Incarnations in `waiting` have messages that were read and are not applied: they are not closed, come what
+        may."""
+        alive = [incarnation for incarnation, known in self._known.items() if known.state in ("live", "away")]
+        least = _least([*touched, orders], alive)
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
                 self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
         machines = (self._expected.keys() | self._heard.keys()) - self._stopped
-        waited = [mark for incarnation, mark in least.items() if self._known[incarnation].state == "live"]
-        waited += [mark for mark in (self._named(name, tick) for name in machines) if mark < FAR]
-        promised = min(waited, default=now)
+        live = [incarnation for incarnation in least if self._known[incarnation].state == "live"]
+        waited = [least[incarnation] for incarnation in live]
+        waited += [self._named(name, tick) for name in machines]
+        promised = min([mark for mark in waited if mark < TOUCHED], default=now)
         self.watermark = max(self.watermark, promised)
+        self.summed = max(self.summed, min([promised, *_least([*summed, orders], live).values()]))
         return promised
 
     def _named(self, machine: str, tick: float) -> int:
@@ -180,20 +184,26 @@ class Promises:
         self._changed = set()
 
 
+def _least(places: Sequence[Marks], incarnations: Iterable[int]) -> dict[int, int]:
+    return {incarnation: min([place.get(incarnation, 0) for place in places]) for incarnation in incarnations}
+
+
 def _row(known: Known) -> tuple[str, str, int, str, int, str]:
     return known.producer, known.machine, known.first_seen, known.state, known.seq, known.note
 
 
-def of_hits(connection: Connection) -> list[Marks]:
-    """What is promised in each partition of hits, as far as touches are there: orders ask for no more. That nothing is
-    to come any more counts when the sums are there too, since positions forget such an incarnation."""
-    marks: list[dict[int, int]] = [{} for _ in range(PARTITIONS)]
+def of_hits(connection: Connection) -> tuple[list[Marks], list[Marks]]:
+    """What is promised in each partition of hits: as far as touches are there, and as far as sums are there too."""
+    touched: list[dict[int, int]] = [{} for _ in range(PARTITIONS)]
+    summed: list[Marks] = [{} for _ in range(PARTITIONS)]
     for fold, partition, promised in position.read_marks(connection, "hits", "touches"):
-        known = marks[partition]
+        if fold == "hits":
+            summed[partition] = promised
+        known = touched[partition]
         for incarnation, mark in promised.items():
-            if mark < FAR or fold == "hits":
-                known[incarnation] = max(mark, known.get(incarnation, 0))
-    return [*marks]
+            mark = mark if fold == "hits" else min(mark, TOUCHED)
+            known[incarnation] = max(mark, known.get(incarnation, 0))
+    return [*touched], summed
 
 
 def committed(connection: Connection) -> int:

@@ -53,7 +53,7 @@ def _lags(connection: Connection) -> str:
         least = min((place.marks.get(incarnation, 0) for incarnation in live), default=0)
         if least:  # else somebody has promised nothing yet
             samples.append(("", (("partition", _name(place.partition)),), max(0, now - least) / 1000))
-    text = "How far behind the clock a partition of hits is, or the books."
+    text = "How far behind the clock a partition of hits is, its sums included, or the books."
     return family("affiliate_partition_lag_seconds", "gauge", text, samples)
 
 

@@ -123,8 +123,9 @@ def test_a_holder_paused_in_mid_transaction_loses_it(
     paused.dispose()
 
 
-def test_who_was_paused_in_the_midst_of_sending_a_statement_holds_up_nobody_for_long(
-    writer: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["a statement", "touches"])
+def test_who_was_paused_in_the_midst_of_sending_holds_up_nobody_for_long(
+    writer: Engine, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     if writer.dialect.name != "postgresql":
         pytest.skip("its own timeouts end such a session")
@@ -132,9 +133,14 @@ def test_who_was_paused_in_the_midst_of_sending_a_statement_holds_up_nobody_for_
     assert claim(writer, "a", START) == 1
     paused = writer.connect()
     leases.hold(paused, NAME, 1, START, TTL)
-    parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
     driver: Any = paused.connection.dbapi_connection
-    os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
+    if what == "touches":
+        table = "touches_20261129"
+        paused.exec_driver_sql(f"CREATE TABLE {table} (entry bytea, record bytea)")
+        driver.pgconn.exec_(leases.COPYING.format(table=table).encode())  # whose rows never come
+    else:
+        parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
+        os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
 
     def gone() -> bool:
         with writer.begin() as connection:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuike.promises import LATE_AFTER_S, SEEN_MS, Promises, of_hits
+from tuike.promises import LATE_AFTER_S, SEEN_MS, TOUCHED, Promises, of_hits
 from tuike.stores import engine, migrations, position
 from tuike.stores.members import Machine, State
 from tuike.stores.position import Fold
@@ -30,7 +30,7 @@ def machine(state: State = "serving", seen: int = NOW) -> Machine:
 def watermark(promises: Promises, mark: int, tick: float) -> int:
     """By what incarnation 7 has promised everywhere; 0: nobody has heard of it."""
     marks = {7: mark} if mark else {}
-    return promises.look([marks, marks], marks, {7: 3} if mark else {}, (), NOW, tick)
+    return promises.look([marks, marks], [marks, marks], marks, {7: 3} if mark else {}, (), NOW, tick)
 
 
 def test_a_machine_that_serves_and_says_nothing_is_waited_for_and_not_for_ever(promises: Promises) -> None:
@@ -77,8 +77,20 @@ def test_a_promise_holds_when_the_touches_are_there_and_an_end_when_the_sums_are
     with books.begin() as connection:
         move("hits", {7: 100, 8: 100})
         move("touches", {7: 200, 8: ENDED, 9: 50})
-        assert of_hits(connection)[5] == {7: 200, 8: 100, 9: 50}
+        touched, summed = of_hits(connection)
+        assert (touched[5], summed[5]) == ({7: 200, 8: TOUCHED, 9: 50}, {7: 100, 8: 100})
         move("hits", {7: 100, 8: ENDED})
-        assert of_hits(connection)[5] == {7: 200, 8: ENDED, 9: 50}
-        assert of_hits(connection)[6] == {}
+        touched, summed = of_hits(connection)
+        assert (touched[5], summed[5]) == ({7: 200, 8: ENDED, 9: 50}, {7: 100, 8: ENDED})
+        assert (touched[6], summed[6]) == ({}, {})
     books.dispose()
+
+
+def test_orders_wait_for_touches_and_not_for_an_end_that_lacks_sums(promises: Promises) -> None:
+    promises.hear("m", [7, 8], {7: "edge-0", 8: "edge-1"}, NOW, 0.0)
+    touched, summed = {7: 500, 8: TOUCHED}, {7: 300, 8: 200}
+    orders, upto = {7: 600, 8: ENDED}, {7: 3, 8: 3}
+    assert promises.look([touched], [summed], orders, upto, (), NOW, 1.0) == 500
+    assert (promises.watermark, promises.summed, promises.closed.keys()) == (500, 200, set())
+    assert promises.look([touched | {8: ENDED}], [summed | {8: ENDED}], orders, upto, (), NOW, 1.0) == 500
+    assert (promises.watermark, promises.summed, promises.closed.keys()) == (500, 300, {8})

@@ -43,7 +43,7 @@ async def metrics(call: Call) -> web.Response:
     lag = family(
         "affiliate_journal_lag_seconds",
         "gauge",
-        "How far behind the clock the books are.",
+        "How far behind the clock the books are, sums of hits included.",
         [("", (), max(0, now - watermark) / 1000)] if watermark else [],
     )
     journal = family(

@@ -159,6 +159,7 @@ class Registry:
         self._coupons: dict[tuple[str, str], dict[str, Coupon]] = {}  # by merchant and coupon, then by active link
         self._owners: dict[str, dict[str, set[str]]] = {}  # by merchant and `cust`, the promoters who are this customer
         self._resetting: dict[str, set[str]] = {}  # products with `path_reset`, by merchant
+        self._by_hours: set[str] = set()  # products whose fraud rules ask for a promoter's clicks by hour
         self._networks: dict[str, _core.Networks] = {}  # by list
         self.bad_touches: set[str] = set()
         """Clicks of orders that a person has confirmed as fraud: as many as persons decide about."""
@@ -215,6 +216,12 @@ class Registry:
         self.products[product.id] = product
         resetting = self._resetting.setdefault(product.merchant, set())
         (resetting.add if product.attribution.path_reset else resetting.discard)(product.id)
+        (self._by_hours.add if "max_flood_score" in product.fraud_on else self._by_hours.discard)(product.id)
+
+    @property
+    def asks_hours(self) -> bool:
+        """Whether an order may be judged by its promoter's clicks by hour."""
+        return bool(self._by_hours)
 
     def resets_paths(self, merchant: str) -> bool:
         """Whether an order of the merchant may end its visitor's path: it has a product with `path_reset`."""

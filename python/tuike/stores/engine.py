@@ -49,7 +49,8 @@ LOCK_S = 30
 ANSWER_S = 300
 """What a server takes longer for counts as an answer that never comes."""
 IDLE_S = 8
-"""A writer that says nothing in mid-transaction for so long (it was paused) loses it, and its locks, to others."""
+"""A writer that says nothing in mid-transaction for so long (it was paused) loses it, and its locks, to others. MySQL
+ends a connection by which nothing was said for so long, in a transaction or not: the next use opens another."""
 
 # How a server's URL may begin, and SQLAlchemy's name with the driver's module and the extra that brings it.
 SERVERS: Mapping[str, tuple[str, str, str]] = {

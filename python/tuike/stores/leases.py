@@ -17,12 +17,16 @@ from tuike.stores.schema import leases
 STALLED_S = 5
 """A client that has been sending one statement for so long has stopped."""
 
+COPYING = "COPY {table} FROM STDIN (FORMAT BINARY)"
+"""How touches are sent to PostgreSQL."""
+
 _ROWS = missing(leases)
 _END_STALLED = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE usename = current_user AND datname = current_database() AND state = 'active' AND wait_event = 'ClientRead' "
-    # a copy is read from its client for as long as it takes: somebody restores a backup
-    "AND query NOT ILIKE 'COPY %' AND state_change < clock_timestamp() - :seconds * interval '1 s'"
+    # a copy is read from its client for as long as it takes: somebody restores a backup; but not one of a folder's
+    "AND (query NOT ILIKE 'COPY %' OR query LIKE :ours) "
+    "AND state_change < clock_timestamp() - :seconds * interval '1 s'"
 )
 
 
@@ -35,7 +39,7 @@ def end_stalled(connection: Connection) -> None:
     """Ends sessions whose client has stopped in the midst of sending a statement, as a process that is paused: they
     hold the rows of their leases, and no timeout of PostgreSQL's reaches them; MySQL's `net_read_timeout` does."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_END_STALLED, {"seconds": STALLED_S})
+        connection.execute(_END_STALLED, {"seconds": STALLED_S, "ours": COPYING.format(table="%")})
 
 
 def claim(connection: Connection, name: str, holder: str, now: int, ttl: int) -> int | None:
@@ -73,7 +77,8 @@ def renew_all(connection: Connection, held: Mapping[str, int], now: int, ttl: in
 
 
 def hold_all(connection: Connection, held: Mapping[str, int]) -> None:
-    """As `hold`, of several by their names and tokens at once; how long they last stays as it was."""
+    """Of several, by their names and tokens, in the transaction of the work: nobody else takes them before it ends; how
+    long they last stays as it was. Raises PositionMoved."""
     mine = _still(connection, held)
     for name, token in held.items():
         if name not in mine:

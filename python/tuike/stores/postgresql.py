@@ -9,6 +9,7 @@ from psycopg.types.string import StrBinaryDumper, StrDumperUnknown
 from sqlalchemy import Connection
 
 from tuike.stores.bulk import as_sqlalchemys
+from tuike.stores.leases import COPYING
 
 
 class _Whole(Loader):
@@ -43,7 +44,7 @@ def copy(connection: Connection, table: str, rows: Iterable[tuple[bytes, bytes]]
     savepoint = connection.begin_nested()
     cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]
     try:
-        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copying:
+        with cursor.copy(COPYING.format(table=table).encode()) as copying:
             copying.set_types(["bytea", "bytea"])
             for row in rows:
                 copying.write_row(row)

@@ -1,4 +1,4 @@
-"""The touch store in SQL: a table for each UTC day, written in the transaction of the position.
+"""The touch store in SQL: a table for each UTC day, written in the transaction of its position (`touches`).
 
 Keys and records are those of the embedded store (core_rs/src/touches/rows.rs), so a path is one range of keys in each
 day's table, and expiry is dropping tables. Clicks that bind their customers stand a second time, in a table that no
