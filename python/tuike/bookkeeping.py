@@ -186,6 +186,8 @@ class Books:
             if look:
                 self._looked = tick
                 self._look(connection, tick)
+            if registry:
+                self._apply_registry(connection, registry)
             # some fraud rules ask for clicks by hour, which are sums
             upto = self._promises.summed if self._keeper.registry.asks_hours else self._promises.watermark
             orders = self._backlog.take_orders(upto, BOOK_LIMIT) if look else []
@@ -217,18 +219,25 @@ class Books:
         reading = self._reading
         self._promises.look(touched, summed, reading.marks, reading.upto, waiting, self.now, tick)
 
+    def _apply_registry(self, connection: Connection, registry: list[Item]) -> None:
+        self._begin_news(connection)
+        self._touches.begin(connection)
+        changed = self._keeper.apply(connection, registry, [], self.now)
+        self._news.tell(connection, changed, self._keeper.number, self.now)
+
+    def _begin_news(self, connection: Connection) -> None:
+        if self._news.is_due(self.now):
+            self._news.begin(connection, self.now)
+
     def _keep(self, connection: Connection, registry: list[Item], orders: list[Item], steps: bool) -> None:
         now = self.now
-        if self._news.is_due(now):
-            self._news.begin(connection, now)
-        if registry or orders or steps:
+        self._begin_news(connection)
+        if orders or steps:
             self._touches.begin(connection)
-            changed = self._keeper.apply(connection, registry, orders, now)
+            self._keeper.apply(connection, [], orders, now)
             if steps:
                 self._keeper.step(connection, now)
-            if registry:
-                self._news.tell(connection, changed, self._keeper.number, now)
-            self._backlog.applied([*registry, *orders])
+        self._backlog.applied([*registry, *orders])
         rollups.add_damage(connection, self._damage, now)
         self._promises.write(connection)
         upto = self._backlog.upto(self._reading.upto)

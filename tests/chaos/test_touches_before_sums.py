@@ -102,7 +102,7 @@ def test_orders_that_may_be_judged_by_clicks_an_hour_wait_for_sums(
         keeper = scaled.candidates[0].books
         return keeper is not None and keeper.waiting > 0 and keeper.watermark > last
 
-    until(all_touched, "the touches of all hits")
+    until(all_touched, "the touches of all hits", 15)
     assert rows(books, conversions) == 0
     no_sums.undo()
     scaled.ends_well(tmp_path)
