@@ -21,6 +21,7 @@ __all__ = [
     "Networks",
     "Rule",
     "Shipment",
+    "Sums",
     "SnapshotBuilder",
     "TouchStore",
     "Writer",
