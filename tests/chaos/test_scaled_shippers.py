@@ -1,5 +1,6 @@
 """Shippers and the producers behind them: what they send, when they rest, and whom nobody waits for."""
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -101,9 +102,12 @@ def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(
         assert 100 < most < 600
         assert client.xlen("tuike:{64}:orders") > seconds / (shipping.STILL_S + 2 / steps)
         story.go_on(3)
+        later = itertools.count(seconds * steps)
+        sent = next(tick for step in later if one.step(scaled.now(), tick := begin + step / steps))
+        story.go_on(3)
         shipped = one.shipped
-        assert not one.step(scaled.now(), begin + seconds)
-        assert one.step(scaled.now(), begin + seconds, last=True)
+        assert not one.step(scaled.now(), sent + 1 / steps)
+        assert one.step(scaled.now(), sent + 1 / steps, last=True)
         assert one.shipped > shipped
     scaled.folder(), scaled.candidate()
     scaled.ends_well(tmp_path)
