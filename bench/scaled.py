@@ -33,8 +33,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import sql_servers
 
 TUNED = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB", "-c", "default_toast_compression=lz4")
-"""Of PostgreSQL: its indexes stay in memory, checkpoints are rare, sketches are packed quickly. The
-defaults are for less."""
+"""Of PostgreSQL: its indexes stay in memory, checkpoints are rare, sketches are packed quickly. The defaults are for
+less."""
 EVENTS = 1_000_000
 EVENTS_QUICK = 20_000
 MACHINE, PRODUCER = "edge-a", "edge-0"

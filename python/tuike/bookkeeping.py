@@ -31,9 +31,10 @@ from tuike.books.edge_registry import EdgeNews
 from tuike.books.records import Booked
 from tuike.config import PAYOUT_MINIMUM
 from tuike.data import Data, DataError
-from tuike.folder import LEASE_MS, STILL_S, Log, begin, keep_stepping, open_log
+from tuike.folder import LEASE_MS, STILL_S, Log, open_log
 from tuike.process import BOOK_LIMIT, collect_rarely, touches_kept
 from tuike.promises import Promises, of_hits
+from tuike.stepping import begin, keep_stepping
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from tuike import _core, control, logs
 from tuike.data import Data, DataError
 from tuike.process import collect_rarely
+from tuike.stepping import begin, keep_stepping
 from tuike.stores import engine, leases, members, migrations, position, rollups
 from tuike.stores.position import Position, PositionMoved
 from tuike.stores.touches import SqlTouches
@@ -51,11 +52,10 @@ SUMS_SHARE = 0.1
 SLOW_S = 2.0
 """Sums are not left open over what takes longer than that, as a machine that does not answer: the server would end
 their transaction (`engine.IDLE_S`)."""
-FOLDED_BYTES = 1 << 19
-"""Of records that are added up at a time."""
+FOLDED_BYTES, PORTION = 1 << 19, 64
+"""Of records that are added up at a time, and rows of sums that are written at a time."""
 UNSUMMED = 64 << 20
 """Bytes of records. With more than that, nothing is read until the next sums begin."""
-REST_S = 0.02
 PACKETS = 192
 """That are read at least, of all partitions that it holds. Small transactions cost more an event, twice as much at a
 third of this; behind a backlog packets are large, and with more a transaction would outlast its leases."""
@@ -63,7 +63,6 @@ ASK_S = 0.5
 """Between two requests for the same gap."""
 STILL_S = 2.0
 """A stream without news for so long may have begun anew, with lower ids."""
-RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +157,7 @@ class Folder:
             busy = False
             if sum(len(data) for held in self._held.values() for *_, data in held.unsummed) < UNSUMMED:
                 most = self._read(tick)
-                busy = self._commit(tick)
+                busy = self._commit_touches(tick)
                 self._portion.took(most, time.monotonic() - began)
             now = time.monotonic()
             until = max(began + GATHER_S, now + (now - began) * SUMS_SHARE)
@@ -273,7 +272,7 @@ class Folder:
             self._log.commit({partition: (held.applied(), START)})
             self._log.ask(partition, gaps)
 
-    def _commit(self, tick: float) -> bool:
+    def _commit_touches(self, tick: float) -> bool:
         """Commits the touches of what was read. Whether there were any records."""
         due = {
             partition: held
@@ -334,7 +333,7 @@ class Folder:
             yield
         counts, rows = sums.take()
         with self._engine.begin() as connection:
-            yield from rollups.adding_rollups(connection, rows, own)
+            yield from rollups.adding_rollups(connection, rows, own, PORTION)
             rollups.add_hit_counts(connection, counts, own)
             leases.hold_all(connection, held_by)
             position.advance_all(connection, list(moves.values()))
@@ -371,43 +370,6 @@ class Config:
 def open_log(redis: str, data: str, database: URL, reader: str) -> Log:
     """The streams of a Redis, or with none the machines themselves."""
     return RedisLog(redis) if redis else HttpLog(database, Data.open(Path(data)).secret, reader)
-
-
-def begin(prepare: Callable[[], None], stop: threading.Event) -> None:
-    """Prepares, as soon as database and Redis are there; raises DataError where one of them will never do."""
-
-    def once(_tick: float) -> bool:
-        try:
-            prepare()
-        except DBAPIError as error:
-            if engine.is_hopeless(error):
-                raise DataError(f"the database: {engine.said(error)}") from error
-            raise
-        prepared.set()
-        return True
-
-    prepared = threading.Event()
-    keep_stepping(once, stop, until=prepared)
-
-
-def keep_stepping(step: Callable[[float], bool], stop: threading.Event, until: threading.Event | None = None) -> None:
-    """Calls it until `stop` (or `until`) is set, with a rest where there was nothing to do; with database or Redis
-    away, again and again."""
-    pause, said = RETRY_FIRST_S, ""
-    while not stop.is_set() and not (until is not None and until.is_set()):
-        try:
-            busy = step(time.monotonic())
-            pause, said = RETRY_FIRST_S, ""
-            stop.wait(0 if busy else REST_S)
-        except (*Failed, DBAPIError) as error:
-            # a day's table may have been dropped between two looks
-            if isinstance(error, DBAPIError) and not (engine.is_away(error) or engine.lacks_tables(error)):
-                raise
-            if (text := " ".join(str(getattr(error, "orig", None) or error).split())) != said:
-                said = text
-                _log.warning("waiting: %s", said)
-            stop.wait(pause)
-            pause = min(2 * pause, RETRY_MOST_S)
 
 
 def main() -> None:

@@ -192,7 +192,7 @@ def _row(known: Known) -> tuple[str, str, int, str, int, str]:
     return known.producer, known.machine, known.first_seen, known.state, known.seq, known.note
 
 
-def of_hits(connection: Connection) -> tuple[list[Marks], list[Marks]]:
+def of_hits(connection: Connection) -> tuple[Sequence[Marks], Sequence[Marks]]:
     """What is promised in each partition of hits: as far as touches are there, and as far as sums are there too."""
     touched: list[dict[int, int]] = [{} for _ in range(PARTITIONS)]
     summed: list[Marks] = [{} for _ in range(PARTITIONS)]
@@ -203,7 +203,7 @@ def of_hits(connection: Connection) -> tuple[list[Marks], list[Marks]]:
         for incarnation, mark in promised.items():
             mark = mark if fold == "hits" else min(mark, TOUCHED)
             known[incarnation] = max(mark, known.get(incarnation, 0))
-    return [*touched], summed
+    return touched, summed
 
 
 def committed(connection: Connection) -> int:

@@ -163,12 +163,12 @@ def test_two_folders_that_believe_they_hold_the_same_partitions(
 ) -> None:
     """One is paused between reading and committing, another takes its partitions, and it wakes up."""
     first, second = scaled.folders
-    commit = Folder._commit
+    commit = Folder._commit_touches
     moved = []
 
     def paused(self: Folder, tick: float) -> bool:
         if self is first and any(held.reading.entries for held in self._held.values()):
-            monkeypatch.setattr(Folder, "_commit", commit)
+            monkeypatch.setattr(Folder, "_commit_touches", commit)
             scaled.rob()
             for later in range(3):
                 second._next_leases = 0.0
@@ -181,7 +181,7 @@ def test_two_folders_that_believe_they_hold_the_same_partitions(
                 raise
         return commit(self, tick)
 
-    monkeypatch.setattr(Folder, "_commit", paused)
+    monkeypatch.setattr(Folder, "_commit_touches", paused)
     scaled.story.go_on(EVENTS)
     scaled.steps(20)
     assert moved, "the paused folder found that it had been replaced"

@@ -2,6 +2,7 @@
 and orders do not wait for sums."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,10 +16,10 @@ from redis_servers import RedisServer
 from scaled import EVENTS, VISITORS, Scaled, Story
 from tuike import folder
 from tuike.folder import Folder
-from tuike.stores import engine, rollups
+from tuike.stores import engine
 from tuike.stores.schema import conversions, erasures, hit_counts
 from tuike.stores.touches import SqlTouches
-from waiting import until
+from waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -64,6 +65,12 @@ def goes_on(scaled: Scaled) -> None:
     scaled.story.promise()
 
 
+def small_portions(patch: pytest.MonkeyPatch) -> None:
+    """There are sums under way all the time, and each step writes a little of them."""
+    for name, value in (("GATHER_S", 0.0), ("SUMS_S", 0.0), ("FOLDED_BYTES", 1), ("PORTION", 1)):
+        patch.setattr(folder, name, value)
+
+
 def replace_the_folder(scaled: Scaled) -> None:
     """The old one is gone without a word, and its leases have ended."""
     (dead,) = scaled.folders
@@ -102,7 +109,7 @@ def test_orders_that_may_be_judged_by_clicks_an_hour_wait_for_sums(
         keeper = scaled.candidates[0].books
         return keeper is not None and keeper.waiting > 0 and keeper.watermark > last
 
-    until(all_touched, "the touches of all hits", 15)
+    until(all_touched, "the touches of all hits")
     assert rows(books, conversions) == 0
     no_sums.undo()
     scaled.ends_well(tmp_path)
@@ -121,6 +128,24 @@ def test_a_folder_killed_between_touches_and_sums(
         replace_the_folder(scaled)
     assert rows(books, hit_counts) == 0
     no_sums.undo()
+    scaled.ends_well(tmp_path)
+
+
+def test_a_folder_that_is_to_stop_while_it_is_to_give_partitions_back_ends_with_its_sums(
+    scaled: Scaled, books: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = scaled.folders
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "_add_up", lambda *_: False)
+        scaled.story.go_on(EVENTS)
+        until(lambda: scaled.step() or one.folded > EVENTS // 2, "touches")
+    one._crowded = True
+    ending = threading.Thread(target=one.close, daemon=True)
+    ending.start()
+    ending.join(PATIENCE)
+    assert not ending.is_alive() and rows(books, hit_counts) > 0
+    scaled.folders.clear()
+    scaled.folder()
     scaled.ends_well(tmp_path)
 
 
@@ -149,13 +174,28 @@ def test_an_erasure_waits_until_all_that_was_received_before_it_is_in_the_sums(
     assert path(books, person) == []
 
 
+def test_sums_are_not_left_open_over_a_step_that_may_be_long(
+    scaled: Scaled, books: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After one that was: a server ends a transaction in which nothing is said for some seconds."""
+    small_portions(monkeypatch)
+    monkeypatch.setattr(folder, "SLOW_S", 0.0)
+    (one,) = scaled.folders
+    scaled.story.go_on(EVENTS)
+
+    def summed() -> bool:
+        scaled.step()
+        assert one._sums is None
+        return rows(books, hit_counts) > 0
+
+    until(summed, "sums")
+    scaled.ends_well(tmp_path)
+
+
 def test_partitions_are_given_back_though_there_are_always_sums_under_way(
     scaled: Scaled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(folder, "GATHER_S", 0.0)
-    monkeypatch.setattr(folder, "SUMS_S", 0.0)
-    monkeypatch.setattr(folder, "FOLDED_BYTES", 1)
-    monkeypatch.setattr(rollups, "PORTION", 1)
+    small_portions(monkeypatch)
 
     def shared(count: int) -> Callable[[], bool]:
         def is_it() -> bool:

@@ -1,6 +1,8 @@
 """Writes what batches of hits and orders add up to: rollups, days, cuts, hit counts, damaged stretches."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table, case, func, literal_column
@@ -24,8 +26,6 @@ HOUR_S = 3_600
 
 COUNTERS = ("impressions", "clicks", "bots", "prefetches")
 ORDER_COUNTERS = ("conversions", "sales", "commission")
-PORTION = 64
-"""Rows that are written at a time."""
 # Of a row of `_core.Batch.rollups`, and of one of `order_rollups`: its dimensions before the labels, then the number.
 LABEL_NUMBER = 5
 
@@ -68,17 +68,18 @@ DAMAGE = missing(damage)
 def add_rollups(connection: Connection, sums: Iterable[Row], partition: int = 0) -> None:
     """Adds sums as `_core.Batch.rollups` gives them, to the days and cuts as well; sketches of visitors are merged with
     what stands there."""
-    for _ in adding_rollups(connection, sums, partition):
+    for _ in adding_rollups(connection, sums, partition, sys.maxsize):
         pass
 
 
-def adding_rollups(connection: Connection, sums: Iterable[Row], partition: int = 0) -> Iterator[None]:
-    """The same in portions, between which the caller can do other things."""
+def adding_rollups(connection: Connection, sums: Iterable[Row], partition: int, portion: int) -> Iterator[None]:
+    """The same in portions of so many rows, between which the caller can do other things."""
     width = len(rollups.primary_key.columns) - 1
     rows = [(*row[:width], partition, *row[width:]) for row in sums]
-    yield from _in_portions(connection, ROLLUPS, rows)
-    for table, coarser in _coarser_hits(rows):
-        yield from _in_portions(connection, table, coarser)
+    for table, some in chain([(ROLLUPS, rows)], _coarser_hits(rows)):
+        for start in range(0, len(some), portion):
+            table.add(connection, some[start : start + portion])
+            yield
     _add_hours(connection, rows)
 
 
@@ -86,12 +87,6 @@ def add_coarser_hits(connection: Connection, rows: Iterable[Row]) -> None:
     """Adds rows of `rollups` to the days and cuts."""
     for table, coarser in _coarser_hits(rows):
         table.add(connection, coarser)
-
-
-def _in_portions(connection: Connection, table: Sketched, rows: Sequence[Row]) -> Iterator[None]:
-    for start in range(0, len(rows), PORTION):
-        table.add(connection, rows[start : start + PORTION])
-        yield
 
 
 def _coarser_hits(rows: Iterable[Row]) -> Iterator[tuple[Sketched, list[Row]]]:

@@ -238,4 +238,4 @@ class HttpLog:
             machine.due = tick if machine.shipper.more else tick + PULL_S
         except (*UNREACHABLE, *Failed, Away) as error:
             _log.warning("machine %s at %s: %s", name, machine.url, error)
-            machine.due = time.monotonic() + RETRY_S
+            machine.due = time.monotonic() + RETRY_S  # it may have been waited for
