@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use follower::Follower;
 pub use rollups::{Counts, Dimensions, Rollup};
-pub use shipment::{ENDED, Entry, GONE, Heard, Shipment};
+pub use shipment::{ENDED, Entry, GONE, Heard, Place, Shipment};
 
 use crate::event::{DecodeError, Event};
 use crate::journal;

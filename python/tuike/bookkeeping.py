@@ -274,7 +274,7 @@ class Books:
     def _let_go(self) -> None:
         """Of packets that are wholly booked."""
         reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
-        while self._unbooked and all(reached.covers(entry) for entry in self._unbooked[0][2]):
+        while self._unbooked and all(reached.covers(e.incarnation, e.upto, e.mark) for e in self._unbooked[0][2]):
             self._trimmed, size, _ = self._unbooked.popleft()
             self._size -= size
 

@@ -13,10 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import redis
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuike import _core, clock, control, erasing, logs, retention
@@ -27,25 +28,36 @@ from tuike.books.registry_log import DAY_MS, RegistryLog
 from tuike.clock import Clock
 from tuike.data import Data
 from tuike.observing import EDGE_PREFIX
-from tuike.stores import engine, members, meta, registry_changes
+from tuike.stores import engine, members, meta, registry_changes, schema
 from tuike.stores.members import OtherSecret, State
 from tuike.transport.redis_log import CHANNEL, hosts
 
 VARIABLE = "TUIKE_MIRROR"
-POLL_S = 0.5
-"""Seconds between two looks where nobody calls."""
+POLL_S, HEARD_S = 0.5, 0.9
+"""Seconds between two looks where nobody calls: where Redis could not, and where it could."""
 CLOSE_S = 0.01
 """The same while workers take in what was told, for `TAKING_S` at most."""
 TAKING_S = 2.0
 KEEPING_S = 600.0
 """Seconds between two looks at which hits are past their keeping."""
-BEAT_S = 1.0
-"""Seconds between two signs of life."""
+BEAT_S = 0.8
+"""Seconds between two signs of life, at least: the next look's has it."""
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 REDIS_S = 5.0
 
 log = logging.getLogger("tuike.mirror")
+
+# all that says whether there is anything to hear, in one statement: most looks find nothing, and what a process does
+# after a rest it does with cold caches
+_STANDING = select(
+    meta.of(members.SECRET_KEY).label("secret"),
+    meta.of(NUMBER_KEY).label("number"),
+    meta.of(registry_changes.PRUNED_KEY).label("pruned"),
+    select(func.max(schema.registry_changes.c.number)).scalar_subquery().label("changed"),
+    select(func.max(schema.daily_keys.c.day)).scalar_subquery().label("day"),
+    members.clock().label("now"),
+)
 
 
 @dataclass(frozen=True)
@@ -90,16 +102,19 @@ class Mirror:
         self._anew = True  # what the log has may be less than what it was told
         self._number = 0
         self._last_key = -1
+        self._poll = POLL_S
         self._reported: tuple[int, State] | None = None
         self._looked = self._beat = self._changed = self._kept = float("-inf")
 
-    def step(self, *, called: bool = False) -> None:
-        """A look at SQL when it is time for one, or somebody called; a report when there is something to say.
+    def step(self, *, called: bool = False, heard: bool = False) -> None:
+        """A look at SQL when it is time for one, or somebody called; a report when there is something to say. `heard`:
+        whoever calls is heard.
 
         Raises SQLAlchemyError, OtherSecret, Retired; OSError where the registry's disk fails."""
         now = time.monotonic()
         try:
-            if called or now - self._looked >= POLL_S:
+            self._poll = HEARD_S if heard else POLL_S
+            if called or now - self._looked >= self._poll:
                 self._look(now)
             if self._log is not None:
                 self._log.tick(self._clock())
@@ -115,7 +130,7 @@ class Mirror:
     def pause(self) -> float:
         """Seconds until the next step is due."""
         taking = time.monotonic() - self._changed < TAKING_S and self._reached() < self._number
-        return CLOSE_S if taking or (self._log is not None and self._log.is_beginning) else POLL_S
+        return CLOSE_S if taking or (self._log is not None and self._log.is_beginning) else self._poll
 
     def close(self) -> None:
         """Says that the machine stops, where that can be said. One whose journal has what nobody has heard of yet says
@@ -136,27 +151,34 @@ class Mirror:
 
     def _look(self, now: float) -> None:
         with self._books.begin() as connection:
-            members.check_secret(connection, self._data.secret_sum)
-            news = self._news(connection)
             begun = clock.steady()
-            self._clock.measured(members.now(connection), begun, clock.steady())
+            standing = connection.execute(_STANDING).one()
+            ended = clock.steady()
+            if standing.secret not in (None, self._data.secret_sum):
+                raise OtherSecret
+            self._clock.measured(standing.now, begun, ended)
+            news = self._news(connection, standing)
         if self._log is not None:
             self._take(self._log, news)
         if news.number != self._number:
             self._number, self._changed = news.number, now
         self._looked = now
 
-    def _news(self, connection: Connection) -> _News:
-        number = int(meta.read(connection, NUMBER_KEY) or 0)
+    def _news(self, connection: Connection, standing: Row[Any]) -> _News:
         if self._log is None:
-            return _News(number, [], None)
+            return _News(int(standing.number or 0), [], None)
         instant = self._clock()
-        told = None if self._anew else registry_changes.since(connection, self._log.number)
+        told: list[registry_changes.Told] | None = []
+        if self._anew or int(standing.pruned or 0) > self._log.number:
+            told = None
+        elif standing.changed is not None and standing.changed > self._log.number:
+            told = registry_changes.since(connection, self._log.number)
         if told is None or self._log.is_due(instant):
-            return _News(number, told or [], list(entries.few(connection, instant // DAY_MS - 1)))
+            few = list(entries.few(connection, instant // DAY_MS - 1))
+            return _News(int(standing.number or 0), told or [], few)
         number = told[-1].number if told else self._log.number
-        if keys := entries.keys(connection, self._last_key + 1):
-            told.append(registry_changes.Told(number, keys))
+        if standing.day is not None and standing.day > self._last_key:
+            told.append(registry_changes.Told(number, entries.keys(connection, self._last_key + 1)))
         return _News(number, told, None)
 
     def _take(self, told_here: RegistryLog, news: _News) -> None:
@@ -218,6 +240,9 @@ def _who_has_journals(connection: Connection) -> list[str]:
 class Caller:
     """Sets `called` when Redis says that there is something new, and each time that it can be heard again."""
 
+    heard = False
+    """Whether it is, as far as is known."""
+
     def __init__(self, url: str, called: threading.Event) -> None:
         self._url = url
         self._called = called
@@ -230,6 +255,7 @@ class Caller:
                 try:
                     self._listen(host)
                 except (redis.RedisError, OSError) as error:
+                    self.heard = False
                     if str(error) != said:
                         said = str(error)
                         log.warning("Redis does not call: %s", said)
@@ -242,6 +268,7 @@ class Caller:
             client.pubsub(ignore_subscribe_messages=True) as heard,
         ):
             heard.subscribe(CHANNEL)
+            self.heard = True
             self._called.set()
             while True:
                 if heard.get_message(timeout=REDIS_S) is not None:
@@ -255,14 +282,13 @@ def run(config: Config) -> None:
     threading.Thread(target=_pass_on, args=(stop, called), daemon=True).start()
     control.say_ready()
     mirror = Mirror(Data.open(Path(config.data)), engine.parse(config.database), url=config.url, serves=config.serves)
-    if config.redis:
-        Caller(config.redis, called)
+    caller = Caller(config.redis, called) if config.redis else None
     retry, said = RETRY_FIRST_S, ""
     while not stop.is_set():
         was_called = called.is_set()
         called.clear()
         try:
-            mirror.step(called=was_called)
+            mirror.step(called=was_called, heard=caller is not None and caller.heard)
             retry, said = RETRY_FIRST_S, ""
             pause: float = mirror.pause
         except (SQLAlchemyError, OSError, OtherSecret) as error:

@@ -7,7 +7,6 @@ ends the process: nothing in memory outlives a transaction that failed. A server
 the process: it begins anew from what was committed, again and again until the server is back.
 """
 
-import ctypes
 import gc
 import os
 import threading
@@ -21,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control, erasing, retention
+from tuike import _core, control, erasing, memory, retention
 from tuike.books.backlog import Backlog
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.books.daily_keys import Random
@@ -140,7 +139,7 @@ class Processor:
                 stop.wait(0 if self.more else REST_AFTER_WORK_S)
             else:
                 if worked and time.monotonic() - gave_back >= GIVE_BACK_S:
-                    give_back()
+                    memory.give_back()
                     worked, gave_back = False, time.monotonic()
                 stop.wait(rest)
                 rest = min(2 * rest, REST_IDLE_MAX_S)
@@ -353,14 +352,6 @@ def collect_rarely() -> None:
     """For a process that keeps books: what a batch allocates goes with it, by its counts of references. Looking for
     cycles among so many objects as often as Python does by itself costs a fifth of the time, and finds none."""
     gc.set_threshold(*GC_THRESHOLDS)
-
-
-def give_back() -> None:
-    """What was freed goes back to the system: glibc keeps it for good where anything behind it is in use. It takes some
-    milliseconds. Another C library has no such call."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def run_processor(data: Data, *, max_levels: int, payout_minimum: Mapping[str, int], retention_days: int = 0) -> None:

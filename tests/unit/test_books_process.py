@@ -11,7 +11,7 @@ import pytest
 from process_kit import Producer, balances, click, drain, forget, order, rows, settle, shop, write
 from sqlalchemy import select
 
-from tuike import _core, process, verify
+from tuike import _core, memory, process, verify
 from tuike.books.bookkeeper import Bookkeeper
 from tuike.clock import wall
 from tuike.data import Data, DataError
@@ -305,14 +305,14 @@ def test_a_processor_that_has_worked_gives_memory_back_when_nothing_waits(
     data: Data, edge: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gave_back = threading.Event()
-    give_back = process.give_back
+    give_back = memory.give_back
 
     def noted() -> None:
         give_back()
         gave_back.set()
 
     monkeypatch.setattr(process, "GIVE_BACK_S", 0.0)
-    monkeypatch.setattr(process, "give_back", noted)
+    monkeypatch.setattr(memory, "give_back", noted)
     stop = threading.Event()
     processor = Processor(data)
     running = threading.Thread(target=processor.run, args=(stop,))

@@ -85,11 +85,16 @@ impl Shipment {
         self.0.damage.iter().map(stretch).collect()
     }
 
-    fn pack<'py>(&self, py: Python<'py>, partitions: u32) -> Vec<Packed<'py>> {
-        let packed = py.detach(|| self.0.pack(partitions));
-        let entry =
-            |((incarnation, partition), data): ((u64, u32), Vec<u8>)| (incarnation, partition, PyBytes::new(py, &data));
-        packed.into_iter().map(entry).collect()
+    fn pack<'py>(&self, py: Python<'py>, partitions: u32) -> PyResult<Vec<Packed<'py>>> {
+        let places = py.detach(|| self.0.places(partitions));
+        let packed = places.into_iter().map(|((incarnation, partition), place)| {
+            let fill = |out: &mut [u8]| {
+                place.pack(out);
+                Ok(())
+            };
+            Ok((incarnation, partition, PyBytes::new_with(py, place.size, fill)?))
+        });
+        packed.collect()
     }
 }
 

@@ -3,11 +3,11 @@
 //! The packed form of records is, for each: its sequence number u64, the length of its payload u32, both
 //! little-endian, its payload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Batch, Damage, Error, Records, Source};
-use crate::event::Event;
+use super::{Batch, Damage, Error, Record, Records, Source};
+use crate::event::{Event, whose_hit};
 
 /// The mark of an incarnation of which nothing more is to come.
 pub const ENDED: u64 = 1 << 62;
@@ -46,30 +46,63 @@ impl Shipment {
         self.records.list.len()
     }
 
-    /// Packed records by incarnation and partition: hits go to 0 up to `partitions`, all else to `partitions` itself.
-    pub fn pack(&self, partitions: u32) -> BTreeMap<(u64, u32), Vec<u8>> {
-        let mut packed: BTreeMap<(u64, u32), Vec<u8>> = BTreeMap::new();
+    /// Where the records belong, by incarnation and partition: hits go to 0 up to `partitions`, all else to `partitions`
+    /// itself.
+    pub fn places(&self, partitions: u32) -> BTreeMap<(u64, u32), Place<'_>> {
+        let each = partitions as usize + 1;
+        // one incarnation is a source once for each of its turns
+        let sources = self.records.sources.iter().map(|source| source.incarnation);
+        let whose: Vec<u64> = sources.clone().collect::<BTreeSet<_>>().into_iter().collect();
+        let index: Vec<usize> = sources.map(|one| whose.binary_search(&one).expect("of them")).collect();
+        let mut places: Vec<Place> = (0..whose.len() * each).map(|_| Place::of(&self.records)).collect();
         for record in &self.records.list {
-            let payload = self.records.payload(record);
-            let place = (self.records.sources[record.source].incarnation, partition(payload, record.seq, partitions));
-            let out = packed.entry(place).or_default();
-            out.extend_from_slice(&record.seq.to_le_bytes());
-            out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-            out.extend_from_slice(payload);
+            let partition = partition(self.records.payload(record), record.seq, partitions);
+            places[index[record.source] * each + partition as usize].push(record);
         }
-        packed
+        let named = places.into_iter().enumerate().map(|(at, place)| ((whose[at / each], (at % each) as u32), place));
+        named.filter(|(_, place)| place.size > 0).collect()
+    }
+}
+
+/// The records of one incarnation and partition.
+pub struct Place<'a> {
+    records: &'a Records,
+    list: Vec<&'a Record>,
+    /// Of them, packed; bytes.
+    pub size: usize,
+}
+
+impl<'a> Place<'a> {
+    fn of(records: &'a Records) -> Place<'a> {
+        Place { records, list: Vec::new(), size: 0 }
+    }
+
+    fn push(&mut self, record: &'a Record) {
+        self.list.push(record);
+        self.size += HEAD + record.payload.len();
+    }
+
+    /// Packs them into `out`, which has their size.
+    pub fn pack(&self, mut out: &mut [u8]) {
+        for record in &self.list {
+            let payload = self.records.payload(record);
+            let (packed, rest) = out.split_at_mut(HEAD + payload.len());
+            packed[..8].copy_from_slice(&record.seq.to_le_bytes());
+            packed[8..HEAD].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+            packed[HEAD..].copy_from_slice(payload);
+            out = rest;
+        }
     }
 }
 
 /// A visitor's hits go to one partition. What does not read is counted where hits are.
 fn partition(payload: &[u8], seq: u64, partitions: u32) -> u32 {
-    match Event::decode(payload) {
-        Ok(event) if event.kind.is_hit() => match event.visitor.or(event.id) {
-            Some(id) => crc32fast::hash(&id) % partitions,
-            None => seq as u32 % partitions,
+    match whose_hit(payload) {
+        Some(id) => crc32fast::hash(&id) % partitions,
+        None => match Event::decode(payload) {
+            Ok(event) if !event.kind.is_hit() => partitions,
+            _ => seq as u32 % partitions,
         },
-        Ok(_) => partitions,
-        Err(_) => seq as u32 % partitions,
     }
 }
 

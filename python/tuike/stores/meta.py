@@ -1,11 +1,16 @@
 """Small facts that the folds keep of themselves, by name."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, ScalarSelect, select
 
 from tuike.stores.bulk import replacing
 from tuike.stores.schema import meta
 
 _WRITE = replacing(meta)
+
+
+def of(key: str) -> ScalarSelect[str]:
+    """A fact as a part of a statement."""
+    return select(meta.c.value).where(meta.c.key == key).scalar_subquery()
 
 
 def read(connection: Connection, key: str) -> str | None:

@@ -64,10 +64,9 @@ class Reached(msgspec.Struct, array_like=True):
     upto: dict[int, int] = {}
     marks: dict[int, int] = {}
 
-    def covers(self, entry: Entry) -> bool:
-        """Whether an entry brings nothing more."""
-        incarnation = entry.incarnation
-        return self.upto.get(incarnation, 0) >= entry.upto and self.marks.get(incarnation, 0) >= entry.mark
+    def covers(self, incarnation: int, upto: int, mark: int) -> bool:
+        """Whether an entry that comes so far brings nothing more."""
+        return self.upto.get(incarnation, 0) >= upto and self.marks.get(incarnation, 0) >= mark
 
 
 class Portion:

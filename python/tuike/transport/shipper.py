@@ -24,7 +24,7 @@ import msgspec
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from tuike import _core, control, logs
+from tuike import _core, control, logs, memory
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
@@ -32,7 +32,7 @@ from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry,
 from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
-READ_LIMIT = 20_000
+READ_LIMIT = 40_000
 AHEAD_BYTES = 32 << 20
 """How much of a partition may be ahead of its committed position."""
 MARK_S = 0.1
@@ -44,10 +44,12 @@ SILENT_S = 30.0
 PART_OF_AGE, PAUSE_MOST_S = 0.01, 10.0
 """The longer the oldest packet waits for its reader, the longer is the pause before the next ones, and the fewer and
 larger they are: otherwise what a reader does not fetch for hours would fill the memory, here and in Redis."""
-LOOK_S = 0.25
+LOOK_S = 1.0
 """Between looks at what is committed and whether it is all still there."""
-REST_S = 0.05
-"""Fewer and larger packets cost an edge less: with 20 ms shipping took an eighth of a busy one's throughput."""
+REST_S, REST_MOST_S = 0.05, 0.25
+"""Between two looks at the journal while there is something to send."""
+SHARE = 1 / 16
+"""Of a core: with a look that took more the rest is longer. Fewer and larger packets cost a busy edge less."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
 DRAIN_S = 5.0
 
@@ -102,11 +104,12 @@ class Away(Exception):
 
 
 class _Waiting(NamedTuple):
-    """A packet that is not committed: its place in the stream, bytes, entries without their data, and when it went."""
+    """A packet that is not committed: its place in the stream, bytes, how far it comes, and when it went."""
 
     place: bytes
     size: int
-    entries: tuple[Entry, ...]
+    upto: tuple[tuple[int, int, int], ...]
+    """Incarnation, sequence number, mark."""
     tick: float
 
 
@@ -128,13 +131,13 @@ class _Sent:
             self.reached.upto[entry.incarnation] = entry.upto
             if entry.mark:
                 self.reached.marks[entry.incarnation] = entry.mark
-        entries = tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries)
-        self.waiting.append(_Waiting(id, size, entries, tick))
+        upto = tuple((entry.incarnation, entry.upto, entry.mark) for entry in packet.entries)
+        self.waiting.append(_Waiting(id, size, upto, tick))
         self.size += size
 
     def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
-        while self.waiting and all(e.incarnation in closed or committed.covers(e) for e in self.waiting[0].entries):
+        while self.waiting and all(one[0] in closed or committed.covers(*one) for one in self.waiting[0].upto):
             self.size -= self.waiting.popleft().size
 
     @property
@@ -390,9 +393,11 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             looked = tick
             clock.look()
         try:
+            began = time.thread_time()
             busy = shipper.step(clock(), tick, last=until is not None)
             pause = RETRY_FIRST_S
-            rest = 0.0 if shipper.more else REST_S
+            took = time.thread_time() - began
+            rest = 0.0 if shipper.more else min(max(REST_S, took / SHARE), REST_MOST_S)
         except (*Failed, Away) as error:
             _log.warning("waiting: %s", error)
             busy, rest = True, pause  # nobody knows what is left
@@ -407,6 +412,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
 
 def main() -> None:
     logs.configure()
+    memory.keep()
     config = msgspec.json.decode(os.environ[VARIABLE], type=Config)
     stop = threading.Event()
     control.watch(stop)

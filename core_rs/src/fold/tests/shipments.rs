@@ -4,9 +4,19 @@ use super::*;
 
 const PARTITIONS: u32 = 4;
 
+/// Packed records by incarnation and partition.
+fn packed(shipment: &Shipment) -> BTreeMap<(u64, u32), Vec<u8>> {
+    let pack = |place: &Place<'_>| {
+        let mut out = vec![0; place.size];
+        place.pack(&mut out);
+        out
+    };
+    shipment.places(PARTITIONS).iter().map(|(whose, place)| (*whose, pack(place))).collect()
+}
+
 /// What was shipped of one partition, as a fold gets it: above its position.
 fn unpacked(shipments: &[Shipment], partition: u32, after: &HashMap<u64, u64>) -> Batch {
-    let packed: Vec<_> = shipments.iter().flat_map(|shipment| shipment.pack(PARTITIONS)).collect();
+    let packed: Vec<_> = shipments.iter().flat_map(packed).collect();
     let of_it = packed.iter().filter(|((_, place), _)| *place == partition);
     let entry = |((incarnation, _), data): &'_ ((u64, u32), Vec<u8>)| {
         let after = after.get(incarnation).copied().unwrap_or(0);
@@ -158,7 +168,7 @@ fn packed_records_that_are_cut_short_are_refused() {
     let root = tempfile::tempdir().unwrap();
     append(&writer(root.path(), "edge-0", 7), &[order("o")]);
     let shipment = Follower::new(root.path()).take(&HashMap::new(), 10, 1).unwrap();
-    let data = &shipment.pack(PARTITIONS)[&(7, PARTITIONS)];
+    let data = &packed(&shipment)[&(7, PARTITIONS)];
     for length in 1..data.len() {
         let entry = Entry { producer: "edge-0", incarnation: 7, after: 0, data: &data[..length] };
         assert!(matches!(Batch::of_entries([entry]), Err(Error::CutShort(7))), "{length}");
