@@ -90,6 +90,11 @@ struct Records {
 }
 
 impl Records {
+    /// With room for so many records and bytes.
+    fn sized((records, bytes): (usize, usize)) -> Records {
+        Records { bytes: Vec::with_capacity(bytes), sources: Vec::new(), list: Vec::with_capacity(records) }
+    }
+
     fn push(&mut self, source: usize, seq: u64, payload: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);

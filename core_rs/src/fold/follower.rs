@@ -169,11 +169,13 @@ pub struct Follower {
     turn: usize,
     /// The last one that was honest.
     watermark: u64,
+    /// How many records the last read brought, and how many bytes: the next one will bring about as much.
+    usual: (usize, usize),
 }
 
 impl Follower {
     pub fn new(root: &Path) -> Follower {
-        Follower { root: root.to_owned(), followed: BTreeMap::new(), turn: 0, watermark: 0 }
+        Follower { root: root.to_owned(), followed: BTreeMap::new(), turn: 0, watermark: 0, usual: (0, 0) }
     }
 
     /// The next events of each incarnation above `after` (its last applied sequence number; absent: none),
@@ -191,8 +193,7 @@ impl Follower {
         now: u64,
     ) -> Result<Batch, Error> {
         let marks = self.look(after, now)?;
-        let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto };
-        let unread = self.read_fairly(&mut read)?;
+        let (read, unread) = self.read_fairly(limit, upto)?;
         if !unread.is_empty() {
             self.note_received(&read.records);
         }
@@ -209,8 +210,7 @@ impl Follower {
     /// The same as [`Follower::read`], to be sent on as it stands. Incarnations at [`GONE`] are left out.
     pub fn take(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Shipment, Error> {
         let marks = self.look(after, now)?;
-        let mut read = Read { records: Records::default(), damage: Vec::new(), limit, upto: None };
-        let unread = self.read_fairly(&mut read)?;
+        let (read, unread) = self.read_fairly(limit, None)?;
         if !unread.is_empty() {
             self.note_received(&read.records);
         }
@@ -258,7 +258,12 @@ impl Follower {
     }
 
     /// Reads by turns from all that live and from some that have ended; those that were cut short.
-    fn read_fairly(&mut self, into: &mut Read<'_>) -> Result<VecDeque<u64>, Error> {
+    fn read_fairly<'a>(
+        &mut self,
+        limit: usize,
+        upto: Option<&'a HashMap<u64, u64>>,
+    ) -> Result<(Read<'a>, VecDeque<u64>), Error> {
+        let mut into = Read { records: Records::sized(self.usual), damage: Vec::new(), limit, upto };
         let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
         for (incarnation, followed) in &self.followed {
             match followed.state {
@@ -277,14 +282,15 @@ impl Follower {
             let Some(incarnation) = queue.pop_front() else { break };
             let followed = self.followed.get_mut(&incarnation).expect("queued from there");
             let live = matches!(followed.state, State::Live(_));
-            if followed.read(incarnation, QUANTUM, into)? {
+            if followed.read(incarnation, QUANTUM, &mut into)? {
                 queue.push_back(incarnation);
             } else if !live {
                 queue.extend(ended.pop_front());
             }
         }
         queue.extend(ended);
-        Ok(queue)
+        self.usual = (into.records.list.len(), into.records.bytes.len());
+        Ok((into, queue))
     }
 
     /// When what was read last of each incarnation was received, for those that are cut short.

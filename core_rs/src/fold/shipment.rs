@@ -54,7 +54,8 @@ impl Shipment {
         let sources = self.records.sources.iter().map(|source| source.incarnation);
         let whose: Vec<u64> = sources.clone().collect::<BTreeSet<_>>().into_iter().collect();
         let index: Vec<usize> = sources.map(|one| whose.binary_search(&one).expect("of them")).collect();
-        let mut places: Vec<Place> = (0..whose.len() * each).map(|_| Place::of(&self.records)).collect();
+        let usual = self.count() / (whose.len() * each).max(1) * 5 / 4;
+        let mut places: Vec<Place> = (0..whose.len() * each).map(|_| Place::of(&self.records, usual)).collect();
         for record in &self.records.list {
             let partition = partition(self.records.payload(record), record.seq, partitions);
             places[index[record.source] * each + partition as usize].push(record);
@@ -73,8 +74,8 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(records: &'a Records) -> Place<'a> {
-        Place { records, list: Vec::new(), size: 0 }
+    fn of(records: &'a Records, usual: usize) -> Place<'a> {
+        Place { records, list: Vec::with_capacity(usual), size: 0 }
     }
 
     fn push(&mut self, record: &'a Record) {
