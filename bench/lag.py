@@ -6,6 +6,7 @@ takes what these leave; the database has its data in memory and does not fsync, 
 import http.client
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -96,8 +97,9 @@ def _measure(bench: Bench, result: Result, books: Engine, database: str, redis: 
         with servers.stopping(alone):
             edge.workers = machine.children(edge.process.pid)
             for number in range(bench.settings.rounds):
-                for server in (alone, edge):
-                    result.rounds.append({"round": number, **Load(bench, server, pixels).finish()})
+                with _standing_still(edge):
+                    result.rounds.append({"round": number, **Load(bench, alone, pixels).finish()})
+                result.rounds.append({"round": number, **Load(bench, edge, pixels).finish()})
     for server in (alone, edge):
         result.count(f"hits, {server.name}", server.answered, server.recorded())
         result.faults += server.faults
@@ -115,6 +117,19 @@ def _processor(bench: Bench, secret: str, joined: Sequence[str]) -> Iterator[Non
         yield
     finally:
         servers.end(process)
+
+
+@contextmanager
+def _standing_still(edge: Server) -> Iterator[None]:
+    """All of its machine's processes: the other one has the core for itself."""
+    processes = [edge.process.pid, *machine.children(edge.process.pid)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
 
 def _links() -> list[str]:

@@ -113,6 +113,13 @@ def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(
     scaled.ends_well(tmp_path)
 
 
+def test_a_look_that_took_more_is_followed_by_a_longer_rest() -> None:
+    rests = [shipping.rest_after(took / 1000) for took in (0, 1, 3, 4, 10, 1_000)]
+    assert rests == sorted(rests)
+    assert rests[2] == shipping.REST_S < rests[3] == pytest.approx(0.064)
+    assert rests[-1] == shipping.REST_MOST_S
+
+
 def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
     tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

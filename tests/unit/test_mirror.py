@@ -79,6 +79,13 @@ def settle(here: Mirror) -> None:
     until(lambda: here.step() or here.pause == mirror.POLL_S, "the registry to be whole")
 
 
+def test_it_looks_within_a_second_and_more_often_where_nobody_can_call_it(here: Mirror) -> None:
+    settle(here)
+    assert here.pause == mirror.POLL_S
+    here.step(heard=True)
+    assert mirror.POLL_S < here.pause == mirror.HEARD_S < 1
+
+
 ALICE = {"t": "promoter", "id": "alice", "status": "active"}
 
 

@@ -380,6 +380,11 @@ def stored_positions(database: URL | None) -> Positions:
     return read
 
 
+def rest_after(took: float) -> float:
+    """Seconds until the next look at the journal, after one that took so many of processor time."""
+    return min(max(REST_S, took / SHARE), REST_MOST_S)
+
+
 def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
     """Steps until `stop` is set, then until all is shipped, for `DRAIN_S` at most, whatever fails meanwhile."""
     pause = RETRY_FIRST_S
@@ -396,8 +401,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             began = time.thread_time()
             busy = shipper.step(clock(), tick, last=until is not None)
             pause = RETRY_FIRST_S
-            took = time.thread_time() - began
-            rest = 0.0 if shipper.more else min(max(REST_S, took / SHARE), REST_MOST_S)
+            rest = 0.0 if shipper.more else rest_after(time.thread_time() - began)
         except (*Failed, Away) as error:
             _log.warning("waiting: %s", error)
             busy, rest = True, pause  # nobody knows what is left
