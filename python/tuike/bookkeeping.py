@@ -340,7 +340,7 @@ class Candidate:
         self._next = tick + STANDBY_S
         with self._engine.begin() as connection:
             leases.end_stalled(connection)
-            token = leases.claim(connection, LEASE, self._name, members.now(connection), LEASE_MS)
+            token = leases.claim(connection, LEASE, self._name, members.now(connection), LEASE_MS, wait=False)
         if token is None:
             return False
         self.books = Books(self._engine, self._log, token, self._settings, self._random, tick)

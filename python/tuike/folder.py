@@ -225,7 +225,7 @@ class Folder:
                 if len(held) >= share:
                     break
                 if partition not in held and holders.get(_lease(partition), self._holder) == self._holder:
-                    token = leases.claim(connection, _lease(partition), self._holder, now, LEASE_MS)
+                    token = leases.claim(connection, _lease(partition), self._holder, now, LEASE_MS, wait=False)
                     if token is not None:
                         held[partition] = _Held.of(connection, partition, token, self._closed, tick)
             new = {partition: kept for partition, kept in held.items() if partition not in self._held}

@@ -123,13 +123,27 @@ def test_a_holder_paused_in_mid_transaction_loses_it(
     paused.dispose()
 
 
-@pytest.mark.parametrize("what", ["a statement", "touches"])
-def test_who_was_paused_in_the_midst_of_sending_holds_up_nobody_for_long(
+def test_what_another_transaction_has_is_another_s_and_not_waited_for(writer: Engine) -> None:
+    if writer.dialect.name != "postgresql":
+        pytest.skip("elsewhere it is waited for: the server ends one that stalls")
+    assert claim(writer, "a", START) == 1
+    with writer.begin() as busy:
+        leases.hold(busy, NAME, 1, START, TTL)
+        with writer.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 200")
+            assert leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) is None
+    with writer.begin() as connection:
+        assert leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
+
+
+@pytest.mark.parametrize("what", ["a statement", "touches", "several statements"])
+def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
     writer: Engine, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     if writer.dialect.name != "postgresql":
         pytest.skip("its own timeouts end such a session")
     monkeypatch.setattr(leases, "STALLED_S", 1)
+    monkeypatch.setattr(engine, "IDLE_S", 1)  # `writer` has another in the server
     assert claim(writer, "a", START) == 1
     paused = writer.connect()
     leases.hold(paused, NAME, 1, START, TTL)
@@ -138,6 +152,8 @@ def test_who_was_paused_in_the_midst_of_sending_holds_up_nobody_for_long(
         table = "touches_20261129"
         paused.exec_driver_sql(f"CREATE TABLE {table} (entry bytea, record bytea)")
         driver.pgconn.exec_(leases.COPYING.format(table=table).encode())  # whose rows never come
+    elif what == "several statements":
+        driver.cursor().executemany("SELECT %s", [(1,), (2,)])  # and nothing after them
     else:
         parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
         os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
@@ -145,12 +161,10 @@ def test_who_was_paused_in_the_midst_of_sending_holds_up_nobody_for_long(
     def gone() -> bool:
         with writer.begin() as connection:
             leases.end_stalled(connection)
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 200")
-            try:
-                return leases.claim(connection, NAME, "b", START + TTL, TTL) == 2
-            except DBAPIError:
-                return False
+            return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
 
+    began = time.monotonic()
     until(gone, "another has what the paused one had")
+    assert time.monotonic() - began < 5, "no timeout of the server's"
     paused.invalidate()
     paused.close()

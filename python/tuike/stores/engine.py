@@ -48,6 +48,8 @@ CONNECT_S = 5
 LOCK_S = 30
 ANSWER_S = 300
 """What a server takes longer for counts as an answer that never comes."""
+WRITER = "tuike-writer"
+"""The `application_name` of a writer's sessions in PostgreSQL."""
 IDLE_S = 8
 """A writer that says nothing in mid-transaction for so long (it was paused) loses it, and its locks, to others. MySQL
 ends a connection by which nothing was said for so long, in a transaction or not: the next use opens another."""
@@ -229,7 +231,8 @@ def _of_postgresql(writes: bool) -> dict[str, Any]:
         settings["idle_in_transaction_session_timeout"] = IDLE_S * 1000
     else:
         settings["default_transaction_read_only"] = 1
-    return {
+    named = {"application_name": WRITER} if writes else {}
+    return named | {
         "connect_timeout": CONNECT_S,
         "keepalives_idle": CONNECT_S,
         "keepalives_interval": CONNECT_S,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, or_, select, text, update
 
+from tuike.stores import engine
 from tuike.stores.bulk import missing
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import leases
@@ -23,10 +24,13 @@ COPYING = "COPY {table} FROM STDIN (FORMAT BINARY)"
 _ROWS = missing(leases)
 _END_STALLED = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE usename = current_user AND datname = current_database() AND state = 'active' AND wait_event = 'ClientRead' "
+    "WHERE usename = current_user AND datname = current_database() AND wait_event = 'ClientRead' AND ("
     # a copy is read from its client for as long as it takes: somebody restores a backup; but not one of a folder's
-    "AND (query NOT ILIKE 'COPY %' OR query LIKE :ours) "
-    "AND state_change < clock_timestamp() - :seconds * interval '1 s'"
+    "state = 'active' AND (query NOT ILIKE 'COPY %' OR query LIKE :ours) "
+    "AND state_change < clock_timestamp() - :stalled * interval '1 s' "
+    # after a pipeline of the driver's, the server does not end it by itself
+    "OR state LIKE 'idle in transaction%' AND application_name = :writer "
+    "AND state_change < clock_timestamp() - :idle * interval '1 s')"
 )
 
 
@@ -36,15 +40,24 @@ def new_holder() -> str:
 
 
 def end_stalled(connection: Connection) -> None:
-    """Ends sessions whose client has stopped in the midst of sending a statement, as a process that is paused: they
-    hold the rows of their leases, and no timeout of PostgreSQL's reaches them; MySQL's `net_read_timeout` does."""
+    """Ends sessions whose client has stopped in mid-transaction, as a process that is paused, and that PostgreSQL's own
+    timeouts do not reach: in the midst of sending a statement, or after a pipeline of psycopg's (seen with PostgreSQL
+    15). They hold the rows of their leases. The timeouts of MySQL and MariaDB reach all of them."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_END_STALLED, {"seconds": STALLED_S, "ours": COPYING.format(table="%")})
+        ours, writer = COPYING.format(table="%"), engine.WRITER
+        given = {"stalled": STALLED_S, "ours": ours, "idle": engine.IDLE_S, "writer": writer}
+        connection.execute(_END_STALLED, given)
 
 
-def claim(connection: Connection, name: str, holder: str, now: int, ttl: int) -> int | None:
+def claim(connection: Connection, name: str, holder: str, now: int, ttl: int, *, wait: bool = True) -> int | None:
     """Takes a lease that nobody holds at `now` for `ttl` (both ms): its token. The one who has it gets it again, with
-    the token that it had; None: another has it. `holder` is one process's, never used again."""
+    the token that it had; None: another has it. `holder` is one process's, never used again. `wait`: for another's
+    transaction that has it; without, and on PostgreSQL, it is the other's for as long."""
+    if not wait and connection.dialect.name == "postgresql":
+        there = select(leases.c.name).where(leases.c.name == name)
+        # first: an insertion of what is there already waits too
+        if connection.scalar(there.with_for_update(skip_locked=True)) is None and connection.scalar(there) is not None:
+            return None
     _ROWS.run(connection, [(name, "", 0, 0)])
     mine = (leases.c.name == name, leases.c.holder == holder)
     if connection.execute(update(leases).where(*mine).values(until=now + ttl)).rowcount != 1:
