@@ -113,11 +113,16 @@ def test_what_nobody_reads_for_long_goes_in_ever_fewer_and_larger_packets(
     scaled.ends_well(tmp_path)
 
 
-def test_a_look_that_took_more_is_followed_by_a_longer_rest() -> None:
-    rests = [shipping.rest_after(took / 1000) for took in (0, 1, 3, 4, 10, 1_000)]
-    assert rests == sorted(rests)
-    assert rests[2] == shipping.REST_S < rests[3] == pytest.approx(0.064)
-    assert rests[-1] == shipping.REST_MOST_S
+def test_a_busy_edge_ships_in_fewer_packets_and_another_as_soon_as_ever() -> None:
+    """Of a steady rate: where the rests come to."""
+    rests = {}
+    for rate in (13_000, 39_000, 41_000, 200_000):
+        rest = shipping.REST_S
+        for _ in range(200):
+            rest = shipping.rest_after(int(rate * rest))
+        rests[rate] = rest
+    assert rests[13_000] == rests[39_000] == shipping.REST_S
+    assert rests[41_000] == rests[200_000] == shipping.REST_MOST_S
 
 
 def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(

@@ -46,10 +46,10 @@ PART_OF_AGE, PAUSE_MOST_S = 0.01, 10.0
 larger they are: otherwise what a reader does not fetch for hours would fill the memory, here and in Redis."""
 LOOK_S = 1.0
 """Between looks at what is committed and whether it is all still there."""
-REST_S, REST_MOST_S = 0.05, 0.25
+REST_S, REST_MOST_S = 0.05, 0.15
 """Between two looks at the journal while there is something to send."""
-SHARE = 1 / 16
-"""Of a core: with a look that took more the rest is longer. Fewer and larger packets cost a busy edge less."""
+BUSY = 40_000.0
+"""Records a second. With more the rests grow: fewer and larger packets cost a busy edge less."""
 RETRY_FIRST_S, RETRY_MOST_S = 0.1, 2.0
 DRAIN_S = 5.0
 
@@ -380,9 +380,9 @@ def stored_positions(database: URL | None) -> Positions:
     return read
 
 
-def rest_after(took: float) -> float:
-    """Seconds until the next look at the journal, after one that took so many of processor time."""
-    return min(max(REST_S, took / SHARE), REST_MOST_S)
+def rest_after(records: int) -> float:
+    """Seconds until the next look at the journal, after one that brought so many."""
+    return min(max(REST_S, records / BUSY), REST_MOST_S)
 
 
 def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
@@ -398,10 +398,10 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
             looked = tick
             clock.look()
         try:
-            began = time.thread_time()
+            before = shipper.shipped
             busy = shipper.step(clock(), tick, last=until is not None)
             pause = RETRY_FIRST_S
-            rest = 0.0 if shipper.more else rest_after(time.thread_time() - began)
+            rest = 0.0 if shipper.more else rest_after(shipper.shipped - before)
         except (*Failed, Away) as error:
             _log.warning("waiting: %s", error)
             busy, rest = True, pause  # nobody knows what is left
