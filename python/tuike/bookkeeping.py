@@ -40,7 +40,7 @@ from tuike.stores.bulk import inserting
 from tuike.stores.position import PositionMoved
 from tuike.stores.schema import booked as booked_table
 from tuike.stores.touches import DAY_MS, SqlTouches
-from tuike.transport.entries import CLOSED_FOR_S, ORDERS, Damage, Entry, Packet, Portion, Reached, Reading
+from tuike.transport.entries import CLOSED_FOR_S, ORDERS, Damage, Ends, Packet, Portion, Reached, Reading
 from tuike.transport.redis_log import START, order_of
 
 VARIABLE = "TUIKE_BOOKKEEPING"
@@ -107,7 +107,7 @@ class Books:
         self._portion = Portion()
         self._cursor = START
         self._trimmed = START
-        self._unbooked: deque[tuple[bytes, int, tuple[Entry, ...]]] = deque()
+        self._unbooked: deque[tuple[bytes, int, Ends]] = deque()
         self._size = 0
         self._heard = tick
         self._said_closed = False
@@ -166,9 +166,7 @@ class Books:
         self._damage += packet.damage
         names = {entry.incarnation: entry.producer for entry in packet.entries}
         self._promises.hear(packet.machine, packet.live, names, self.now, tick, packet.named)
-        self._unbooked.append(
-            (id, packet.size, tuple(msgspec.structs.replace(entry, data=b"") for entry in packet.entries))
-        )
+        self._unbooked.append((id, packet.size, packet.ends))
         self._size += packet.size
 
     # --- booking -----------------------------------------------------------------------------------
@@ -274,7 +272,7 @@ class Books:
     def _let_go(self) -> None:
         """Of packets that are wholly booked."""
         reached = Reached(dict(self._seen.upto), dict(self._seen.marks))
-        while self._unbooked and all(reached.covers(e.incarnation, e.upto, e.mark) for e in self._unbooked[0][2]):
+        while self._unbooked and reached.covers(self._unbooked[0][2]):
             self._trimmed, size, _ = self._unbooked.popleft()
             self._size -= size
 

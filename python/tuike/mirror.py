@@ -41,7 +41,7 @@ TAKING_S = 2.0
 KEEPING_S = 600.0
 """Seconds between two looks at which hits are past their keeping."""
 BEAT_S = 0.8
-"""Seconds between two signs of life, at least: the next look's has it."""
+"""Seconds after a sign of life from which on the next step gives another."""
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 REDIS_S = 5.0
@@ -154,8 +154,7 @@ class Mirror:
             begun = clock.steady()
             standing = connection.execute(_STANDING).one()
             ended = clock.steady()
-            if standing.secret not in (None, self._data.secret_sum):
-                raise OtherSecret
+            members.check_claim(standing.secret, self._data.secret_sum)
             self._clock.measured(standing.now, begun, ended)
             news = self._news(connection, standing)
         if self._log is not None:

@@ -143,9 +143,10 @@ def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
     if writer.dialect.name != "postgresql":
         pytest.skip("its own timeouts end such a session")
     monkeypatch.setattr(leases, "STALLED_S", 1)
-    monkeypatch.setattr(engine, "IDLE_S", 1)  # `writer` has another in the server
+    monkeypatch.setattr(engine, "IDLE_S", 1)
     assert claim(writer, "a", START) == 1
     paused = writer.connect()
+    paused.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")  # the server's never comes
     leases.hold(paused, NAME, 1, START, TTL)
     driver: Any = paused.connection.dbapi_connection
     if what == "touches":
@@ -163,8 +164,6 @@ def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
             leases.end_stalled(connection)
             return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
 
-    began = time.monotonic()
     until(gone, "another has what the paused one had")
-    assert time.monotonic() - began < 5, "no timeout of the server's"
     paused.invalidate()
     paused.close()

@@ -7,6 +7,7 @@ use super::{Id, Kind, VERSION};
 /// The visitor of a hit, or where it has none its id, read without the rest. None: not a hit, without either, or it does
 /// not read this quickly: then [`super::Event::decode`] says what it is.
 pub fn whose_hit(payload: &[u8]) -> Option<Id> {
+    // as `event!` numbers them
     const KIND: u8 = 1;
     const ID: u8 = 2;
     const VISITOR: u8 = 20;

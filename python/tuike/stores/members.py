@@ -76,16 +76,22 @@ def now(connection: Connection) -> int:
     return connection.execute(select(clock())).scalar_one()
 
 
-def check_secret(connection: Connection, secret_sum: str) -> None:
-    """Raises OtherSecret; books that nobody has claimed are anybody's."""
-    if meta.read(connection, SECRET_KEY) not in (None, secret_sum):
+def check_claim(claimed: str | None, secret_sum: str) -> None:
+    """Raises OtherSecret; books that nobody has claimed (None) are anybody's."""
+    if claimed not in (None, secret_sum):
         raise OtherSecret
+
+
+def check_secret(connection: Connection, secret_sum: str) -> None:
+    """Raises OtherSecret."""
+    check_claim(meta.read(connection, SECRET_KEY), secret_sum)
 
 
 def claim(connection: Connection, secret_sum: str) -> None:
     """What writes the books says under which secret, once for all. Raises OtherSecret."""
-    check_secret(connection, secret_sum)
-    if meta.read(connection, SECRET_KEY) is None:
+    claimed = meta.read(connection, SECRET_KEY)
+    check_claim(claimed, secret_sum)
+    if claimed is None:
         meta.write(connection, SECRET_KEY, secret_sum)
 
 

@@ -14,8 +14,7 @@ def of(key: str) -> ScalarSelect[str]:
 
 
 def read(connection: Connection, key: str) -> str | None:
-    found: str | None = connection.scalar(select(meta.c.value).where(meta.c.key == key))
-    return found
+    return connection.scalar(select(of(key)))
 
 
 def write(connection: Connection, key: str, value: str) -> None:

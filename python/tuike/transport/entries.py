@@ -23,6 +23,8 @@ CLOSED_FOR_S = 30.0
 GONE = _core.Shipment.GONE
 """The position of an incarnation of which nothing is to be read any more."""
 
+Ends = tuple[tuple[int, int, int], ...]
+"""How far entries come: incarnation, sequence number, mark."""
 Damage = tuple[str, int, int, int]
 """Producer, incarnation, offset and length in bytes: as `_core.Batch.damage`."""
 
@@ -57,6 +59,10 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
         """Bytes of its records."""
         return sum(len(entry.data) for entry in self.entries)
 
+    @property
+    def ends(self) -> Ends:
+        return tuple((entry.incarnation, entry.upto, entry.mark) for entry in self.entries)
+
 
 class Reached(msgspec.Struct, array_like=True):
     """How far a partition has come: incarnation to sequence number, and to mark (ms)."""
@@ -64,9 +70,12 @@ class Reached(msgspec.Struct, array_like=True):
     upto: dict[int, int] = {}
     marks: dict[int, int] = {}
 
-    def covers(self, incarnation: int, upto: int, mark: int) -> bool:
-        """Whether an entry that comes so far brings nothing more."""
-        return self.upto.get(incarnation, 0) >= upto and self.marks.get(incarnation, 0) >= mark
+    def covers(self, ends: Ends, closed: Container[int] = frozenset()) -> bool:
+        """Whether entries that come so far bring nothing more; those of closed incarnations never do."""
+        return all(
+            number in closed or (self.upto.get(number, 0) >= upto and self.marks.get(number, 0) >= mark)
+            for number, upto, mark in ends
+        )
 
 
 class Portion:

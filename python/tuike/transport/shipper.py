@@ -28,7 +28,7 @@ from tuike import _core, control, logs, memory
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
-from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Entry, Packet, Reached
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Ends, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
@@ -108,8 +108,7 @@ class _Waiting(NamedTuple):
 
     place: bytes
     size: int
-    upto: tuple[tuple[int, int, int], ...]
-    """Incarnation, sequence number, mark."""
+    ends: Ends
     tick: float
 
 
@@ -131,13 +130,12 @@ class _Sent:
             self.reached.upto[entry.incarnation] = entry.upto
             if entry.mark:
                 self.reached.marks[entry.incarnation] = entry.mark
-        upto = tuple((entry.incarnation, entry.upto, entry.mark) for entry in packet.entries)
-        self.waiting.append(_Waiting(id, size, upto, tick))
+        self.waiting.append(_Waiting(id, size, packet.ends, tick))
         self.size += size
 
     def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
-        while self.waiting and all(one[0] in closed or committed.covers(*one) for one in self.waiting[0].upto):
+        while self.waiting and committed.covers(self.waiting[0].ends, closed):
             self.size -= self.waiting.popleft().size
 
     @property
@@ -228,8 +226,9 @@ class Shipper:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything that was sent is not committed."""
-        return any(sent.waiting for sent in self._sent.values())
+        """Whether anything that was sent is not committed. A packet without entries, which only says who is alive, has
+        nothing to be."""
+        return any(packet.ends for sent in self._sent.values() for packet in sent.waiting)
 
     def _begin(self) -> None:
         """Takes up what folds have committed."""
