@@ -39,7 +39,7 @@ def packet(partition: int, after: int, upto: int) -> Packet:
 
 def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog) -> None:
     sent = [packet(partition, 0, 5) for partition in ALL] + [packet(3, 5, 6)]
-    ids = [id for id, _ in log.send(sent)]
+    ids = log.send(sent)
     found = log.read(dict.fromkeys(ALL, START), 10)
     assert [body for _, body in found[3]] == [sent[3], sent[-1]]
     assert {partition: packets[0] for partition, packets in found.items()} == {
@@ -50,7 +50,7 @@ def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog)
 
 
 def test_what_is_committed_is_taken_away_and_known_to_the_shipper(log: RedisLog) -> None:
-    (first, _), (second, _) = log.send([packet(9, 0, 5), packet(9, 5, 6)])
+    first, second = log.send([packet(9, 0, 5), packet(9, 5, 6)])
     assert log.look("m", {9: first})[0][9].newest_there
     log.commit({9: (Reached({1: 5}, {1: 7}), first)})
     known = log.look("m", {9: first})[0][9]
@@ -83,7 +83,7 @@ def test_a_server_that_throws_entries_away_is_refused() -> None:
 def test_without_memory_a_reader_still_takes_away_and_a_shipper_is_told() -> None:
     with redis_servers.running() as server, server.client() as client:
         log = RedisLog(server.url)
-        ((id, _),) = log.send([packet(1, 0, 5)])
+        (id,) = log.send([packet(1, 0, 5)])
         client.config_set("maxmemory", "1mb")
         with pytest.raises(Failed):
             log.send([packet(1, 5, 6)])

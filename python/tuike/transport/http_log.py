@@ -53,13 +53,13 @@ class Memory:
     def check(self) -> None:
         """Nor anything that could be wrong."""
 
-    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]:
+    def send(self, packets: Sequence[Packet]) -> list[bytes]:
         sent = []
         for packet in packets:
             self._last += 1
             id = b"%d-0" % self._last
             self._streams.setdefault(packet.partition, deque()).append((id, packet))
-            sent.append((id, sum(len(entry.data) for entry in packet.entries)))
+            sent.append(id)
         return sent
 
     def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:

@@ -12,13 +12,16 @@ after a failover they may run backwards. The client tries nothing again by itsel
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import redis
+from msgspec.structs import replace
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import PythonRespSerializer
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from redis.retry import Retry
 
@@ -34,8 +37,15 @@ START = b"0-0"
 OLDEST_SERVER = (7, 0)
 SOCKET_S = 5.0
 READ_BYTES = 1 << 17
+LONG = 6_000
+"""Bytes. What is longer is sent from where it is."""
 GAP_S = 60
 """Seconds for which a gap is asked for."""
+
+HEAD = b"h"
+"""A packet without its records: those of each entry stand in a field behind it, so that nobody copies them into it."""
+WHOLE = b"p"
+"""A packet with its records, as older edges write it."""
 
 _packets = msgspec.msgpack.Decoder(Packet)
 _reached = msgspec.msgpack.Decoder(Reached)
@@ -79,6 +89,7 @@ def connect(url: str) -> Any:
         "socket_timeout": SOCKET_S,
         "socket_connect_timeout": SOCKET_S,
         "socket_read_size": READ_BYTES,
+        "connection_class": _Connection,
     }
     found = hosts(url)
     if urlsplit(url).scheme.endswith("+cluster"):
@@ -100,6 +111,14 @@ def _has_port(host: SplitResult) -> bool:
         return host.port != 0
     except ValueError:
         return False
+
+
+class _Connection(redis.Connection):
+    """hiredis, which reads answers, would copy each command twice."""
+
+    def __init__(self, **options: Any) -> None:
+        packer: Any = PythonRespSerializer
+        super().__init__(**options, command_packer=packer(LONG, _bytes))
 
 
 class RedisLog:
@@ -145,13 +164,12 @@ class RedisLog:
 
     # --- what a shipper does -----------------------------------------------------------------------
 
-    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]:
-        """Adds packets, each to its partition's stream, in one go; their ids and sizes (bytes)."""
+    def send(self, packets: Sequence[Packet]) -> list[bytes]:
+        """Adds packets, each to its partition's stream, in one go; their ids."""
         pipe = self._client.pipeline(transaction=False)
-        bodies = [_encode(packet) for packet in packets]
-        for packet, body in zip(packets, bodies, strict=True):
-            pipe.execute_command("XADD", _stream(packet.partition), "*", "p", body)
-        return [(bytes(id), len(body)) for id, body in zip(_sound(pipe.execute()), bodies, strict=True)]
+        for packet in packets:
+            pipe.execute_command("XADD", _stream(packet.partition), "*", *_fields(packet))
+        return [bytes(id) for id in _sound(pipe.execute())]
 
     def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:
         """What there is of these partitions and, of each, of the entry with this id; and the incarnations that are
@@ -243,10 +261,23 @@ def _gaps(partition: int, machine: str) -> str:
     return f"tuike:{{{partition:02}}}:gaps:{machine}"
 
 
-def _packet(entry: Sequence[Any]) -> tuple[bytes, Packet]:
+def _bytes(argument: bytes | str | float) -> bytes:
+    return argument if isinstance(argument, bytes) else str(argument).encode()
+
+
+def _fields(packet: Packet) -> Iterable[bytes]:
+    bare = tuple(replace(entry, data=b"") for entry in packet.entries)
+    records = ((b"%d" % number, entry.data) for number, entry in enumerate(packet.entries))
+    return chain((HEAD, _encode(replace(packet, entries=bare))), *records)
+
+
+def _packet(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, Packet]:
     id, fields = entry
-    body = fields[b"p"] if isinstance(fields, Mapping) else fields[1]
-    return bytes(id), _packets.decode(body)
+    if WHOLE in fields:
+        return bytes(id), _packets.decode(fields[WHOLE])
+    head = _packets.decode(fields[HEAD])
+    entries = tuple(replace(one, data=fields[b"%d" % number]) for number, one in enumerate(head.entries))
+    return bytes(id), replace(head, entries=entries)
 
 
 def _sound(answers: list[Any]) -> list[Any]:

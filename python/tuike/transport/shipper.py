@@ -93,7 +93,7 @@ class Streams(Protocol):
 
     def reset(self) -> None: ...
     def check(self) -> None: ...
-    def send(self, packets: Sequence[Packet]) -> list[tuple[bytes, int]]: ...
+    def send(self, packets: Sequence[Packet]) -> list[bytes]: ...
     def look(
         self, machine: str, newest: Mapping[int, bytes | None]
     ) -> tuple[dict[int, Known], frozenset[int] | None]: ...
@@ -104,7 +104,7 @@ class Away(Exception):
 
 
 class _Waiting(NamedTuple):
-    """A packet that is not committed: its place in the stream, bytes, how far it comes, and when it went."""
+    """A packet that is not committed: its place in the stream, its size, how far it comes, and when it went."""
 
     place: bytes
     size: int
@@ -125,13 +125,13 @@ class _Sent:
         self.waiting.clear()
         self.size = 0
 
-    def took(self, packet: Packet, id: bytes, size: int, tick: float) -> None:
+    def took(self, packet: Packet, id: bytes, tick: float) -> None:
         for entry in packet.entries:
             self.reached.upto[entry.incarnation] = entry.upto
             if entry.mark:
                 self.reached.marks[entry.incarnation] = entry.mark
-        self.waiting.append(_Waiting(id, size, packet.ends, tick))
-        self.size += size
+        self.waiting.append(_Waiting(id, packet.size, packet.ends, tick))
+        self.size += packet.size
 
     def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
@@ -313,8 +313,8 @@ class Shipper:
 
     def _send(self, packets: Sequence[Packet], tick: float) -> None:
         if packets:
-            for packet, (id, size) in zip(packets, self._log.send(packets), strict=True):
-                self._sent[packet.partition].took(packet, id, size, tick)
+            for packet, id in zip(packets, self._log.send(packets), strict=True):
+                self._sent[packet.partition].took(packet, id, tick)
 
     def _stand_still(self, tick: float) -> None:
         """Much is on its way: nothing is read, and the bookkeeper hears who is alive all the same."""
