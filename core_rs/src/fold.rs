@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 pub use follower::Follower;
 pub use rollups::{Counts, Dimensions, Rollup};
-pub use shipment::{ENDED, Entry, GONE, Heard, Place, Shipment};
+pub use shipment::{ENDED, Entry, GONE, Heard, PARTITIONS, Shipment};
 
 use crate::event::{DecodeError, Event};
 use crate::journal;
+use follower::Sink;
 use rollups::{MALFORMED, Rollups, outcome};
 
 #[derive(Debug)]
@@ -95,14 +96,28 @@ impl Records {
         Records { bytes: Vec::with_capacity(bytes), sources: Vec::new(), list: Vec::with_capacity(records) }
     }
 
-    fn push(&mut self, source: usize, seq: u64, payload: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        self.list.push(Record { source, seq, payload: start..self.bytes.len() });
-    }
-
     fn payload(&self, record: &Record) -> &[u8] {
         &self.bytes[record.payload.clone()]
+    }
+}
+
+impl Sink for Records {
+    fn begin(&mut self, source: &Source) {
+        self.sources.push(source.clone());
+    }
+
+    fn push(&mut self, seq: u64, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.list.push(Record { source: self.sources.len() - 1, seq, payload: start..self.bytes.len() });
+    }
+
+    fn last(&self) -> &[u8] {
+        self.list.last().map_or(&[], |record| self.payload(record))
+    }
+
+    fn usual(&self) -> (usize, usize) {
+        (self.list.len(), self.bytes.len())
     }
 }
 

@@ -152,16 +152,18 @@ class Follower:
         ValueError: an event of a newer version."""
 
     def take(self, after: Mapping[int, int], limit: int, now: int) -> Shipment:
-        """The same as `read`, to be sent on as it stands. Incarnations at `Shipment.GONE` are left out."""
+        """The same as `read`, packed to be sent on. Incarnations at `Shipment.GONE` are left out."""
 
 @final
 class Shipment:
-    """What one read brought, for folds on other machines."""
+    """What one read brought, packed for folds on other machines."""
 
     ENDED: int
     """The mark of an incarnation of which nothing more is to come."""
     GONE: int
     """The position of an incarnation that is known to be wholly applied, wherever it ends."""
+    PARTITIONS: int
+    """Of hits; what is no hit has one more behind them."""
     @property
     def heard(self) -> list[tuple[str, int, int, int]]:
         """All incarnations that are there: producer, incarnation, the last sequence number read (in this read or
@@ -174,9 +176,10 @@ class Shipment:
     @property
     def damage(self) -> list[tuple[str, int, int, int]]:
         """As Batch's."""
-    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]:
-        """Packed records: incarnation, partition, data. A visitor's hits go to one of the partitions from 0 on, all
-        else to `partitions` itself."""
+    @property
+    def packed(self) -> list[tuple[int, int, bytes]]:
+        """Packed records: incarnation, partition, data. A visitor's hits are in one of the partitions from 0 on, all
+        else in `PARTITIONS` itself."""
 
 @final
 class Batch:

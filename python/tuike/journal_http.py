@@ -22,7 +22,6 @@ from tuike import _core
 from tuike.data import Data
 
 PURPOSE = b"tuike journal"
-PARTITIONS = 64
 LIMIT = 20_000
 """Records in one answer at most."""
 READERS = 16
@@ -138,4 +137,4 @@ class JournalRoutes:
 
 def _take(follower: _core.Follower, asked: Asked, now: int) -> Taken:
     shipment = follower.take(asked.after, min(max(0, asked.limit), LIMIT), now)
-    return Taken(shipment.heard, shipment.pack(PARTITIONS), shipment.damage, shipment.count, shipment.more, now)
+    return Taken(shipment.heard, shipment.packed, shipment.damage, shipment.count, shipment.more, now)

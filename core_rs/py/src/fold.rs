@@ -63,6 +63,8 @@ impl Shipment {
     const ENDED: u64 = fold::ENDED;
     #[classattr]
     const GONE: u64 = fold::GONE;
+    #[classattr]
+    const PARTITIONS: u32 = fold::PARTITIONS;
 
     #[getter]
     fn heard(&self) -> Vec<Heard> {
@@ -72,7 +74,7 @@ impl Shipment {
 
     #[getter]
     fn count(&self) -> usize {
-        self.0.count()
+        self.0.count
     }
 
     #[getter]
@@ -85,16 +87,10 @@ impl Shipment {
         self.0.damage.iter().map(stretch).collect()
     }
 
-    fn pack<'py>(&self, py: Python<'py>, partitions: u32) -> PyResult<Vec<Packed<'py>>> {
-        let places = py.detach(|| self.0.places(partitions));
-        let packed = places.into_iter().map(|((incarnation, partition), place)| {
-            let fill = |out: &mut [u8]| {
-                place.pack(out);
-                Ok(())
-            };
-            Ok((incarnation, partition, PyBytes::new_with(py, place.size, fill)?))
-        });
-        packed.collect()
+    #[getter]
+    fn packed<'py>(&self, py: Python<'py>) -> Vec<Packed<'py>> {
+        let packed = self.0.packed();
+        packed.map(|(incarnation, partition, data)| (incarnation, partition, PyBytes::new(py, data))).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shipment::{ENDED, GONE, Heard, Shipment};
+use super::shipment::{ENDED, GONE, Heard, Packed, Shipment};
 use super::{Batch, Damage, Error, Records, Source};
 use crate::event::Event;
 use crate::journal::{self, Mark, Next, Reader};
@@ -95,7 +95,18 @@ impl Followed {
 
     /// Reads up to `limit` records; whether there may be more. One that was read as far as is wanted goes on in
     /// a later read that wants more; where nothing of it was, it takes no open file.
-    fn read(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_>) -> Result<bool, Error> {
+    fn read<S: Sink>(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_, S>) -> Result<bool, Error> {
+        let position = self.position;
+        let more = self.read_on(incarnation, limit, into)?;
+        if self.position > position
+            && let Ok(event) = Event::decode(into.sink.last())
+        {
+            self.received = self.received.max(event.received);
+        }
+        Ok(more)
+    }
+
+    fn read_on<S: Sink>(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_, S>) -> Result<bool, Error> {
         let last = into.upto.map_or(u64::MAX, |upto| upto.get(&incarnation).copied().unwrap_or(0));
         if self.position >= last {
             if matches!(self.state, State::Ended(_)) {
@@ -112,8 +123,7 @@ impl Followed {
             State::Drained => return Ok(false),
         };
         let source = Source { producer: self.producer.clone(), incarnation };
-        let index = into.records.sources.len();
-        into.records.sources.push(source.clone());
+        into.sink.begin(&source);
         for _ in 0..limit {
             if self.position >= last {
                 return Ok(false);
@@ -124,7 +134,9 @@ impl Followed {
             match reader.next() {
                 Next::Record { seq, payload } => {
                     self.position = seq;
-                    into.records.push(index, seq, payload);
+                    into.count += 1;
+                    into.bytes += payload.len();
+                    into.sink.push(seq, payload);
                 }
                 Next::Damage { segment, offset, length } => {
                     let offset = start_of(&self.dir, segment) + offset;
@@ -147,17 +159,33 @@ fn start_of(dir: &Path, segment: u64) -> u64 {
     (0..segment).filter_map(|i| dir.join(format!("{i:06}.seg")).metadata().ok()).map(|file| file.len()).sum()
 }
 
+/// Where the records that are read go.
+pub(super) trait Sink {
+    /// What follows is of this source.
+    fn begin(&mut self, source: &Source);
+
+    fn push(&mut self, seq: u64, payload: &[u8]);
+
+    /// The payload that came last.
+    fn last(&self) -> &[u8];
+
+    /// In how many parts it is, and of how many bytes all together: the next one will be about as large.
+    fn usual(&self) -> (usize, usize);
+}
+
 /// A read on its way.
-struct Read<'a> {
-    records: Records,
+struct Read<'a, S> {
+    sink: S,
+    count: usize,
+    bytes: usize,
     damage: Vec<Damage>,
     limit: usize,
     upto: Option<&'a HashMap<u64, u64>>,
 }
 
-impl Read<'_> {
+impl<S> Read<'_, S> {
     fn is_full(&self) -> bool {
-        self.records.list.len() >= self.limit || self.records.bytes.len() >= MAX_BYTES
+        self.count >= self.limit || self.bytes >= MAX_BYTES
     }
 }
 
@@ -169,7 +197,7 @@ pub struct Follower {
     turn: usize,
     /// The last one that was honest.
     watermark: u64,
-    /// How many records the last read brought, and how many bytes: the next one will bring about as much.
+    /// [`Sink::usual`] of the last read.
     usual: (usize, usize),
 }
 
@@ -193,34 +221,29 @@ impl Follower {
         now: u64,
     ) -> Result<Batch, Error> {
         let marks = self.look(after, now)?;
-        let (read, unread) = self.read_fairly(limit, upto)?;
-        if !unread.is_empty() {
-            self.note_received(&read.records);
-        }
+        let (read, unread) = self.read_fairly(Records::sized(self.usual), limit, upto)?;
         if let Some(watermark) = self.promised(&marks, &unread, now) {
             self.watermark = watermark;
         }
-        let mut batch = Batch::of(read.records)?;
+        let mut batch = Batch::of(read.sink)?;
         batch.watermark = self.watermark;
         batch.more = !unread.is_empty();
         batch.damage = read.damage;
         Ok(batch)
     }
 
-    /// The same as [`Follower::read`], to be sent on as it stands. Incarnations at [`GONE`] are left out.
+    /// The same as [`Follower::read`], packed to be sent on. Incarnations at [`GONE`] are left out.
     pub fn take(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Shipment, Error> {
         let marks = self.look(after, now)?;
-        let (read, unread) = self.read_fairly(limit, None)?;
-        if !unread.is_empty() {
-            self.note_received(&read.records);
-        }
+        let (read, unread) = self.read_fairly(Packed::sized(self.usual), limit, None)?;
         let known = self.followed.iter().filter(|(_, followed)| followed.position != GONE);
         let heard = known.map(|(incarnation, followed)| {
             let source = Source { producer: followed.producer.clone(), incarnation: *incarnation };
             Heard { source, upto: followed.position, mark: followed.heard(marks.get(incarnation)) }
         });
         let heard = heard.collect();
-        Ok(Shipment::new(read.records, heard, read.damage, !unread.is_empty()))
+        let Read { sink: packed, count, damage, .. } = read;
+        Ok(Shipment { packed, count, heard, damage, more: !unread.is_empty() })
     }
 
     /// Finds out who is there and what the live ones promise, as of `now`. The order matters: first the
@@ -258,12 +281,13 @@ impl Follower {
     }
 
     /// Reads by turns from all that live and from some that have ended; those that were cut short.
-    fn read_fairly<'a>(
+    fn read_fairly<'a, S: Sink>(
         &mut self,
+        sink: S,
         limit: usize,
         upto: Option<&'a HashMap<u64, u64>>,
-    ) -> Result<(Read<'a>, VecDeque<u64>), Error> {
-        let mut into = Read { records: Records::sized(self.usual), damage: Vec::new(), limit, upto };
+    ) -> Result<(Read<'a, S>, VecDeque<u64>), Error> {
+        let mut into = Read { sink, count: 0, bytes: 0, damage: Vec::new(), limit, upto };
         let (mut queue, mut ended) = (VecDeque::new(), VecDeque::new());
         for (incarnation, followed) in &self.followed {
             match followed.state {
@@ -289,24 +313,8 @@ impl Follower {
             }
         }
         queue.extend(ended);
-        self.usual = (into.records.list.len(), into.records.bytes.len());
+        self.usual = into.sink.usual();
         Ok((into, queue))
-    }
-
-    /// When what was read last of each incarnation was received, for those that are cut short.
-    fn note_received(&mut self, records: &Records) {
-        let mut noted = HashSet::new();
-        for record in records.list.iter().rev() {
-            let incarnation = records.sources[record.source].incarnation;
-            if noted.contains(&incarnation) {
-                continue;
-            }
-            if let Ok(event) = Event::decode(records.payload(record)) {
-                noted.insert(incarnation);
-                let followed = self.followed.get_mut(&incarnation).expect("read from there");
-                followed.received = followed.received.max(event.received);
-            }
-        }
     }
 
     /// The instant before which nothing is to come: live producers have promised it, and an incarnation that was cut

@@ -3,16 +3,20 @@
 //! The packed form of records is, for each: its sequence number u64, the length of its payload u32, both
 //! little-endian, its payload.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Batch, Damage, Error, Record, Records, Source};
+use super::follower::Sink;
+use super::{Batch, Damage, Error, Records, Source};
 use crate::event::{Event, whose_hit};
 
 /// The mark of an incarnation of which nothing more is to come.
 pub const ENDED: u64 = 1 << 62;
 /// The position of an incarnation that is known to be wholly applied, wherever it ends.
 pub const GONE: u64 = 1 << 62;
+
+/// Of hits; what is no hit has one more behind them.
+pub const PARTITIONS: u32 = 64;
+const PLACES: usize = PARTITIONS as usize + 1;
 
 const HEAD: usize = 12;
 
@@ -26,9 +30,11 @@ pub struct Heard {
     pub mark: u64,
 }
 
-/// One read, as it stands in the journals.
+/// One read, packed.
 pub struct Shipment {
-    records: Records,
+    pub(super) packed: Packed,
+    /// How many records.
+    pub count: usize,
     /// All incarnations that are there.
     pub heard: Vec<Heard>,
     pub damage: Vec<Damage>,
@@ -37,72 +43,79 @@ pub struct Shipment {
 }
 
 impl Shipment {
-    pub(super) fn new(records: Records, heard: Vec<Heard>, damage: Vec<Damage>, more: bool) -> Shipment {
-        Shipment { records, heard, damage, more }
-    }
-
-    /// How many records.
-    pub fn count(&self) -> usize {
-        self.records.list.len()
-    }
-
-    /// Where the records belong, by incarnation and partition: hits go to 0 up to `partitions`, all else to `partitions`
-    /// itself.
-    pub fn places(&self, partitions: u32) -> BTreeMap<(u64, u32), Place<'_>> {
-        let each = partitions as usize + 1;
-        // one incarnation is a source once for each of its turns
-        let sources = self.records.sources.iter().map(|source| source.incarnation);
-        let whose: Vec<u64> = sources.clone().collect::<BTreeSet<_>>().into_iter().collect();
-        let index: Vec<usize> = sources.map(|one| whose.binary_search(&one).expect("of them")).collect();
-        let usual = self.count() / (whose.len() * each).max(1) * 5 / 4;
-        let mut places: Vec<Place> = (0..whose.len() * each).map(|_| Place::of(&self.records, usual)).collect();
-        for record in &self.records.list {
-            let partition = partition(self.records.payload(record), record.seq, partitions);
-            places[index[record.source] * each + partition as usize].push(record);
-        }
-        let named = places.into_iter().enumerate().map(|(at, place)| ((whose[at / each], (at % each) as u32), place));
-        named.filter(|(_, place)| place.size > 0).collect()
+    /// Packed records with their incarnation and partition, where there are any.
+    pub fn packed(&self) -> impl Iterator<Item = (u64, u32, &[u8])> {
+        let whose = |at: usize| (self.packed.incarnations[at / PLACES], (at % PLACES) as u32);
+        let places = self.packed.places.iter().enumerate();
+        places.filter(|(_, place)| !place.is_empty()).map(move |(at, place)| {
+            let (incarnation, partition) = whose(at);
+            (incarnation, partition, &place[..])
+        })
     }
 }
 
-/// The records of one incarnation and partition.
-pub struct Place<'a> {
-    records: &'a Records,
-    list: Vec<&'a Record>,
-    /// Of them, packed; bytes.
-    pub size: usize,
+/// Records packed as they are read: each is copied once.
+pub(super) struct Packed {
+    /// Those that were read, each once.
+    incarnations: Vec<u64>,
+    /// Of each of them, one for every partition.
+    places: Vec<Vec<u8>>,
+    /// Which incarnation's turn it is.
+    turn: usize,
+    /// Which place had the last record, and of how many bytes its payload is.
+    last: (usize, usize),
+    /// Bytes of a place that is begun.
+    room: usize,
 }
 
-impl<'a> Place<'a> {
-    fn of(records: &'a Records, usual: usize) -> Place<'a> {
-        Place { records, list: Vec::with_capacity(usual), size: 0 }
+impl Packed {
+    /// With room for so many bytes in so many places.
+    pub fn sized((places, bytes): (usize, usize)) -> Packed {
+        let room = bytes / places.max(1) * 5 / 4;
+        Packed { incarnations: Vec::new(), places: Vec::new(), turn: 0, last: (0, 0), room }
     }
+}
 
-    fn push(&mut self, record: &'a Record) {
-        self.list.push(record);
-        self.size += HEAD + record.payload.len();
-    }
-
-    /// Packs them into `out`, which has their size.
-    pub fn pack(&self, mut out: &mut [u8]) {
-        for record in &self.list {
-            let payload = self.records.payload(record);
-            let (packed, rest) = out.split_at_mut(HEAD + payload.len());
-            packed[..8].copy_from_slice(&record.seq.to_le_bytes());
-            packed[8..HEAD].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-            packed[HEAD..].copy_from_slice(payload);
-            out = rest;
+impl Sink for Packed {
+    fn begin(&mut self, source: &Source) {
+        let known = self.incarnations.iter().position(|incarnation| *incarnation == source.incarnation);
+        self.turn = known.unwrap_or(self.incarnations.len());
+        if known.is_none() {
+            self.incarnations.push(source.incarnation);
+            self.places.resize_with(self.incarnations.len() * PLACES, Vec::new);
         }
+    }
+
+    fn push(&mut self, seq: u64, payload: &[u8]) {
+        let at = self.turn * PLACES + partition(payload, seq) as usize;
+        let place = &mut self.places[at];
+        if place.is_empty() {
+            place.reserve(self.room);
+        }
+        place.extend_from_slice(&seq.to_le_bytes());
+        place.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        place.extend_from_slice(payload);
+        self.last = (at, payload.len());
+    }
+
+    fn last(&self) -> &[u8] {
+        let (at, length) = self.last;
+        self.places.get(at).map_or(&[], |place| &place[place.len() - length..])
+    }
+
+    fn usual(&self) -> (usize, usize) {
+        let used = self.places.iter().filter(|place| !place.is_empty());
+        used.fold((0, 0), |(places, bytes), place| (places + 1, bytes + place.len()))
     }
 }
 
 /// A visitor's hits go to one partition. What does not read is counted where hits are.
-fn partition(payload: &[u8], seq: u64, partitions: u32) -> u32 {
+fn partition(payload: &[u8], seq: u64) -> u32 {
     match whose_hit(payload) {
-        Some(id) => crc32fast::hash(&id) % partitions,
+        Some(id) => crc32fast::hash(&id) % PARTITIONS,
         None => match Event::decode(payload) {
-            Ok(event) if !event.kind.is_hit() => partitions,
-            _ => seq as u32 % partitions,
+            Ok(event) if !event.kind.is_hit() => PARTITIONS,
+            _ => seq as u32 % PARTITIONS,
         },
     }
 }
@@ -121,13 +134,12 @@ impl Batch {
         let mut records = Records::default();
         for entry in entries {
             let source = Source { producer: Arc::from(entry.producer), incarnation: entry.incarnation };
-            let index = records.sources.len();
-            records.sources.push(source);
+            records.begin(&source);
             let mut rest = entry.data;
             while !rest.is_empty() {
                 let (seq, payload, after) = split(rest).ok_or(Error::CutShort(entry.incarnation))?;
                 if seq > entry.after {
-                    records.push(index, seq, payload);
+                    records.push(seq, payload);
                 }
                 rest = after;
             }

@@ -53,7 +53,6 @@ impl Window {
     fn fill(&mut self, at: u64, wanted: usize, limit: u64) {
         let length = limit.min(self.len).saturating_sub(at).min(wanted.max(READ_AHEAD) as u64) as usize;
         self.start = at;
-        self.bytes.clear();
         self.bytes.resize(length, 0);
         let Some(file) = &self.file else { return };
         let mut done = 0;
@@ -63,9 +62,14 @@ impl Window {
                 Ok(read) => done += read,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // a block that cannot be read is one of zeros, which is damage, not the end of everything
-                Err(_) => done = (done + BLOCK - (at as usize + done) % BLOCK).min(length),
+                Err(_) => {
+                    let lost = done..(done + BLOCK - (at as usize + done) % BLOCK).min(length);
+                    done = lost.end;
+                    self.bytes[lost].fill(0);
+                }
             }
         }
+        self.bytes[done..].fill(0);
     }
 
     /// Sequence number and size of the sound record at `at`.

@@ -12,8 +12,8 @@ import msgspec
 
 from tuike import _core
 
-PARTITIONS = 64
-ORDERS = 64
+PARTITIONS = _core.Shipment.PARTITIONS
+ORDERS = PARTITIONS
 """The partition of all that is no hit."""
 ALL = range(PARTITIONS + 1)
 ENDED = _core.Shipment.ENDED
@@ -30,7 +30,7 @@ Damage = tuple[str, int, int, int]
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """`data` are packed records (`_core.Shipment.pack`). `mark`: nothing that was received before it comes after
+    """`data` are packed records (`_core.Shipment.packed`). `mark`: nothing that was received before it comes after
     `upto` (ms; 0: no word of that; ENDED: nothing at all)."""
 
     incarnation: int

@@ -95,31 +95,6 @@ class Memory:
         self._asked |= {(partition, machine) for machine in machines}
 
 
-class Pulled(msgspec.Struct, frozen=True):
-    """What one request brought, as `_core.Shipment`."""
-
-    taken: Taken
-
-    @property
-    def heard(self) -> list[tuple[str, int, int, int]]:
-        return self.taken.heard
-
-    @property
-    def count(self) -> int:
-        return self.taken.count
-
-    @property
-    def more(self) -> bool:
-        return self.taken.more
-
-    @property
-    def damage(self) -> list[tuple[str, int, int, int]]:
-        return self.taken.damage
-
-    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]:
-        return self.taken.packed
-
-
 class FarJournal:
     """A machine's journal over HTTP. Every call may raise one of `UNREACHABLE`."""
 
@@ -133,7 +108,7 @@ class FarJournal:
         self.now = 0
         """The machine's time, ms, before it looked for its last answer."""
 
-    def take(self, after: Mapping[int, int], limit: int, now: int) -> Pulled:
+    def take(self, after: Mapping[int, int], limit: int, now: int) -> Taken:
         body = msgspec.msgpack.encode(Asked(dict(after), limit, self._reader))
         try:
             self._connection.request("POST", self._path, body, self._headers)
@@ -143,7 +118,7 @@ class FarJournal:
                 raise http.client.HTTPException(f"{answer.status} {answer.reason}")
             taken = msgspec.msgpack.decode(said, type=Taken)
             self.now = taken.now
-            return Pulled(taken)
+            return taken
         except UNREACHABLE:
             self._connection.close()
             raise

@@ -118,7 +118,7 @@ class _Connection(redis.Connection):
 
     def __init__(self, **options: Any) -> None:
         packer: Any = PythonRespSerializer
-        super().__init__(**options, command_packer=packer(LONG, _bytes))
+        super().__init__(**options, command_packer=packer(LONG, _bytes))  # type: ignore[no-untyped-call]
 
 
 class RedisLog:

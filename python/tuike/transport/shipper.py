@@ -28,7 +28,7 @@ from tuike import _core, control, logs, memory
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
-from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, PARTITIONS, Ends, Entry, Packet, Reached
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, Ends, Entry, Packet, Reached
 from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
@@ -79,7 +79,8 @@ class Taken(Protocol):
     def more(self) -> bool: ...
     @property
     def damage(self) -> list[tuple[str, int, int, int]]: ...
-    def pack(self, partitions: int) -> list[tuple[int, int, bytes]]: ...
+    @property
+    def packed(self) -> list[tuple[int, int, bytes]]: ...
 
 
 class Journal(Protocol):
@@ -287,7 +288,7 @@ class Shipper:
     def _ship(self, now: int, tick: float) -> bool:
         shipment = self._follower.take(self._front, READ_LIMIT, now)
         packed: dict[int, dict[int, bytes]] = {}
-        for incarnation, partition, data in shipment.pack(PARTITIONS):
+        for incarnation, partition, data in shipment.packed:
             packed.setdefault(partition, {})[incarnation] = data
         heard = shipment.heard
         self._live = self._silence.live(heard, tick)

@@ -13,7 +13,7 @@ from tuike.faults import Found
 from tuike.process import ALL, PRODUCER
 from tuike.stores.position import Position
 from tuike.stores.schema import hit_counts, producers
-from tuike.transport.entries import ORDERS, PARTITIONS
+from tuike.transport.entries import ORDERS
 from tuike.verify.hits import READ_LIMIT, Outcomes, answers_of, outcomes_of
 
 
@@ -79,6 +79,6 @@ def _packed(root: str) -> Iterator[tuple[int, int, bytes]]:
         shipment = follower.take(read, READ_LIMIT, wall())
         for producer, incarnation, offset, length in shipment.damage:
             raise Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
-        yield from shipment.pack(PARTITIONS)
+        yield from shipment.packed
         read.update({incarnation: seq for _, incarnation, seq, _ in shipment.heard})
         more = shipment.more
