@@ -81,25 +81,25 @@ def _measure(bench: Bench, result: Result, books: Engine, database: str, redis: 
         followed = visitors.write(bench, "followed", _from_everywhere(clicks))
         # of people who have no thousands of clicks: an order looks at its visitor's
         bought = workload.clicks(visitors.returning(edge))
-        with _processor(bench, data.secret, joined):
+        with _processor(bench, data.secret, joined) as processor:
             _wait(books, scaled.HITS, edge.answered)
             rate = HALF * _capacity(bench, edge, followed, books)
             rounds = [_lags(bench, edge, followed, rate, books, bought) for _ in range(bench.settings.rounds)]
             lags = [some for some, _ in rounds]
             orders = sum(map(len, lags))
             _wait(books, BOOKED, orders)
+            alone = servers.start_tuike(bench)
+            with servers.stopping(alone):
+                edge.workers = machine.children(edge.process.pid)
+                pixels = visitors.pixels(bench, cookies)
+                for number in range(bench.settings.rounds):
+                    _wait(books, scaled.HITS, edge.answered - orders)
+                    measured = _ships(bench, alone, edge, pixels, processor.pid)
+                    result.rounds += [{"round": number, **one} for one in measured]
             _wait(books, scaled.HITS, edge.answered - orders)
         result.count("hits folded beside orders", edge.answered - orders, scaled.count(books, scaled.HITS))
         result.count("orders booked beside hits", orders, scaled.count(books, BOOKED))
         result.figures += _of_lags(lags, statistics.median(reached for _, reached in rounds))
-        pixels = visitors.pixels(bench, cookies)
-        alone = servers.start_tuike(bench)
-        with servers.stopping(alone):
-            edge.workers = machine.children(edge.process.pid)
-            for number in range(bench.settings.rounds):
-                with _standing_still(edge):
-                    result.rounds.append({"round": number, **Load(bench, alone, pixels).finish()})
-                result.rounds.append({"round": number, **Load(bench, edge, pixels).finish()})
     for server in (alone, edge):
         result.count(f"hits, {server.name}", server.answered, server.recorded())
         result.faults += server.faults
@@ -107,22 +107,31 @@ def _measure(bench: Bench, result: Result, books: Engine, database: str, redis: 
 
 
 @contextmanager
-def _processor(bench: Bench, secret: str, joined: Sequence[str]) -> Iterator[None]:
+def _processor(bench: Bench, secret: str, joined: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A folder and a bookkeeper on the edge's core."""
     command = [sys.executable, "-m", "tuike", "process", "--data", str(bench.directory / "processor"), *joined]
     environment = {SECRET_VARIABLE: secret}
     log = bench.directory / "processor.log"
     process, _ = servers.spawn([*command, "--folders", "1"], log, bench.cores.server, environment=environment)
     try:
-        yield
+        yield process
     finally:
         servers.end(process)
 
 
+def _ships(bench: Bench, alone: Server, edge: Server, pixels: Path, processor: int) -> tuple[Json, Json]:
+    """One after the other. What ships has all that was shipped before in the books: the longer packets wait for their
+    reader, the rarer are the next, and the less they cost."""
+    with _standing_still(processor):
+        with _standing_still(edge.process.pid):
+            first = Load(bench, alone, pixels).finish()
+        return first, Load(bench, edge, pixels).finish()
+
+
 @contextmanager
-def _standing_still(edge: Server) -> Iterator[None]:
-    """All of its machine's processes: the other one has the core for itself."""
-    processes = [edge.process.pid, *machine.children(edge.process.pid)]
+def _standing_still(process: int) -> Iterator[None]:
+    """It and its children: others have the core for themselves."""
+    processes = [process, *machine.children(process)]
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     try:

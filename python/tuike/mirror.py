@@ -40,7 +40,7 @@ CLOSE_S = 0.01
 TAKING_S = 2.0
 KEEPING_S = 600.0
 """Seconds between two looks at which hits are past their keeping."""
-BEAT_S = 0.8
+BEAT_S = 1.7
 """Seconds after a sign of life from which on the next step gives another."""
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0

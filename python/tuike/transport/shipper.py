@@ -44,7 +44,7 @@ SILENT_S = 30.0
 PART_OF_AGE, PAUSE_MOST_S = 0.01, 10.0
 """The longer the oldest packet waits for its reader, the longer is the pause before the next ones, and the fewer and
 larger they are: otherwise what a reader does not fetch for hours would fill the memory, here and in Redis."""
-LOOK_S = 0.25
+LOOK_S = 1.0
 """Between looks at what is committed and whether it is all still there."""
 REST_S, REST_MOST_S = 0.05, 0.15
 """Between two looks at the journal while there is something to send."""
