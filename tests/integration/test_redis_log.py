@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 import redis_servers
 from tuike.data import DataError
 from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached
-from tuike.transport.redis_log import START, Failed, RedisLog, after, hosts, order_of
+from tuike.transport.redis_log import LONG, START, Failed, RedisLog, after, connect, hosts, order_of
 
 # redis-py drops a cluster's first connections without closing them
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -103,3 +104,18 @@ def test_what_is_no_url_is_named(url: str) -> None:
 def test_each_host_of_a_url_stands_alone_under_the_same_name_and_password() -> None:
     assert hosts("redis://u:p@a:1/2") == ["redis://u:p@a:1/2"]
     assert hosts("rediss+cluster://u:p@a:1,[::1]:2,c") == ["rediss://u:p@a:1", "rediss://u:p@[::1]:2", "rediss://u:p@c"]
+
+
+def test_packets_of_older_edges_which_have_their_records_inside_are_read(url: str, log: RedisLog) -> None:
+    old = packet(5, 0, 5)
+    connect(url).execute_command("XADD", "tuike:{05}:hits", "*", "p", msgspec.msgpack.encode(old))
+    (new,) = log.send([packet(5, 5, 6)])
+    assert [body for _, body in log.read({5: START}, 10)[5]] == [old, packet(5, 5, 6)]
+    assert log.last_ids([5]) == {5: new}
+
+
+@pytest.mark.parametrize("length", [0, 10, LONG, LONG + 1, 1 << 20])
+def test_records_of_any_length_arrive_as_they_are(log: RedisLog, length: int) -> None:
+    entries = tuple(Entry(number, "edge-0", 0, 9, 7, bytes([number]) * length) for number in range(12))
+    log.send([Packet("m", 6, entries)])
+    assert [body.entries for _, body in log.read({6: START}, 10)[6]] == [entries]

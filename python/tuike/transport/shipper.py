@@ -46,7 +46,7 @@ PART_OF_AGE, PAUSE_MOST_S = 0.01, 10.0
 larger they are: otherwise what a reader does not fetch for hours would fill the memory, here and in Redis."""
 LOOK_S = 1.0
 """Between looks at what is committed and whether it is all still there."""
-REST_S, REST_MOST_S = 0.05, 0.15
+REST_S, REST_MOST_S = 0.05, 0.2
 """Between two looks at the journal while there is something to send."""
 BUSY = 40_000.0
 """Records a second. With more the rests grow: fewer and larger packets cost a busy edge less."""
