@@ -177,7 +177,7 @@ class Shipment:
     def damage(self) -> list[tuple[str, int, int, int]]:
         """As Batch's."""
     @property
-    def packed(self) -> list[tuple[int, int, bytes]]:
+    def packed(self) -> list[tuple[int, int, memoryview]]:
         """Packed records: incarnation, partition, data. A visitor's hits are in one of the partitions from 0 on, all
         else in `PARTITIONS` itself."""
 

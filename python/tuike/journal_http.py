@@ -46,7 +46,7 @@ class Taken(msgspec.Struct, array_like=True):
     """As `_core.Shipment` has it. `now`: the machine's time (ms) before it looked; an older version does not say it."""
 
     heard: list[tuple[str, int, int, int]]
-    packed: list[tuple[int, int, bytes]]
+    packed: list[tuple[int, int, memoryview]]
     damage: list[tuple[str, int, int, int]]
     count: int
     more: bool

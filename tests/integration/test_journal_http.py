@@ -72,7 +72,7 @@ async def test_records_above_a_number_are_fetched_up_to_the_writers_mark(edge: C
     await eventually(all_there, "all hits behind the mark")
     whole = await fetched("after=0")
     assert whole.heard[0][:3] == ("edge-0", int(incarnation, 16), HITS)
-    entries = [("edge-0", number, 0, data) for number, _, data in whole.packed]
+    entries = [("edge-0", number, 0, bytes(data)) for number, _, data in whole.packed]
     assert _core.Batch.of_entries(entries).hit_counts() == {int(incarnation, 16): {"counted": HITS}}
     assert (await fetched("after=20")).count == HITS - 20
     some = await fetched("after=5&limit=10")

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import redis_servers
 from tuike.data import DataError
-from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached
+from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached, Sending
 from tuike.transport.redis_log import LONG, START, Failed, RedisLog, after, connect, hosts, order_of
 
 # redis-py drops a cluster's first connections without closing them
@@ -38,9 +39,20 @@ def packet(partition: int, after: int, upto: int) -> Packet:
     return Packet("m", partition, (Entry(2**64 - 1, "edge-0", after, upto, 7, b"data"),), live=(2**64 - 1, 3))
 
 
+def sending(*packets: Packet) -> list[Sending]:
+    """As a shipper has them."""
+    return [
+        Sending(
+            replace(whole, entries=tuple(replace(entry, data=b"") for entry in whole.entries)),
+            tuple(memoryview(entry.data) for entry in whole.entries),
+        )
+        for whole in packets
+    ]
+
+
 def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog) -> None:
     sent = [packet(partition, 0, 5) for partition in ALL] + [packet(3, 5, 6)]
-    ids = log.send(sent)
+    ids = log.send(sending(*sent))
     found = log.read(dict.fromkeys(ALL, START), 10)
     assert [body for _, body in found[3]] == [sent[3], sent[-1]]
     assert {partition: packets[0] for partition, packets in found.items()} == {
@@ -51,7 +63,7 @@ def test_what_is_sent_to_all_partitions_is_read_behind_the_cursor(log: RedisLog)
 
 
 def test_what_is_committed_is_taken_away_and_known_to_the_shipper(log: RedisLog) -> None:
-    first, second = log.send([packet(9, 0, 5), packet(9, 5, 6)])
+    first, second = log.send(sending(packet(9, 0, 5), packet(9, 5, 6)))
     assert log.look("m", {9: first})[0][9].newest_there
     log.commit({9: (Reached({1: 5}, {1: 7}), first)})
     known = log.look("m", {9: first})[0][9]
@@ -84,10 +96,10 @@ def test_a_server_that_throws_entries_away_is_refused() -> None:
 def test_without_memory_a_reader_still_takes_away_and_a_shipper_is_told() -> None:
     with redis_servers.running() as server, server.client() as client:
         log = RedisLog(server.url)
-        (id,) = log.send([packet(1, 0, 5)])
+        (id,) = log.send(sending(packet(1, 0, 5)))
         client.config_set("maxmemory", "1mb")
         with pytest.raises(Failed):
-            log.send([packet(1, 5, 6)])
+            log.send(sending(packet(1, 5, 6)))
         log.commit({1: (Reached({1: 5}, {}), id)})
         assert log.read({1: START}, 10) == {}
 
@@ -109,7 +121,7 @@ def test_each_host_of_a_url_stands_alone_under_the_same_name_and_password() -> N
 def test_packets_of_older_edges_which_have_their_records_inside_are_read(url: str, log: RedisLog) -> None:
     old = packet(5, 0, 5)
     connect(url).execute_command("XADD", "tuike:{05}:hits", "*", "p", msgspec.msgpack.encode(old))
-    (new,) = log.send([packet(5, 5, 6)])
+    (new,) = log.send(sending(packet(5, 5, 6)))
     assert [body for _, body in log.read({5: START}, 10)[5]] == [old, packet(5, 5, 6)]
     assert log.last_ids([5]) == {5: new}
 
@@ -117,5 +129,5 @@ def test_packets_of_older_edges_which_have_their_records_inside_are_read(url: st
 @pytest.mark.parametrize("length", [0, 10, LONG, LONG + 1, 1 << 20])
 def test_records_of_any_length_arrive_as_they_are(log: RedisLog, length: int) -> None:
     entries = tuple(Entry(number, "edge-0", 0, 9, 7, bytes([number]) * length) for number in range(12))
-    log.send([Packet("m", 6, entries)])
+    log.send(sending(Packet("m", 6, entries)))
     assert [body.entries for _, body in log.read({6: START}, 10)[6]] == [entries]

@@ -14,6 +14,7 @@ use tuike_core::{fold, sketch};
 
 use crate::erasure::Erasure;
 use crate::journal::{self, ENOSPC, fields};
+use crate::shipment::Shipment;
 
 #[pyclass(frozen, module = "tuike._core")]
 pub struct Follower(Mutex<fold::Follower>);
@@ -43,62 +44,17 @@ impl Follower {
     fn take(&self, py: Python<'_>, after: &Bound<'_, PyMapping>, limit: usize, now: u64) -> PyResult<Shipment> {
         let after = positions(after)?;
         let take = || lock(&self.0).map(|mut follower| follower.take(&after, limit, now));
-        py.detach(take)?.map(Shipment).map_err(fold_error)
+        Shipment::new(py, py.detach(take)?.map_err(fold_error)?)
     }
 }
 
-/// Producer, incarnation, last sequence number read, mark.
-type Heard = (String, u64, u64, u64);
 /// Producer, incarnation, after, packed records.
 type Entry = (String, u64, u64, PyBackedBytes);
-/// Incarnation, partition, packed records.
-type Packed<'py> = (u64, u32, Bound<'py, PyBytes>);
-
-#[pyclass(frozen, module = "tuike._core")]
-pub struct Shipment(fold::Shipment);
-
-#[pymethods]
-impl Shipment {
-    #[classattr]
-    const ENDED: u64 = fold::ENDED;
-    #[classattr]
-    const GONE: u64 = fold::GONE;
-    #[classattr]
-    const PARTITIONS: u32 = fold::PARTITIONS;
-
-    #[getter]
-    fn heard(&self) -> Vec<Heard> {
-        let heard = |h: &fold::Heard| (h.source.producer.to_string(), h.source.incarnation, h.upto, h.mark);
-        self.0.heard.iter().map(heard).collect()
-    }
-
-    #[getter]
-    fn count(&self) -> usize {
-        self.0.count
-    }
-
-    #[getter]
-    fn more(&self) -> bool {
-        self.0.more
-    }
-
-    #[getter]
-    fn damage(&self) -> Vec<Damage> {
-        self.0.damage.iter().map(stretch).collect()
-    }
-
-    #[getter]
-    fn packed<'py>(&self, py: Python<'py>) -> Vec<Packed<'py>> {
-        let packed = self.0.packed();
-        packed.map(|(incarnation, partition, data)| (incarnation, partition, PyBytes::new(py, data))).collect()
-    }
-}
-
 #[pyclass(frozen, module = "tuike._core")]
 pub struct Batch(fold::Batch);
 
 /// Producer, incarnation, offset, length.
-type Damage = (String, u64, u64, u64);
+pub type Damage = (String, u64, u64, u64);
 /// Incarnation, sequence number, producer, fields.
 type Other<'py> = (u64, u64, String, Bound<'py, PyDict>);
 /// Bucket, merchant, product, promoter, channel, label number, label, four counts, sketch.
@@ -255,7 +211,7 @@ fn parse_key<'a>(kind: &str, key: &'a str) -> PyResult<Key<'a>> {
     }
 }
 
-fn stretch(damage: &fold::Damage) -> Damage {
+pub fn stretch(damage: &fold::Damage) -> Damage {
     (damage.source.producer.to_string(), damage.source.incarnation, damage.offset, damage.length)
 }
 

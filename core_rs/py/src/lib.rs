@@ -13,6 +13,7 @@ mod postback;
 mod proofs;
 mod registry;
 mod rule;
+mod shipment;
 
 use pyo3::prelude::*;
 
@@ -24,8 +25,8 @@ mod _core {
     use super::erasure::{Erasure, anonymize_segment, is_erased_person, journal_segments};
     #[pymodule_export]
     use super::fold::{
-        Batch, Follower, Shipment, Sums, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error,
-        touch_key, touch_range,
+        Batch, Follower, Sums, TouchStore, decode_touch, estimate_sketch, merge_sketches, sketch_error, touch_key,
+        touch_range,
     };
     #[pymodule_export]
     use super::fraud::{FraudRules, Networks, flood_score, tally_touches};
@@ -54,4 +55,6 @@ mod _core {
     use super::registry::SnapshotBuilder;
     #[pymodule_export]
     use super::rule::Rule;
+    #[pymodule_export]
+    use super::shipment::Shipment;
 }

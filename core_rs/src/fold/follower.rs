@@ -243,7 +243,7 @@ impl Follower {
         });
         let heard = heard.collect();
         let Read { sink: packed, count, damage, .. } = read;
-        Ok(Shipment { packed, count, heard, damage, more: !unread.is_empty() })
+        Ok(Shipment { packed: packed.into_places(), count, heard, damage, more: !unread.is_empty() })
     }
 
     /// Finds out who is there and what the live ones promise, as of `now`. The order matters: first the

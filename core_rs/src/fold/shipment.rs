@@ -32,7 +32,8 @@ pub struct Heard {
 
 /// One read, packed.
 pub struct Shipment {
-    pub(super) packed: Packed,
+    /// Packed records with their incarnation and partition, where there are any.
+    pub packed: Vec<(u64, u32, Vec<u8>)>,
     /// How many records.
     pub count: usize,
     /// All incarnations that are there.
@@ -40,18 +41,6 @@ pub struct Shipment {
     pub damage: Vec<Damage>,
     /// Whether the limit cut the read short.
     pub more: bool,
-}
-
-impl Shipment {
-    /// Packed records with their incarnation and partition, where there are any.
-    pub fn packed(&self) -> impl Iterator<Item = (u64, u32, &[u8])> {
-        let whose = |at: usize| (self.packed.incarnations[at / PLACES], (at % PLACES) as u32);
-        let places = self.packed.places.iter().enumerate();
-        places.filter(|(_, place)| !place.is_empty()).map(move |(at, place)| {
-            let (incarnation, partition) = whose(at);
-            (incarnation, partition, &place[..])
-        })
-    }
 }
 
 /// Records packed as they are read: each is copied once.
@@ -73,6 +62,12 @@ impl Packed {
     pub fn sized((places, bytes): (usize, usize)) -> Packed {
         let room = bytes / places.max(1) * 5 / 4;
         Packed { incarnations: Vec::new(), places: Vec::new(), turn: 0, last: (0, 0), room }
+    }
+
+    /// As [`Shipment::packed`].
+    pub fn into_places(self) -> Vec<(u64, u32, Vec<u8>)> {
+        let places = self.places.into_iter().enumerate().filter(|(_, place)| !place.is_empty());
+        places.map(|(at, place)| (self.incarnations[at / PLACES], (at % PLACES) as u32, place)).collect()
     }
 }
 

@@ -7,8 +7,10 @@ alone: what is at or below its own is passed over, and what begins above it is a
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from tuike import _core
 
@@ -29,8 +31,12 @@ Damage = tuple[str, int, int, int]
 """Producer, incarnation, offset and length in bytes: as `_core.Batch.damage`."""
 
 
+Records = bytes | memoryview
+"""Packed ones (`_core.Shipment.packed`)."""
+
+
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """`data` are packed records (`_core.Shipment.packed`). `mark`: nothing that was received before it comes after
+    """`data` are packed records. `mark`: nothing that was received before it comes after
     `upto` (ms; 0: no word of that; ENDED: nothing at all)."""
 
     incarnation: int
@@ -62,6 +68,23 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     @property
     def ends(self) -> Ends:
         return tuple((entry.incarnation, entry.upto, entry.mark) for entry in self.entries)
+
+
+class Sending(NamedTuple):
+    """A packet before it goes: records lie beside its entries, for each of them, and nobody copies them into it."""
+
+    packet: Packet
+    records: tuple[Records, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its records."""
+        return sum(map(len, self.records))
+
+    def whole(self) -> Packet:
+        """With copies of the records."""
+        entries = zip(self.packet.entries, self.records, strict=True)
+        return replace(self.packet, entries=tuple(replace(entry, data=bytes(data)) for entry, data in entries))
 
 
 class Reached(msgspec.Struct, array_like=True):

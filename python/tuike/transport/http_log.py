@@ -17,7 +17,7 @@ from sqlalchemy import URL
 
 from tuike.journal_http import MEDIA, Asked, Taken, token
 from tuike.stores import engine, members
-from tuike.transport.entries import Packet, Reached
+from tuike.transport.entries import Packet, Reached, Sending
 from tuike.transport.redis_log import START, Failed, Known, order_of
 from tuike.transport.shipper import Away, Shipper, stored_positions
 
@@ -53,12 +53,12 @@ class Memory:
     def check(self) -> None:
         """Nor anything that could be wrong."""
 
-    def send(self, packets: Sequence[Packet]) -> list[bytes]:
+    def send(self, packets: Sequence[Sending]) -> list[bytes]:
         sent = []
-        for packet in packets:
+        for sending in packets:
             self._last += 1
             id = b"%d-0" % self._last
-            self._streams.setdefault(packet.partition, deque()).append((id, packet))
+            self._streams.setdefault(sending.packet.partition, deque()).append((id, sending.whole()))
             sent.append(id)
         return sent
 

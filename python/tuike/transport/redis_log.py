@@ -26,7 +26,7 @@ from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from redis.retry import Retry
 
 from tuike.data import DataError
-from tuike.transport.entries import ORDERS, Packet, Reached
+from tuike.transport.entries import ORDERS, Packet, Reached, Records, Sending
 
 CHANNEL = "tuike:registry"
 """On which mirrors hear that the registry has changed."""
@@ -43,7 +43,7 @@ GAP_S = 60
 """Seconds for which a gap is asked for."""
 
 HEAD = b"h"
-"""A packet without its records: those of each entry stand in a field behind it, so that nobody copies them into it."""
+"""A packet without its records: those of each entry are in a field of their own behind it."""
 WHOLE = b"p"
 """A packet with its records, as older edges write it."""
 
@@ -118,7 +118,7 @@ class _Connection(redis.Connection):
 
     def __init__(self, **options: Any) -> None:
         packer: Any = PythonRespSerializer
-        super().__init__(**options, command_packer=packer(LONG, _bytes))  # type: ignore[no-untyped-call]
+        super().__init__(**options, command_packer=packer(LONG, _argument))  # type: ignore[no-untyped-call]
 
 
 class RedisLog:
@@ -164,11 +164,13 @@ class RedisLog:
 
     # --- what a shipper does -----------------------------------------------------------------------
 
-    def send(self, packets: Sequence[Packet]) -> list[bytes]:
+    def send(self, packets: Sequence[Sending]) -> list[bytes]:
         """Adds packets, each to its partition's stream, in one go; their ids."""
         pipe = self._client.pipeline(transaction=False)
-        for packet in packets:
-            pipe.execute_command("XADD", _stream(packet.partition), "*", *_fields(packet))
+        for sending in packets:
+            records = ((b"%d" % number, data) for number, data in enumerate(sending.records))
+            fields = chain((HEAD, _encode(sending.packet)), *records)
+            pipe.execute_command("XADD", _stream(sending.packet.partition), "*", *fields)
         return [bytes(id) for id in _sound(pipe.execute())]
 
     def look(self, machine: str, newest: Mapping[int, bytes | None]) -> tuple[dict[int, Known], frozenset[int] | None]:
@@ -261,14 +263,15 @@ def _gaps(partition: int, machine: str) -> str:
     return f"tuike:{{{partition:02}}}:gaps:{machine}"
 
 
-def _bytes(argument: bytes | str | float) -> bytes:
-    return argument if isinstance(argument, bytes) else str(argument).encode()
-
-
-def _fields(packet: Packet) -> Iterable[bytes]:
-    bare = tuple(replace(entry, data=b"") for entry in packet.entries)
-    records = ((b"%d" % number, entry.data) for number, entry in enumerate(packet.entries))
-    return chain((HEAD, _encode(replace(packet, entries=bare))), *records)
+def _argument(given: Records | str | float) -> Records:
+    """As it is sent. A view is an argument of its own: a short one is not worth that."""
+    match given:
+        case bytes():
+            return given
+        case memoryview():
+            return given if len(given) > LONG else bytes(given)
+        case _:
+            return str(given).encode()
 
 
 def _packet(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, Packet]:

@@ -28,7 +28,7 @@ from tuike import _core, control, logs, memory
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
-from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, Ends, Entry, Packet, Reached
+from tuike.transport.entries import ALL, ENDED, GONE, ORDERS, Ends, Entry, Packet, Reached, Records, Sending
 from tuike.transport.redis_log import Failed, Known, RedisLog
 
 VARIABLE = "TUIKE_SHIPPER"
@@ -80,7 +80,7 @@ class Taken(Protocol):
     @property
     def damage(self) -> list[tuple[str, int, int, int]]: ...
     @property
-    def packed(self) -> list[tuple[int, int, bytes]]: ...
+    def packed(self) -> Sequence[tuple[int, int, Records]]: ...
 
 
 class Journal(Protocol):
@@ -94,7 +94,7 @@ class Streams(Protocol):
 
     def reset(self) -> None: ...
     def check(self) -> None: ...
-    def send(self, packets: Sequence[Packet]) -> list[bytes]: ...
+    def send(self, packets: Sequence[Sending]) -> list[bytes]: ...
     def look(
         self, machine: str, newest: Mapping[int, bytes | None]
     ) -> tuple[dict[int, Known], frozenset[int] | None]: ...
@@ -126,13 +126,13 @@ class _Sent:
         self.waiting.clear()
         self.size = 0
 
-    def took(self, packet: Packet, id: bytes, tick: float) -> None:
-        for entry in packet.entries:
+    def took(self, sending: Sending, id: bytes, tick: float) -> None:
+        for entry in sending.packet.entries:
             self.reached.upto[entry.incarnation] = entry.upto
             if entry.mark:
                 self.reached.marks[entry.incarnation] = entry.mark
-        self.waiting.append(_Waiting(id, packet.size, packet.ends, tick))
-        self.size += packet.size
+        self.waiting.append(_Waiting(id, sending.size, sending.packet.ends, tick))
+        self.size += sending.size
 
     def let_go(self, committed: Reached, closed: Container[int]) -> None:
         """Of what is committed."""
@@ -287,23 +287,25 @@ class Shipper:
 
     def _ship(self, now: int, tick: float) -> bool:
         shipment = self._follower.take(self._front, READ_LIMIT, now)
-        packed: dict[int, dict[int, bytes]] = {}
+        packed: dict[int, dict[int, Records]] = {}
         for incarnation, partition, data in shipment.packed:
             packed.setdefault(partition, {})[incarnation] = data
         heard = shipment.heard
         self._live = self._silence.live(heard, tick)
         self._named = now
-        told = self._sent[self._partitions[0]].reached.marks
-        marks = tick >= self._next_marks or any(m == ENDED and told.get(i) != ENDED for _, i, _, m in heard)
+        known = self._sent[self._partitions[0]].reached.marks
+        marks = tick >= self._next_marks or any(m == ENDED and known.get(i) != ENDED for _, i, _, m in heard)
         packets = []
         for partition in self._partitions if marks else [place for place in packed if place in self._sent]:
             entries = self._entries(partition, heard, packed.get(partition, {}))
+            told = tuple(entry for entry, _ in entries)
+            records = tuple(data for _, data in entries)
             if partition == ORDERS:
-                packets.append(
-                    Packet(self._machine, partition, entries, self._live, tuple(shipment.damage), self._named)
-                )
+                damage = tuple(shipment.damage)
+                packet = Packet(self._machine, partition, told, self._live, damage, self._named)
+                packets.append(Sending(packet, records))
             elif entries:
-                packets.append(Packet(self._machine, partition, entries))
+                packets.append(Sending(Packet(self._machine, partition, told), records))
         if marks:
             self._next_marks = tick + MARK_S
         self._send(packets, tick)
@@ -312,16 +314,16 @@ class Shipper:
         self.more = shipment.more
         return shipment.count > 0
 
-    def _send(self, packets: Sequence[Packet], tick: float) -> None:
+    def _send(self, packets: Sequence[Sending], tick: float) -> None:
         if packets:
-            for packet, id in zip(packets, self._log.send(packets), strict=True):
-                self._sent[packet.partition].took(packet, id, tick)
+            for sending, id in zip(packets, self._log.send(packets), strict=True):
+                self._sent[sending.packet.partition].took(sending, id, tick)
 
     def _stand_still(self, tick: float) -> None:
         """Much is on its way: nothing is read, and the bookkeeper hears who is alive all the same."""
         if tick >= self._next_marks + STILL_S and ORDERS in self._sent:
             self._next_marks = tick
-            self._send([Packet(self._machine, ORDERS, (), self._live, (), self._named)], tick)
+            self._send([Sending(Packet(self._machine, ORDERS, (), self._live, (), self._named), ())], tick)
 
     def _pause(self, tick: float) -> float:
         """Between two looks at the journal, in seconds."""
@@ -329,8 +331,8 @@ class Shipper:
         return min(PART_OF_AGE * (tick - oldest), PAUSE_MOST_S)
 
     def _entries(
-        self, partition: int, heard: list[tuple[str, int, int, int]], data: Mapping[int, bytes]
-    ) -> tuple[Entry, ...]:
+        self, partition: int, heard: list[tuple[str, int, int, int]], data: Mapping[int, Records]
+    ) -> list[tuple[Entry, Records]]:
         """What one partition has not had yet: of each incarnation its records, or a mark that is news."""
         reached = self._sent[partition].reached
         entries = []
@@ -340,8 +342,8 @@ class Shipper:
                 continue  # read again for other partitions
             records = data.get(incarnation, b"") if upto > after else b""
             if records or mark > reached.marks.get(incarnation, 0) or incarnation not in reached.upto:
-                entries.append(Entry(incarnation, producer, after, upto, mark, records))
-        return tuple(entries)
+                entries.append((Entry(incarnation, producer, after, upto, mark), records))
+        return entries
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,6 @@ def _packed(root: str) -> Iterator[tuple[int, int, bytes]]:
         shipment = follower.take(read, READ_LIMIT, wall())
         for producer, incarnation, offset, length in shipment.damage:
             raise Found(f"journal {producer}/{incarnation:016x} byte {offset}", f"{length} bytes are damaged")
-        yield from shipment.packed
+        yield from ((incarnation, partition, bytes(packed)) for incarnation, partition, packed in shipment.packed)
         read.update({incarnation: seq for _, incarnation, seq, _ in shipment.heard})
         more = shipment.more

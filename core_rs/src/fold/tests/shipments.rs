@@ -4,7 +4,7 @@ use super::*;
 
 /// Packed records by incarnation and partition.
 fn packed(shipment: &Shipment) -> BTreeMap<(u64, u32), Vec<u8>> {
-    shipment.packed().map(|(incarnation, partition, data)| ((incarnation, partition), data.to_vec())).collect()
+    shipment.packed.iter().map(|(incarnation, partition, data)| ((*incarnation, *partition), data.clone())).collect()
 }
 
 /// What was shipped of one partition, as a fold gets it: above its position.
