@@ -101,8 +101,9 @@ def test_a_holder_that_wakes_up_between_transactions_changes_nothing(writer: Eng
         assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
 
 
+@pytest.mark.parametrize("written", [True, False], ids=["after a write", "before one"])
 def test_a_holder_paused_in_mid_transaction_loses_it(
-    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch
+    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch, written: bool
 ) -> None:
     """Its server rolls it back, so that its locks keep nobody waiting."""
     if database.get_backend_name() == "sqlite":
@@ -112,8 +113,9 @@ def test_a_holder_paused_in_mid_transaction_loses_it(
     claim(writer, "a", START)
     began = time.monotonic()
     with pytest.raises(DBAPIError) as lost, paused.begin() as connection:
-        leases.hold(connection, NAME, 1, START, TTL)
-        connection.execute(insert(schema.meta).values(key="late", value=""))
+        leases.hold_all(connection, {NAME: 1})
+        if written:
+            connection.execute(insert(schema.meta).values(key="late", value=""))
         assert claim(writer, "b", START + TTL) == 2  # waits for the server to give it up
         connection.execute(insert(schema.meta).values(key="later", value=""))
     assert engine.is_away(lost.value)

@@ -58,9 +58,10 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// With room for so many bytes in so many places.
+    /// Each place that is begun gets room for as much as one had on average; together they never get much more than
+    /// `bytes`, however few they were.
     pub fn sized((places, bytes): (usize, usize)) -> Packed {
-        let room = bytes / places.max(1) * 5 / 4;
+        let room = bytes / places.max(PLACES) * 5 / 4;
         Packed { incarnations: Vec::new(), places: Vec::new(), turn: 0, last: (0, 0), room }
     }
 

@@ -265,7 +265,7 @@ def _speak_mysql(connection: Any, writes: bool) -> None:
         if not writes:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
         elif "MariaDB" in connection.get_server_info():
-            cursor.execute(f"SET SESSION idle_write_transaction_timeout = {IDLE_S}")
+            cursor.execute(f"SET SESSION idle_transaction_timeout = {IDLE_S}")
         else:
             cursor.execute(f"SET SESSION wait_timeout = {IDLE_S}")  # of its connection: it has none for transactions
 
