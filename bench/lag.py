@@ -235,5 +235,7 @@ def _of_shipping(rounds: Sequence[Json]) -> Figure:
 
 def _wait(books: Engine, what: ColumnElement[int], least: int) -> None:
     end = time.monotonic() + LIMIT
-    while scaled.count(books, what) < least and time.monotonic() < end:
+    while (there := scaled.count(books, what)) < least:
+        if time.monotonic() > end:
+            raise servers.ServerFailed(f"{least - there} of {least} are not in the books after {LIMIT:.0f} s")
         time.sleep(LOOK)

@@ -55,11 +55,15 @@ class RedisServer:
         return redis.Redis(port=self.port)
 
     def _answers(self) -> bool:
-        try:
-            with self.client() as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+        return _pongs(self.url)
+
+
+def _pongs(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
 
 
 @contextmanager
@@ -72,6 +76,27 @@ def running() -> Iterator[RedisServer]:
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def behind_tls(root: Path) -> Iterator[tuple[str, Path]]:
+    """One server that speaks TLS alone: its URL, and a certificate that vouches for it."""
+    key, certificate = root / "key.pem", root / "certificate.pem"
+    made = [installed.program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    made += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    port = free_port()
+    command = [installed.program("redis-server", "redis-server"), "--port", "0", "--tls-port", str(port)]
+    command += ["--bind", "127.0.0.1", "--save", "", "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    command += ["--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"rediss://127.0.0.1:{port}"
+        until(lambda: _pongs(f"{url}?ssl_ca_certs={certificate}"), "redis answers", START_S)
+        yield url, certificate
+    finally:
+        server.kill()
+        server.wait()
 
 
 @contextmanager

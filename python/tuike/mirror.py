@@ -40,8 +40,9 @@ CLOSE_S = 0.01
 TAKING_S = 2.0
 KEEPING_S = 600.0
 """Seconds between two looks at which hits are past their keeping."""
-BEAT_S = 1.7
-"""Seconds after a sign of life from which on the next step gives another."""
+BEAT_S = 1.1
+"""Seconds after a sign of life from which on the next step gives another: every second one where nobody calls. With
+`HEARD_S` it is well below what `members.LIVE_MS` allows."""
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 REDIS_S = 5.0

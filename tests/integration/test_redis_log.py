@@ -1,10 +1,13 @@
 """Redis Streams as transport: what is sent is read, trimmed, asked for again; what must not be is refused."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
+from redis.exceptions import DataError as RedisDataError
 
 import redis_servers
 from tuike.data import DataError
@@ -131,3 +134,20 @@ def test_records_of_any_length_arrive_as_they_are(log: RedisLog, length: int) ->
     entries = tuple(Entry(number, "edge-0", 0, 9, 7, bytes([number]) * length) for number in range(12))
     log.send(sending(Packet("m", 6, entries)))
     assert [body.entries for _, body in log.read({6: START}, 10)[6]] == [entries]
+
+
+def test_a_server_behind_tls_is_spoken_to_through_it(tmp_path: Path) -> None:
+    with redis_servers.behind_tls(tmp_path) as (url, certificate):
+        log = RedisLog(f"{url}?ssl_ca_certs={certificate}")
+        log.check()
+        log.send(sending(packet(1, 0, 5), Packet("m", 2, (Entry(1, "edge-0", 0, 5, 7, b"x" * 100_000),))))
+        assert sorted(log.read(dict.fromkeys(ALL, START), 10)) == [1, 2]
+        log.reset()
+        with pytest.raises(Failed):
+            RedisLog(url).check()  # nobody vouches for it
+
+
+def test_what_is_no_argument_is_refused(log: RedisLog) -> None:
+    nothing: Any = None
+    with pytest.raises(RedisDataError):
+        log.send([Sending(Packet("m", 1, (Entry(1, "edge-0", 0, 5),)), (nothing,))])

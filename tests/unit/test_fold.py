@@ -1,5 +1,6 @@
 """The fold of hits: everything a producer acknowledged comes out once, summed as a plain loop would."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -44,6 +45,19 @@ def test_a_batch_shows_hits_as_sums_and_the_rest_as_it_came(tmp_path: Path) -> N
         (900, "m", "p", "a", "", 2, "s", 0, 1, 0, 0),
     ]
     assert [estimate_sketch(row[11]) for row in rows] == [1, 1]
+
+
+def test_what_is_packed_is_read_only_and_stays_as_long_as_somebody_looks_at_it(tmp_path: Path) -> None:
+    write(tmp_path, "edge-0", 1, [click(visitor=f"{n:032x}", at=900_000 + n) for n in range(5_000)])
+    packed = Follower(str(tmp_path)).take({}, 5_000, 99).packed
+    kept = [bytes(data) for _, _, data in packed]
+    gc.collect()
+    for n in range(3):  # of the same sizes, where the others would have been
+        assert [bytes(data) for _, _, data in Follower(str(tmp_path)).take({}, 5_000, 99 + n).packed] == kept
+    assert [bytes(data) for _, _, data in packed] == kept
+    assert all(data.readonly and data.contiguous and data.format == "B" for _, _, data in packed)
+    with pytest.raises(TypeError):
+        packed[0][2][0] = 0
 
 
 def test_the_watermark_needs_every_live_producers_promise(tmp_path: Path) -> None:

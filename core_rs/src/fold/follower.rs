@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shipment::{ENDED, GONE, Heard, Packed, Shipment};
+use super::shipment::{ENDED, GONE, Heard, Packing, Shipment};
 use super::{Batch, Damage, Error, Records, Source};
 use crate::event::Event;
 use crate::journal::{self, Mark, Next, Reader};
@@ -94,7 +94,8 @@ impl Followed {
     }
 
     /// Reads up to `limit` records; whether there may be more. One that was read as far as is wanted goes on in
-    /// a later read that wants more; where nothing of it was, it takes no open file.
+    /// a later read that wants more; where nothing of it was, it takes no open file. When what came last was received
+    /// is noted.
     fn read<S: Sink>(&mut self, incarnation: u64, limit: usize, into: &mut Read<'_, S>) -> Result<bool, Error> {
         let position = self.position;
         let more = self.read_on(incarnation, limit, into)?;
@@ -235,7 +236,7 @@ impl Follower {
     /// The same as [`Follower::read`], packed to be sent on. Incarnations at [`GONE`] are left out.
     pub fn take(&mut self, after: &HashMap<u64, u64>, limit: usize, now: u64) -> Result<Shipment, Error> {
         let marks = self.look(after, now)?;
-        let (read, unread) = self.read_fairly(Packed::sized(self.usual), limit, None)?;
+        let (read, unread) = self.read_fairly(Packing::sized(self.usual), limit, None)?;
         let known = self.followed.iter().filter(|(_, followed)| followed.position != GONE);
         let heard = known.map(|(incarnation, followed)| {
             let source = Source { producer: followed.producer.clone(), incarnation: *incarnation };

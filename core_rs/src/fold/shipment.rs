@@ -44,7 +44,7 @@ pub struct Shipment {
 }
 
 /// Records packed as they are read: each is copied once.
-pub(super) struct Packed {
+pub(super) struct Packing {
     /// Those that were read, each once.
     incarnations: Vec<u64>,
     /// Of each of them, one for every partition.
@@ -53,16 +53,16 @@ pub(super) struct Packed {
     turn: usize,
     /// Which place had the last record, and of how many bytes its payload is.
     last: (usize, usize),
-    /// Bytes of a place that is begun.
+    /// Bytes that a place gets when it is begun, as long as `left` has them.
     room: usize,
+    left: usize,
 }
 
-impl Packed {
-    /// Each place that is begun gets room for as much as one had on average; together they never get much more than
-    /// `bytes`, however few they were.
-    pub fn sized((places, bytes): (usize, usize)) -> Packed {
-        let room = bytes / places.max(PLACES) * 5 / 4;
-        Packed { incarnations: Vec::new(), places: Vec::new(), turn: 0, last: (0, 0), room }
+impl Packing {
+    /// With room for as many bytes in as many places.
+    pub fn sized((places, bytes): (usize, usize)) -> Packing {
+        let (left, room) = (bytes * 5 / 4, bytes / places.max(1) * 5 / 4);
+        Packing { incarnations: Vec::new(), places: Vec::new(), turn: 0, last: (0, 0), room, left }
     }
 
     /// As [`Shipment::packed`].
@@ -72,7 +72,7 @@ impl Packed {
     }
 }
 
-impl Sink for Packed {
+impl Sink for Packing {
     fn begin(&mut self, source: &Source) {
         let known = self.incarnations.iter().position(|incarnation| *incarnation == source.incarnation);
         self.turn = known.unwrap_or(self.incarnations.len());
@@ -86,7 +86,9 @@ impl Sink for Packed {
         let at = self.turn * PLACES + partition(payload, seq) as usize;
         let place = &mut self.places[at];
         if place.is_empty() {
-            place.reserve(self.room);
+            let room = self.room.min(self.left);
+            place.reserve(room);
+            self.left -= room;
         }
         place.extend_from_slice(&seq.to_le_bytes());
         place.extend_from_slice(&(payload.len() as u32).to_le_bytes());

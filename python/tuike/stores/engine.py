@@ -265,7 +265,9 @@ def _speak_mysql(connection: Any, writes: bool) -> None:
         if not writes:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
         elif "MariaDB" in connection.get_server_info():
-            cursor.execute(f"SET SESSION idle_transaction_timeout = {IDLE_S}")
+            # the server's value of one of the others would come before that for all
+            names = ("idle_transaction_timeout", "idle_write_transaction_timeout", "idle_readonly_transaction_timeout")
+            cursor.execute("SET SESSION " + ", ".join(f"{name} = {IDLE_S}" for name in names))
         else:
             cursor.execute(f"SET SESSION wait_timeout = {IDLE_S}")  # of its connection: it has none for transactions
 

@@ -31,6 +31,8 @@ Damage = tuple[str, int, int, int]
 """Producer, incarnation, offset and length in bytes: as `_core.Batch.damage`."""
 
 
+PACKET_BYTES = 200
+"""What a packet takes besides its records, about."""
 Records = bytes | memoryview
 """Packed ones (`_core.Shipment.packed`)."""
 
@@ -78,8 +80,8 @@ class Sending(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its records."""
-        return sum(map(len, self.records))
+        """Bytes, about."""
+        return PACKET_BYTES + sum(map(len, self.records))
 
     def whole(self) -> Packet:
         """With copies of the records."""

@@ -21,7 +21,7 @@ import redis
 from msgspec.structs import replace
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.connection import PythonRespSerializer
+from redis.connection import HiredisRespSerializer, PythonRespSerializer
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from redis.retry import Retry
 
@@ -38,7 +38,7 @@ OLDEST_SERVER = (7, 0)
 SOCKET_S = 5.0
 READ_BYTES = 1 << 17
 LONG = 6_000
-"""Bytes. What is longer is sent from where it is."""
+"""Bytes. Longer records are sent from where they are; the client joins what is shorter."""
 GAP_S = 60
 """Seconds for which a gap is asked for."""
 
@@ -89,9 +89,9 @@ def connect(url: str) -> Any:
         "socket_timeout": SOCKET_S,
         "socket_connect_timeout": SOCKET_S,
         "socket_read_size": READ_BYTES,
-        "connection_class": _Connection,
     }
     found = hosts(url)
+    options["connection_class"] = _SecureConnection if found[0].startswith("rediss") else _Connection
     if urlsplit(url).scheme.endswith("+cluster"):
         make: Any = ClusterNode
         nodes = [make(host.hostname, host.port or PORT) for host in map(urlsplit, found)]
@@ -113,12 +113,28 @@ def _has_port(host: SplitResult) -> bool:
         return False
 
 
-class _Connection(redis.Connection):
-    """hiredis, which reads answers, would copy each command twice."""
+class _Packer:
+    """hiredis packs commands quickly, and copies each twice; one with long records is sent in parts."""
 
+    def __init__(self) -> None:
+        quick: Any = HiredisRespSerializer
+        apart: Any = PythonRespSerializer
+        self._quick, self._apart = quick(), apart(LONG, _argument)
+
+    def pack(self, *arguments: Any) -> list[Records]:
+        long = any(isinstance(one, memoryview) and len(one) > LONG for one in arguments)
+        packed: list[Records] = (self._apart if long else self._quick).pack(*arguments)
+        return packed
+
+
+class _Connection(redis.Connection):
     def __init__(self, **options: Any) -> None:
-        packer: Any = PythonRespSerializer
-        super().__init__(**options, command_packer=packer(LONG, _argument))  # type: ignore[no-untyped-call]
+        super().__init__(**options, command_packer=_Packer())  # type: ignore[no-untyped-call]
+
+
+class _SecureConnection(redis.SSLConnection):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, command_packer=_Packer())
 
 
 class RedisLog:
@@ -263,15 +279,15 @@ def _gaps(partition: int, machine: str) -> str:
     return f"tuike:{{{partition:02}}}:gaps:{machine}"
 
 
-def _argument(given: Records | str | float) -> Records:
-    """As it is sent. A view is an argument of its own: a short one is not worth that."""
+def _argument(given: Records | str) -> Records:
+    """As it is sent. A view is a part of its own, for which a short one is not worth it."""
     match given:
-        case bytes():
+        case str():
+            return given.encode()
+        case memoryview() if len(given) > LONG:
             return given
-        case memoryview():
-            return given if len(given) > LONG else bytes(given)
         case _:
-            return str(given).encode()
+            return bytes(given)
 
 
 def _packet(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, Packet]:

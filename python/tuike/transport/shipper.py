@@ -25,6 +25,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from tuike import _core, control, logs, memory
+from tuike.clock import LOOK_S as CLOCK_S
 from tuike.clock import Clock
 from tuike.data import DataError
 from tuike.stores import engine, members, position
@@ -222,7 +223,7 @@ class Shipper:
 
     @property
     def uncommitted(self) -> int:
-        """Bytes that are on their way."""
+        """Bytes that are on their way, about."""
         return sum(sent.size for sent in self._sent.values())
 
     @property
@@ -396,7 +397,7 @@ def run(shipper: Shipper, stop: threading.Event, clock: Clock) -> None:
         tick = time.monotonic()
         if stop.is_set():
             until = until or tick + DRAIN_S
-        if tick - looked >= LOOK_S:
+        if tick - looked >= CLOCK_S:
             looked = tick
             clock.look()
         try:

@@ -135,6 +135,25 @@ fn a_shipment_that_is_cut_short_promises_what_was_read_of_each() {
 }
 
 #[test]
+fn what_was_read_last_before_its_writer_ended_says_how_far_that_had_come() {
+    let root = tempfile::tempdir().unwrap();
+    let writer = writer(root.path(), "edge-0", 1);
+    append(&writer, &received(110..120));
+    writer.tick(115, 0);
+    let mut follower = Follower::new(root.path());
+    let said = |shipment: &Shipment| shipment.heard.iter().map(|h| (h.upto, h.mark)).collect::<Vec<_>>();
+    assert_eq!(said(&follower.take(&HashMap::new(), 100, 130).unwrap()), [(10, 115)]);
+    append(&writer, &received(120..125));
+    append_raw(&writer, b"\x01not a map");
+    writer.close(200).unwrap();
+    let after = HashMap::from([(1, 10)]);
+    assert_eq!(said(&follower.take(&after, 0, 210).unwrap()), [(10, 119)]);
+    assert_eq!(said(&follower.take(&after, 2, 210).unwrap()), [(12, 121)]);
+    let after = HashMap::from([(1, 12)]);
+    assert_eq!(said(&follower.take(&after, 100, 210).unwrap()), [(16, ENDED)]);
+}
+
+#[test]
 fn a_shipment_says_who_is_there_and_what_they_promise() {
     let root = tempfile::tempdir().unwrap();
     let (live, ended) = (writer(root.path(), "edge-0", 1), writer(root.path(), "edge-1", 2));
