@@ -138,7 +138,53 @@ def test_what_another_transaction_has_is_another_s_and_not_waited_for(writer: En
         assert leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
 
 
-@pytest.mark.parametrize("what", ["a statement", "touches", "several statements"])
+@pytest.mark.parametrize("what", ["statement", "result"])
+def test_a_holder_paused_while_it_sends_or_reads_loses_it(
+    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What its server sends or waits for does not come through, in mid-statement."""
+    if database.get_backend_name() == "sqlite":
+        pytest.skip("one process holds the data directory's lock")
+    monkeypatch.setattr(engine, "IDLE_S", 1)
+    monkeypatch.setattr(leases, "STALLED_S", 1)
+    stopped = engine.open_writer(database)
+    assert claim(writer, "a", START) == 1
+    paused = stopped.connect()
+    leases.hold_all(paused, {NAME: 1})
+    _stop_halfway(paused.connection.dbapi_connection, what)
+    began = time.monotonic()
+
+    def gone() -> bool:
+        with writer.begin() as connection:
+            leases.end_stalled(connection)
+            return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
+
+    until(gone, "another has what the paused one had")
+    assert time.monotonic() - began < engine.LOCK_S
+    paused.invalidate()
+    paused.close()
+    stopped.dispose()
+
+
+COM_QUERY = 3
+
+
+def _stop_halfway(driver: Any, what: str) -> None:
+    """Begins to send a statement, or asks for more than sockets hold, and reads nothing of it."""
+    postgresql = hasattr(driver, "pgconn")
+    if what == "result" and postgresql:
+        driver.pgconn.send_query(b"SELECT repeat('x', 100000000)")
+        driver.pgconn.flush()
+    elif what == "result":
+        driver._execute_command(COM_QUERY, "SELECT repeat('x', 15000000)")
+    elif postgresql:
+        parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
+        os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
+    else:
+        driver._sock.send(struct.pack("<I", 1 << 20)[:3] + b"\0\3SELECT")  # a length of which the rest never comes
+
+
+@pytest.mark.parametrize("what", ["touches", "several statements"])
 def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
     writer: Engine, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -155,11 +201,8 @@ def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
         table = "touches_20261129"
         paused.exec_driver_sql(f"CREATE TABLE {table} (entry bytea, record bytea)")
         driver.pgconn.exec_(leases.COPYING.format(table=table).encode())  # whose rows never come
-    elif what == "several statements":
-        driver.cursor().executemany("SELECT %s", [(1,), (2,)])  # and nothing after them
     else:
-        parse, bind = b"\0SELECT 1\0\0\0", struct.pack("!I", 1 << 20) + b"\0\0"  # the rest of it never comes
-        os.write(driver.pgconn.socket, b"P" + struct.pack("!I", len(parse) + 4) + parse + b"B" + bind)
+        driver.cursor().executemany("SELECT %s", [(1,), (2,)])  # and nothing after them
 
     def gone() -> bool:
         with writer.begin() as connection:

@@ -229,6 +229,8 @@ def _of_postgresql(writes: bool) -> dict[str, Any]:
     settings = {"lock_timeout": LOCK_S * 1000, "statement_timeout": ANSWER_S * 1000}
     if writes:
         settings["idle_in_transaction_session_timeout"] = IDLE_S * 1000
+        # of an answer that is not fetched: no other timeout reaches a server that waits for its client to read
+        settings["tcp_user_timeout"] = IDLE_S * 1000
     else:
         settings["default_transaction_read_only"] = 1
     named = {"application_name": WRITER} if writes else {}
@@ -264,7 +266,9 @@ def _speak_mysql(connection: Any, writes: bool) -> None:
         cursor.execute(f"SET SESSION sql_mode = '{mode}', innodb_lock_wait_timeout = {LOCK_S}")
         if not writes:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
-        elif "MariaDB" in connection.get_server_info():
+            return
+        cursor.execute(f"SET SESSION net_read_timeout = {IDLE_S}, net_write_timeout = {IDLE_S}")  # in mid-statement
+        if "MariaDB" in connection.get_server_info():
             # the server's value of one of the others would come before that for all
             names = ("idle_transaction_timeout", "idle_write_transaction_timeout", "idle_readonly_transaction_timeout")
             cursor.execute("SET SESSION " + ", ".join(f"{name} = {IDLE_S}" for name in names))
