@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +23,26 @@ START = 1_760_000_000_000
 def claim(writer: Engine, holder: str, now: int) -> int | None:
     with writer.begin() as connection:
         return leases.claim(connection, NAME, holder, now, TTL)
+
+
+def taken_over(writer: Engine) -> bool:
+    """Whether another has what `a` had, who is paused in mid-transaction."""
+    with writer.begin() as connection:
+        leases.end_stalled(connection)
+        return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
+
+
+@pytest.fixture
+def impatient(database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A writer that loses its transaction when nothing was heard of it for a second; `a` has the lease."""
+    if database.get_backend_name() == "sqlite":
+        pytest.skip("one process holds the data directory's lock")
+    monkeypatch.setattr(engine, "IDLE_S", 1)
+    monkeypatch.setattr(leases, "STALLED_S", 1)
+    other = engine.open_writer(database)
+    assert claim(writer, "a", START) == 1
+    yield other
+    other.dispose()
 
 
 def test_one_holds_it_and_the_next_has_a_greater_token(writer: Engine) -> None:
@@ -102,17 +123,10 @@ def test_a_holder_that_wakes_up_between_transactions_changes_nothing(writer: Eng
 
 
 @pytest.mark.parametrize("written", [True, False], ids=["after a write", "before one"])
-def test_a_holder_paused_in_mid_transaction_loses_it(
-    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch, written: bool
-) -> None:
+def test_a_holder_paused_in_mid_transaction_loses_it(writer: Engine, impatient: Engine, written: bool) -> None:
     """Its server rolls it back, so that its locks keep nobody waiting."""
-    if database.get_backend_name() == "sqlite":
-        pytest.skip("one process holds the data directory's lock")
-    monkeypatch.setattr(engine, "IDLE_S", 1)
-    paused = engine.open_writer(database)
-    claim(writer, "a", START)
     began = time.monotonic()
-    with pytest.raises(DBAPIError) as lost, paused.begin() as connection:
+    with pytest.raises(DBAPIError) as lost, impatient.begin() as connection:
         leases.hold_all(connection, {NAME: 1})
         if written:
             connection.execute(insert(schema.meta).values(key="late", value=""))
@@ -122,7 +136,6 @@ def test_a_holder_paused_in_mid_transaction_loses_it(
     assert time.monotonic() - began < engine.LOCK_S
     with writer.begin() as connection:
         assert connection.scalar(select(func.count()).select_from(schema.meta)) == 0
-    paused.dispose()
 
 
 def test_what_another_transaction_has_is_another_s_and_not_waited_for(writer: Engine) -> None:
@@ -139,31 +152,14 @@ def test_what_another_transaction_has_is_another_s_and_not_waited_for(writer: En
 
 
 @pytest.mark.parametrize("what", ["statement", "result"])
-def test_a_holder_paused_while_it_sends_or_reads_loses_it(
-    database: URL, writer: Engine, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_a_holder_paused_while_it_sends_or_reads_loses_it(writer: Engine, impatient: Engine, what: str) -> None:
     """What its server sends or waits for does not come through, in mid-statement."""
-    if database.get_backend_name() == "sqlite":
-        pytest.skip("one process holds the data directory's lock")
-    monkeypatch.setattr(engine, "IDLE_S", 1)
-    monkeypatch.setattr(leases, "STALLED_S", 1)
-    stopped = engine.open_writer(database)
-    assert claim(writer, "a", START) == 1
-    paused = stopped.connect()
+    paused = impatient.connect()
     leases.hold_all(paused, {NAME: 1})
     _stop_halfway(paused.connection.dbapi_connection, what)
-    began = time.monotonic()
-
-    def gone() -> bool:
-        with writer.begin() as connection:
-            leases.end_stalled(connection)
-            return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
-
-    until(gone, "another has what the paused one had")
-    assert time.monotonic() - began < engine.LOCK_S
+    until(lambda: taken_over(writer), "another has what the paused one had", engine.LOCK_S)
     paused.invalidate()
     paused.close()
-    stopped.dispose()
 
 
 COM_QUERY = 3
@@ -204,11 +200,6 @@ def test_who_was_paused_in_mid_transaction_holds_up_nobody_for_long(
     else:
         driver.cursor().executemany("SELECT %s", [(1,), (2,)])  # and nothing after them
 
-    def gone() -> bool:
-        with writer.begin() as connection:
-            leases.end_stalled(connection)
-            return leases.claim(connection, NAME, "b", START + TTL, TTL, wait=False) == 2
-
-    until(gone, "another has what the paused one had")
+    until(lambda: taken_over(writer), "another has what the paused one had")
     paused.invalidate()
     paused.close()

@@ -267,7 +267,7 @@ def _speak_mysql(connection: Any, writes: bool) -> None:
         if not writes:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
             return
-        cursor.execute(f"SET SESSION net_read_timeout = {IDLE_S}, net_write_timeout = {IDLE_S}")  # in mid-statement
+        cursor.execute(f"SET SESSION net_write_timeout = {IDLE_S}")  # of an answer that is not fetched
         if "MariaDB" in connection.get_server_info():
             # the server's value of one of the others would come before that for all
             names = ("idle_transaction_timeout", "idle_write_transaction_timeout", "idle_readonly_transaction_timeout")
