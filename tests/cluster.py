@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import redis
@@ -113,6 +114,7 @@ class Cluster(Instance):
 
 @contextmanager
 def cluster(*options: str) -> Iterator[Cluster]:
+    """The log of one in which something fails is kept; where, is noted with the error."""
     with ExitStack() as stack:
         # pytest's own folders are closed to the users that the database servers run as
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tuike-cluster-")))
@@ -121,5 +123,10 @@ def cluster(*options: str) -> Iterator[Cluster]:
         link = stack.enter_context(linked({base + LINK_PORT + node: base + node for node in range(REDIS_NODES)}))
         made = Cluster(folder / "cluster", base, link, *options)
         stack.callback(made.end)
-        made.begin()
-        yield made
+        try:
+            made.begin()
+            yield made
+        except Exception as error:
+            kept = shutil.copy(made.log, mkdtemp(prefix="tuike-failed-"))
+            error.add_note(f"what the cluster's processes said is kept in {kept}")
+            raise

@@ -163,8 +163,21 @@ def bookkeeper_paused(cluster: Cluster, dice: random.Random) -> Repair:
 
 def _paused(cluster: Cluster, pid: int, lease: str) -> Repair:
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: pid not in _holders(cluster, lease), "another has what the paused one had", TAKEN_OVER_S)
+    try:
+        until(lambda: pid not in _holders(cluster, lease), "another has what the paused one had", TAKEN_OVER_S)
+    except AssertionError as nobody:
+        nobody.add_note(_sessions(cluster))
+        os.kill(pid, signal.SIGCONT)
+        raise
     return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def _sessions(cluster: Cluster) -> str:
+    """What the database's sessions do: one of them has what nobody else gets."""
+    with cluster.books() as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        asked = "SELECT * FROM pg_stat_activity" if postgresql else "SHOW FULL PROCESSLIST"
+        return "\n".join(str(row._asdict()) for row in connection.execute(text(asked)))
 
 
 def processors_stopped(cluster: Cluster, dice: random.Random) -> Repair:
