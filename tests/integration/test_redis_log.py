@@ -12,7 +12,7 @@ from redis.exceptions import DataError as RedisDataError
 import redis_servers
 from tuike.data import DataError
 from tuike.transport.entries import ALL, ORDERS, Entry, Packet, Reached, Sending
-from tuike.transport.redis_log import LONG, START, Failed, RedisLog, after, connect, hosts, order_of
+from tuike.transport.redis_log import LONG, PARTS, START, Failed, RedisLog, after, connect, hosts, order_of
 
 # redis-py drops a cluster's first connections without closing them
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -129,9 +129,11 @@ def test_packets_of_older_edges_which_have_their_records_inside_are_read(url: st
     assert log.last_ids([5]) == {5: new}
 
 
-@pytest.mark.parametrize("length", [0, 10, LONG, LONG + 1, 1 << 20])
-def test_records_of_any_length_arrive_as_they_are(log: RedisLog, length: int) -> None:
-    entries = tuple(Entry(number, "edge-0", 0, 9, 7, bytes([number]) * length) for number in range(12))
+@pytest.mark.parametrize(
+    ("length", "count"), [(0, 12), (10, 12), (LONG, 12), (LONG + 1, 12), (1 << 20, 12), (LONG + 1, PARTS)]
+)
+def test_records_of_any_length_and_number_arrive_as_they_are(log: RedisLog, length: int, count: int) -> None:
+    entries = tuple(Entry(number, "edge-0", 0, 9, 7, bytes([number % 251]) * length) for number in range(count))
     log.send(sending(Packet("m", 6, entries)))
     assert [body.entries for _, body in log.read({6: START}, 10)[6]] == [entries]
 

@@ -10,6 +10,7 @@ Redis may lose any of it: the journals have it still. Ids of entries are no more
 after a failover they may run backwards. The client tries nothing again by itself.
 """
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -39,6 +40,8 @@ SOCKET_S = 5.0
 READ_BYTES = 1 << 17
 LONG = 6_000
 """Bytes. Longer records are sent from where they are; the client joins what is shorter."""
+PARTS = 1_024
+"""Linux takes no more of them in one call."""
 GAP_S = 60
 """Seconds for which a gap is asked for."""
 
@@ -130,6 +133,19 @@ class _Packer:
 class _Connection(redis.Connection):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, command_packer=_Packer())  # type: ignore[no-untyped-call]
+
+    def send_packed_command(self, command: Iterable[Records], check_health: bool = True) -> None:
+        """Parts go together: the socket holds nothing back, so that one by one they would be segments of their own."""
+        client: Any = super()
+        client.send_packed_command((), check_health)  # connects
+        to: Any = self._sock
+        try:
+            _send_together(to, list(command))
+        except BaseException as error:
+            client.disconnect()  # some of it may have gone
+            if isinstance(error, OSError):
+                raise redis.ConnectionError(f"while writing: {error}") from error
+            raise
 
 
 class _SecureConnection(redis.SSLConnection):
@@ -277,6 +293,17 @@ def _committed(partition: int) -> str:
 
 def _gaps(partition: int, machine: str) -> str:
     return f"tuike:{{{partition:02}}}:gaps:{machine}"
+
+
+def _send_together(to: socket.socket, parts: list[Records]) -> None:
+    first = 0
+    while first < len(parts):
+        sent = to.sendmsg(parts[first : first + PARTS])
+        while first < len(parts) and sent >= len(parts[first]):
+            sent -= len(parts[first])
+            first += 1
+        if sent:
+            parts[first] = memoryview(parts[first])[sent:]
 
 
 def _argument(given: Records | str) -> Records:
