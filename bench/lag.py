@@ -44,9 +44,8 @@ LONGER = 4
 """Rounds of the lag take so many times as long as others: an order in a hundred is to be several of them."""
 GIVING_WAY = 19
 """The load looks for what is due all the time; its processor time is that which nobody else wants."""
-ELSEWHERE = 5
-"""How much Redis gives way to the load, on whose core it is, while what ships is measured: it stands for another
-machine, and what the load cannot ask because of it is no cost of shipping."""
+BEHIND_A_PROXY = ("--trusted-proxies", "127.0.0.1/32")
+"""Of what ships and of what does not: to look for the client's address in each request costs something too."""
 LAG_AT_MOST_MS = 500.0
 SHIPPING_AT_LEAST = 0.9
 """Of an edge's throughput without it."""
@@ -77,9 +76,7 @@ def _measure(
     migrate = ["migrate", "--data", str(data.root), "--to", database, "--machines"]
     subprocess.run([sys.executable, "-m", "tuike", *migrate], check=True, stdout=subprocess.DEVNULL)
     joined = ["--database", database, "--redis", url]
-    edge = servers.start_tuike(
-        bench, "tuike, shipping", data=data, options=[*joined, "--trusted-proxies", "127.0.0.1/32"]
-    )
+    edge = servers.start_tuike(bench, "tuike, shipping", data=data, options=[*joined, *BEHIND_A_PROXY])
     with servers.stopping(edge):
         cookies = visitors.returning(edge)
         clicks = workload.redirects(cookies, _links(), posts=journals.LABELS)
@@ -93,11 +90,14 @@ def _measure(
             lags = [some for some, _ in rounds]
             orders = sum(map(len, lags))
             _wait(books, BOOKED, orders)
-            alone = servers.start_tuike(bench)
+            alone = servers.start_tuike(bench, options=BEHIND_A_PROXY)
             with servers.stopping(alone):
+                Load(bench, alone, followed).finish()  # it knows as many addresses as what ships
                 edge.workers = machine.children(edge.process.pid)
                 pixels = visitors.pixels(bench, cookies)
-                os.setpriority(os.PRIO_PROCESS, redis.pid, ELSEWHERE)
+                # Redis stands for another machine: of the load's core it has what the load leaves, which is more than
+                # it needs, and what the load cannot ask because of it is no cost of shipping
+                os.sched_setscheduler(redis.pid, os.SCHED_IDLE, os.sched_param(0))
                 for number in range(bench.settings.rounds):
                     _wait(books, scaled.HITS, edge.answered - orders)
                     measured = _ships(bench, alone, edge, pixels, processor.pid)
