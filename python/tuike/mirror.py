@@ -28,7 +28,7 @@ from tuike.books.registry_log import DAY_MS, RegistryLog
 from tuike.clock import Clock
 from tuike.data import Data
 from tuike.observing import EDGE_PREFIX
-from tuike.stores import engine, members, meta, registry_changes, schema
+from tuike.stores import engine, erasures, members, meta, registry_changes, schema
 from tuike.stores.members import OtherSecret, State
 from tuike.transport.redis_log import CHANNEL, hosts
 
@@ -57,6 +57,7 @@ _STANDING = select(
     meta.of(registry_changes.PRUNED_KEY).label("pruned"),
     select(func.max(schema.registry_changes.c.number)).scalar_subquery().label("changed"),
     select(func.max(schema.daily_keys.c.day)).scalar_subquery().label("day"),
+    erasures.count_in(erasures.JOURNALS).label("erases"),
     members.clock().label("now"),
 )
 
@@ -104,6 +105,8 @@ class Mirror:
         self._number = 0
         self._last_key = -1
         self._poll = POLL_S
+        self._erases = False
+        """Whether some people are to be erased from journals."""
         self._reported: tuple[int, State] | None = None
         self._looked = self._beat = self._changed = self._kept = float("-inf")
 
@@ -123,7 +126,8 @@ class Mirror:
             self._anew = True
             raise
         self._report(now)
-        self._journals.step(self._clock(), lambda connection: None, _who_has_journals)
+        if self._erases:
+            self._journals.step(self._clock(), lambda connection: None, _who_has_journals)
         if now - self._kept >= KEEPING_S:
             self._keep_no_longer(now)
 
@@ -158,6 +162,7 @@ class Mirror:
             members.check_claim(standing.secret, self._data.secret_sum)
             self._clock.measured(standing.now, begun, ended)
             news = self._news(connection, standing)
+        self._erases = bool(standing.erases)
         if self._log is not None:
             self._take(self._log, news)
         if news.number != self._number:

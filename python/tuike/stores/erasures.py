@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, ScalarSelect, Table, bindparam, func, insert, select, update
 
 from tuike import _core
 from tuike.stores.bulk import Bulk, stream
@@ -62,6 +62,11 @@ def ask(connection: Connection, id: str, number: int, at: int, *, visitor: str, 
 def in_state(connection: Connection, state: str) -> Sequence[Row[Any]]:
     """Those in this state, the first of them first."""
     return connection.execute(select(erasures).where(erasures.c.state == state).order_by(erasures.c.number)).all()
+
+
+def count_in(state: str) -> ScalarSelect[int]:
+    """How many are in this state, as part of another statement."""
+    return select(func.count()).where(erasures.c.state == state).scalar_subquery()
 
 
 def of(rows: Sequence[Row[Any]], upto: int | None = None) -> _core.Erasure:
