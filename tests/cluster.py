@@ -114,7 +114,7 @@ class Cluster(Instance):
 
 @contextmanager
 def cluster(*options: str) -> Iterator[Cluster]:
-    """The log of one in which something fails is kept; where, is noted with the error."""
+    """The logs of one in which something fails are kept; where, is noted with the error."""
     with ExitStack() as stack:
         # pytest's own folders are closed to the users that the database servers run as
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tuike-cluster-")))
@@ -127,6 +127,8 @@ def cluster(*options: str) -> Iterator[Cluster]:
             made.begin()
             yield made
         except Exception as error:
-            kept = shutil.copy(made.log, mkdtemp(prefix="tuike-failed-"))
+            kept = Path(mkdtemp(prefix="tuike-failed-"))
+            for log in (made.log, *made.data.glob("*/log")):
+                shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
             error.add_note(f"what the cluster's processes said is kept in {kept}")
             raise

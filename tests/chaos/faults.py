@@ -137,7 +137,7 @@ def _take_all(url: URL) -> list[Any]:
 
 
 def folder_killed(cluster: Cluster, dice: random.Random) -> Repair:
-    os.kill(dice.choice(cluster.running("tuike.folder")), signal.SIGKILL)
+    os.kill(_folder(cluster, dice), signal.SIGKILL)
     return whole
 
 
@@ -154,7 +154,7 @@ def processor_killed(cluster: Cluster, dice: random.Random) -> Repair:
 
 def folder_paused(cluster: Cluster, dice: random.Random) -> Repair:
     """Until another has its partitions; then it wakes up and believes that it has them."""
-    return _paused(cluster, dice.choice(cluster.running("tuike.folder")), "partition-")
+    return _paused(cluster, _folder(cluster, dice), "partition-")
 
 
 def bookkeeper_paused(cluster: Cluster, dice: random.Random) -> Repair:
@@ -185,6 +185,12 @@ def processors_stopped(cluster: Cluster, dice: random.Random) -> Repair:
     names = cluster.names("process-")
     _tell(cluster, *(f"stop {name}" for name in names))
     return lambda: _tell(cluster, *(f"start {name}" for name in names))
+
+
+def _folder(cluster: Cluster, dice: random.Random) -> int:
+    """One that lives: a processor that was started a moment ago has none yet."""
+    until(lambda: cluster.running("tuike.folder"), "a folder to run", TAKEN_OVER_S)
+    return dice.choice(cluster.running("tuike.folder"))
 
 
 def _keeper(cluster: Cluster) -> int:
