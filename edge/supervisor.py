@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import signal
 import socket
 import struct
 import sys
@@ -187,7 +188,8 @@ class _Child:
             code = await self._run_once()
             if self._stopping.is_set():
                 return
-            if not self.ready.is_set() or code == control.OVER:
+            # what is killed from outside while it starts (memory ran out) may start well the next time
+            if code == control.OVER or not (self.ready.is_set() or code == -signal.SIGKILL):
                 raise PartFailed(self.part.name, code)
             _log.error("%s ended with %d and is started again", self.part.name, code)
             if loop.time() - began >= STEADY:

@@ -192,6 +192,16 @@ async def test_a_part_that_cannot_start_stops_everything() -> None:
     assert supervisor.process("good") is None
 
 
+async def test_a_part_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    first = f"if not os.path.exists({str(began)!r}): open({str(began)!r}, 'x').close(); os.kill(os.getpid(), 9)"
+    then = "from tuike import control; control.say_ready(); os.read(control.descriptor(), 1)"
+    supervisor = Supervisor([[Part("killed", [sys.executable, "-c", f"import os\n{first}\n{then}"])]])
+    await asyncio.wait_for(supervisor.start(), PATIENCE)
+    await supervisor.stop()
+    assert began.exists()
+
+
 async def test_of_parts_that_end_together_one_is_told_of_and_no_traceback_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
