@@ -23,6 +23,9 @@ from load import acknowledged, stock
 
 TOGETHER = 0.3
 """How often a second fault comes while the first lasts."""
+SILENCES = ("edges cut off from Redis", "Redis out of memory")
+"""Edges are not heard meanwhile, and whoever is not heard for `promises.LATE_AFTER_S` is late: orders are decided
+without its clicks. Of two faults these come second and end first, so that they take no longer than their own time."""
 ASKS_THE_BOOKS = ("process", "database")
 """Faults of these parts need the database, or take it away: no two of them at a time."""
 
@@ -66,7 +69,7 @@ class Run:
                 repairs.append(fault.strike(machines, dice))
                 time.sleep(dice.uniform(0, fault.long if self.long else fault.short))
         finally:
-            for repair in repairs:
+            for repair in reversed(repairs):
                 repair()
 
 
@@ -125,7 +128,8 @@ def _chosen(dice: random.Random, struck: dict[str, int]) -> list[str]:
     part = FAULTS[first].part
     not_with = ASKS_THE_BOOKS if part in ASKS_THE_BOOKS else (part,)
     others = [name for name in FAULTS if FAULTS[name].part not in not_with]
-    return [first, dice.choice(others)] if dice.random() < TOGETHER else [first]
+    both = [first, dice.choice(others)] if dice.random() < TOGETHER else [first]
+    return sorted(both, key=SILENCES.__contains__)
 
 
 def main() -> None:
