@@ -188,8 +188,8 @@ class Books:
             if registry:
                 self._apply_registry(connection, registry)
             # some fraud rules ask for clicks by hour, which are sums
-            upto = self._promises.summed if self._keeper.registry.asks_hours else self._promises.watermark
-            orders = self._backlog.take_orders(upto, BOOK_LIMIT) if look else []
+            upto, late = self._promises.due(in_sums=self._keeper.registry.asks_hours)
+            orders = self._backlog.take_orders(upto, BOOK_LIMIT, late) if look else []
             idle = not (registry or orders or steps or self._damage or self._promises.changed)
             if idle and tick - self._kept < KEEP_S:
                 return False

@@ -7,7 +7,9 @@ and an edge says in SQL that it starts before it answers anybody.
 
 An incarnation that its machine does not name any more, or whose machine says nothing, is away after `LATE_AFTER_S`:
 nobody waits for it until its promises have caught up. What it brings then is folded all the same; a click that comes
-after its order changes nothing. An edge that starts while it reaches neither SQL nor Redis is as one that is away.
+after its order changes nothing. Its own orders, which are as late as its clicks, wait until it has caught up, and all
+others with it that were away and are heard again. An edge that starts while it reaches neither SQL nor Redis is as one
+that is away.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, select
 
+from tuike.books.backlog import NOBODY_IS_LATE, Late
 from tuike.stores import members, position
 from tuike.stores.bulk import replacing
 from tuike.stores.schema import producers
@@ -80,6 +83,7 @@ class Promises:
         """Everything received before this instant has its touches, but for what was late."""
         self.summed = 0
         """Everything received before this instant, which is no later than `watermark`, is in the sums too."""
+        self._late = self._late_in_sums = NOBODY_IS_LATE
 
     def hear(
         self, machine: str, live: Iterable[int], names: Mapping[int, str], now: int, tick: float, named: int = FAR
@@ -126,17 +130,24 @@ class Promises:
         may."""
         alive = [incarnation for incarnation, known in self._known.items() if known.state in ("live", "away")]
         least = _least([*touched, orders], alive)
+        sums = _least([*summed, orders], alive)
+        heard = {one for one in alive if orders.get(one, 0) >= FAR or not self._is_silent(one, tick)}
         for incarnation, mark in least.items():
             if mark < FAR or incarnation not in waiting:
-                self._judge(incarnation, mark, orders.get(incarnation, 0), upto.get(incarnation, 0), tick)
+                self._judge(incarnation, mark, incarnation in heard, upto.get(incarnation, 0), tick)
         machines = (self._expected.keys() | self._heard.keys()) - self._stopped
         live = [incarnation for incarnation in least if self._known[incarnation].state == "live"]
         waited = [least[incarnation] for incarnation in live]
         waited += [self._named(name, tick) for name in machines]
         promised = min([mark for mark in waited if mark < TOUCHED], default=now)
         self.watermark = max(self.watermark, promised)
-        self.summed = max(self.summed, min([promised, *_least([*summed, orders], live).values()]))
+        self.summed = max(self.summed, min([promised, *(sums[incarnation] for incarnation in live)]))
+        self._late, self._late_in_sums = _late(least, heard, self.watermark), _late(sums, heard, self.summed)
         return promised
+
+    def due(self, in_sums: bool) -> tuple[int, Late]:
+        """Up to where orders may be decided, and whose wait for longer; `in_sums`: they need sums of hits too."""
+        return (self.summed, self._late_in_sums) if in_sums else (self.watermark, self._late)
 
     def _named(self, machine: str, tick: float) -> int:
         """What a machine promises of incarnations that are not known; FAR: nobody waits for that."""
@@ -144,18 +155,19 @@ class Promises:
         since = max(heard.tick, self._expected.get(machine, heard.tick))
         return heard.named if tick - since < LATE_AFTER_S else FAR
 
-    def _judge(self, incarnation: int, mark: int, promised: int, seq: int, tick: float) -> None:
+    def _judge(self, incarnation: int, mark: int, heard: bool, seq: int, tick: float) -> None:
         known = self._known[incarnation]
         if mark >= FAR:
             self._set(incarnation, replace(known, state="closed", seq=seq))
             self.closed[incarnation] = tick
-        elif promised < FAR and self._is_silent(incarnation, known.machine, tick):
+        elif not heard:
             if known.state == "live":
                 self._set(incarnation, replace(known, state="away", seq=seq))
         elif known.state == "away" and mark >= self.watermark:
             self._set(incarnation, replace(known, state="live", seq=seq))
 
-    def _is_silent(self, incarnation: int, machine: str, tick: float) -> bool:
+    def _is_silent(self, incarnation: int, tick: float) -> bool:
+        machine = self._known[incarnation].machine
         heard = self._heard.get(machine, _Heard(self._began))
         if incarnation in heard.live:
             self._silent_since.pop(incarnation, None)
@@ -186,6 +198,11 @@ class Promises:
 
 def _least(places: Sequence[Marks], incarnations: Iterable[int]) -> dict[int, int]:
     return {incarnation: min([place.get(incarnation, 0) for place in places]) for incarnation in incarnations}
+
+
+def _late(promised: Marks, heard: Container[int], watermark: int) -> Late:
+    late = {one: mark for one, mark in promised.items() if mark < watermark and one in heard}
+    return Late(frozenset(late), min(late.values())) if late else NOBODY_IS_LATE
 
 
 def _row(known: Known) -> tuple[str, str, int, str, int, str]:

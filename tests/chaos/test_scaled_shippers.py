@@ -194,6 +194,25 @@ def test_positions_forget_who_is_wholly_applied_and_nothing_comes_twice(
     scaled.close()
 
 
+def states(scaled: Scaled) -> dict[str, set[str]]:
+    """What the books have incarnations as, by machine."""
+    found: dict[str, set[str]] = {}
+    with scaled.candidates[0]._engine.begin() as connection:
+        for row in connection.execute(select(producers)):
+            found.setdefault(row.machine, set()).add(row.state)
+    return found
+
+
+def falls_silent(scaled: Scaled, machine: str) -> None:
+    """Once its shipper is not stepped any more."""
+
+    def away() -> bool:
+        scaled.step()
+        return "away" in states(scaled).get(machine, set()) and "live" not in states(scaled)[machine]
+
+    until(away, "the silent machine is away")
+
+
 def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
     scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,21 +220,35 @@ def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
     silent, talking = scaled.shippers
     scaled.shippers = [talking]
     scaled.story.go_on(EVENTS, restarts=False)
-
-    def states() -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        with scaled.candidates[0]._engine.begin() as connection:
-            for row in connection.execute(select(producers)):
-                found.setdefault(row.machine, set()).add(row.state)
-        return found
-
-    def away() -> bool:
-        scaled.step()
-        return "away" in states().get("m0", set()) and "live" not in states()["m0"]
-
-    until(away, "the silent machine is away")
+    falls_silent(scaled, "m0")
     books = scaled.candidates[0].books
     assert books is not None
     until(lambda: scaled.step() or not books.waiting, "orders of others wait no more")
     scaled.shippers = [silent, talking]
-    until(lambda: scaled.step() or "away" not in states()["m0"], "it is waited for again")
+    until(lambda: scaled.step() or "away" not in states(scaled)["m0"], "it is waited for again")
+
+
+def test_orders_that_come_late_wait_for_the_clicks_that_come_with_them(
+    scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edge was cut off for long. What it acknowledged meanwhile is decided as if it had not been."""
+    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
+    cut_off, talking = scaled.shippers
+    scaled.shippers = [talking]
+    one, other = scaled.story.machines
+    for _ in range(EVENTS):
+        one.append(0, scaled.story._hit())
+        other.append(0, scaled.story._hit())
+        one.append(1, scaled.story._order())
+    scaled.story.promise()
+    falls_silent(scaled, "m0")
+    (candidate,) = scaled.candidates
+    assert candidate.books is not None
+    applied = candidate.books.applied
+    for look in range(5):  # folders are slower than the bookkeeper
+        cut_off.step(scaled.now(), time.monotonic())
+        candidate.step(time.monotonic() + look * bookkeeping.LOOK_S)
+    assert candidate.books.waiting == EVENTS
+    assert candidate.books.applied == applied
+    scaled.shippers = [cut_off, talking]
+    scaled.ends_well(tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tuike.books.backlog import Late
 from tuike.promises import LATE_AFTER_S, SEEN_MS, TOUCHED, Promises, of_hits
 from tuike.stores import engine, migrations, position
 from tuike.stores.members import Machine, State
@@ -94,3 +95,34 @@ def test_orders_wait_for_touches_and_not_for_an_end_that_lacks_sums(promises: Pr
     assert (promises.watermark, promises.summed, promises.closed.keys()) == (500, 200, set())
     assert promises.look([touched | {8: ENDED}], [summed | {8: ENDED}], orders, upto, (), NOW, 1.0) == 500
     assert (promises.watermark, promises.summed, promises.closed.keys()) == (500, 300, {8})
+
+
+def test_who_was_away_and_is_heard_is_late_until_it_has_caught_up(promises: Promises) -> None:
+    promises.hear("m", [7], {7: "edge-0"}, NOW, 0.0)
+    promises.hear("n", [8], {8: "edge-1"}, NOW, 0.0)
+    later = LATE_AFTER_S + 1
+
+    def late_at(tick: float, mark: int, sums: int) -> tuple[tuple[int, Late], tuple[int, Late]]:
+        promises.hear("n", [8], {}, NOW, tick)
+        others, marks = {8: 900}, {7: mark}
+        promises.look([others | marks], [others | {7: sums}], others | marks, {}, (), NOW, tick)
+        return promises.due(in_sums=False), promises.due(in_sums=True)
+
+    on_time, of_sums = (900, Late()), (900, Late(frozenset({7}), 500))
+    assert late_at(0.0, 600, 500) == ((600, Late()), (500, Late()))
+    assert late_at(later, 600, 500) == (on_time, on_time), "it says nothing, and nobody waits for it"
+    promises.hear("m", [7], {}, NOW, later)
+    assert late_at(later, 600, 500) == ((900, Late(frozenset({7}), 600)), of_sums)
+    assert late_at(later, 950, 500) == (on_time, of_sums)
+    assert late_at(later, 950, 950) == (on_time, on_time)
+    assert late_at(later, 700, 700)[0] == (900, Late(frozenset({7}), 700))
+    assert late_at(2 * later, 700, 700) == (on_time, on_time), "it has fallen silent again"
+
+
+def test_who_ended_while_it_was_away_is_late_until_its_hits_have_come(promises: Promises) -> None:
+    promises.hear("m", [7], {7: "edge-0"}, NOW, 0.0)
+    promises.look([{7: 600}], [{7: 600}], {7: 600}, {}, (), NOW, LATE_AFTER_S + 1)
+    assert promises.due(in_sums=False) == (NOW, Late())
+    for touches, late in ((600, Late(frozenset({7}), 600)), (TOUCHED, Late())):
+        promises.look([{7: touches}], [{7: 600}], {7: ENDED}, {}, (), NOW, LATE_AFTER_S + 2)
+        assert promises.due(in_sums=False) == (NOW, late)

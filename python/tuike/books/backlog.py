@@ -13,6 +13,17 @@ IMPORT = "import-"
 BOOKED_KINDS = ("registry", "order", "claim", "decision", "close", "refused")
 
 
+class Late(NamedTuple):
+    """Incarnations that bring what is older than the watermark and are heard, and before which instant (ms) everything
+    that they received has come."""
+
+    incarnations: Container[int] = ()
+    caught_up: int = 1 << 62
+
+
+NOBODY_IS_LATE = Late()
+
+
 def event_id(incarnation: int, seq: int, fields: Mapping[str, Any]) -> str:
     """The event's id; one that came without is known by its place."""
     return fields.get("id") or f"{incarnation:016x}{seq:016x}"
@@ -37,11 +48,13 @@ def item_of(incarnation: int, seq: int, producer: str, fields: Mapping[str, Any]
 
 
 class Backlog:
-    """Registry writes are due at once, orders behind the watermark, an import's orders at its closing mark."""
+    """Registry writes are due at once, orders behind the watermark, an import's orders at its closing mark, late ones
+    when those that are late with them have caught up."""
 
     def __init__(self) -> None:
         self._registry: deque[Item] = deque()
         self._waiting: list[Item] = []
+        self._late: list[Item] = []
         self._imports: dict[str, list[Item]] = {}
         self._due: deque[Item] = deque()
         self._unapplied: dict[int, deque[tuple[int, int]]] = {}
@@ -78,16 +91,17 @@ class Backlog:
     def take_registry(self, limit: int) -> list[Item]:
         return [self._registry.popleft() for _ in range(min(limit, len(self._registry)))]
 
-    def take_orders(self, watermark: int, limit: int) -> list[Item]:
-        """What was received before the watermark, in the order of the books."""
+    def take_orders(self, watermark: int, limit: int, late: Late = NOBODY_IS_LATE) -> list[Item]:
+        """What was received before the watermark, in the order of the books; of those that are late, before the instant
+        to which all of them have caught up."""
         taken: list[Item] = []
         while len(taken) < limit:
             if self._due:
                 taken.append(self._due.popleft())
                 continue
-            if not self._waiting or self._waiting[0].received >= watermark:
+            item = self._next(watermark, late)
+            if item is None:
                 break
-            item = heapq.heappop(self._waiting)
             if item.message.kind != "close":
                 taken.append(item)
                 continue
@@ -95,6 +109,15 @@ class Backlog:
             self._due.extend(sorted(rows, key=lambda row: (row.message.at, row.message.id)))
             self._due.append(item)
         return taken
+
+    def _next(self, watermark: int, late: Late) -> Item | None:
+        while self._waiting and self._waiting[0].incarnation in late.incarnations:
+            if self._waiting[0].received >= watermark:
+                break
+            heapq.heappush(self._late, heapq.heappop(self._waiting))
+        heaps = ((self._waiting, watermark), (self._late, late.caught_up))
+        due = [heap for heap, until in heaps if heap and heap[0].received < until]
+        return heapq.heappop(min(due, key=lambda heap: heap[0])) if due else None
 
     def is_due(self, watermark: int) -> bool:
         """Whether any of it may be taken now."""
@@ -129,7 +152,9 @@ class Backlog:
         }
 
     def rewrite(self, change: Callable[[Message], Message]) -> None:
-        """Changes what an import under way will be applied as; who has to be forgotten is in no other message here."""
+        """Changes what late ones and an import under way will be applied as; who has to be forgotten is in no other
+        message here."""
+        self._late = [item._replace(message=change(item.message)) for item in self._late]
         for producer, rows in self._imports.items():
             self._imports[producer] = [row._replace(message=change(row.message)) for row in rows]
 
