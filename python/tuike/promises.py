@@ -7,9 +7,9 @@ and an edge says in SQL that it starts before it answers anybody.
 
 An incarnation that its machine does not name any more, or whose machine says nothing, is away after `LATE_AFTER_S`:
 nobody waits for it until its promises have caught up. What it brings then is folded all the same; a click that comes
-after its order changes nothing. Its own orders, which are as late as its clicks, wait until it has caught up, and all
-others with it that were away and are heard again. An edge that starts while it reaches neither SQL nor Redis is as one
-that is away.
+after its order changes nothing. Its own orders, which are as late as its clicks, wait until it and all others that
+were away and are heard again have come as far, or are silent once more. An edge that starts while it reaches neither
+SQL nor Redis is as one that is away.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -28,6 +28,9 @@ LATE_AFTER_S = 30.0
 SEEN_MS = 20_000
 """A machine that was seen in SQL within this is expected to say something. It is less than `LATE_AFTER_S`, so that one
 that comes back after that long is as one that is new."""
+CAUGHT_UP_MS = 2_000
+"""One that was away has caught up when it is no further than this behind the watermark. What it promises is some tenths
+of a second older than what others do, and an instant later the watermark is where they are."""
 FAR = 1 << 62
 """Later than all promises; the mark of an incarnation of which nothing more is to come."""
 TOUCHED = FAR - 1
@@ -142,7 +145,8 @@ class Promises:
         promised = min([mark for mark in waited if mark < TOUCHED], default=now)
         self.watermark = max(self.watermark, promised)
         self.summed = max(self.summed, min([promised, *(sums[incarnation] for incarnation in live)]))
-        self._late, self._late_in_sums = _late(least, heard, self.watermark), _late(sums, heard, self.summed)
+        speaks = {one for one in heard if self._speaks(self._known[one].machine, tick)}
+        self._late, self._late_in_sums = _late(least, speaks, self.watermark), _late(sums, speaks, self.summed)
         return promised
 
     def due(self, in_sums: bool) -> tuple[int, Late]:
@@ -163,15 +167,18 @@ class Promises:
         elif not heard:
             if known.state == "live":
                 self._set(incarnation, replace(known, state="away", seq=seq))
-        elif known.state == "away" and mark >= self.watermark:
+        elif known.state == "away" and mark >= self.watermark - CAUGHT_UP_MS:
             self._set(incarnation, replace(known, state="live", seq=seq))
+
+    def _speaks(self, machine: str, tick: float) -> bool:
+        return tick - self._heard.get(machine, _Heard(self._began)).tick < LATE_AFTER_S
 
     def _is_silent(self, incarnation: int, tick: float) -> bool:
         machine = self._known[incarnation].machine
         heard = self._heard.get(machine, _Heard(self._began))
         if incarnation in heard.live:
             self._silent_since.pop(incarnation, None)
-            return tick - heard.tick >= LATE_AFTER_S
+            return not self._speaks(machine, tick)
         since = self._silent_since.setdefault(incarnation, heard.tick if machine not in self._heard else tick)
         # a machine that does not name it any more has waited itself; one that was not heard yet gets its time
         return machine in self._heard or tick - since >= LATE_AFTER_S
@@ -200,8 +207,8 @@ def _least(places: Sequence[Marks], incarnations: Iterable[int]) -> dict[int, in
     return {incarnation: min([place.get(incarnation, 0) for place in places]) for incarnation in incarnations}
 
 
-def _late(promised: Marks, heard: Container[int], watermark: int) -> Late:
-    late = {one: mark for one, mark in promised.items() if mark < watermark and one in heard}
+def _late(promised: Marks, speaks: Container[int], watermark: int) -> Late:
+    late = {one: mark for one, mark in promised.items() if mark < watermark and one in speaks}
     return Late(frozenset(late), min(late.values())) if late else NOBODY_IS_LATE
 
 

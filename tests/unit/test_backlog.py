@@ -43,6 +43,37 @@ def test_late_orders_wait_until_all_that_are_late_have_caught_up_and_others_do_n
     assert taken(backlog, 700, Late(both, 250)) == [(ALSO_CUT_OFF, 150), (CUT_OFF, 200), (ON_TIME, 600)]
 
 
+def test_what_an_incarnation_says_keeps_its_order_though_it_has_caught_up_and_others_have_not() -> None:
+    backlog = Backlog()
+    backlog.add([order(CUT_OFF, 1, 100)])
+    assert taken(backlog, 500, Late(frozenset({CUT_OFF, ALSO_CUT_OFF}), 50)) == []
+    backlog.add([order(CUT_OFF, 2, 600), order(ON_TIME, 1, 600)])
+    alone = frozenset({ALSO_CUT_OFF})
+    assert taken(backlog, 700, Late(alone, 50)) == [(ON_TIME, 600)]
+    assert taken(backlog, 700, Late(alone, 101)) == [(CUT_OFF, 100)]
+    assert taken(backlog, 700, Late(alone, 601)) == [(CUT_OFF, 600)]
+    backlog.add([order(CUT_OFF, 3, 750)])
+    assert taken(backlog, 800, Late(alone, 601)) == [(CUT_OFF, 750)], "it has none left that are late"
+
+
+def test_what_comes_after_its_time_is_late_though_its_incarnation_has_caught_up() -> None:
+    backlog = Backlog()
+    assert taken(backlog, 500, Late()) == []
+    backlog.add([order(CUT_OFF, 1, 400), order(CUT_OFF, 2, 501)])
+    assert taken(backlog, 510, Late(frozenset({ALSO_CUT_OFF}), 50)) == []
+    assert taken(backlog, 510, Late()) == [(CUT_OFF, 400), (CUT_OFF, 501)]
+    backlog.add([order(CUT_OFF, 3, 400)])
+    assert taken(backlog, 510, Late()) == [(CUT_OFF, 400)], "nobody is late with it"
+
+
+def test_nothing_late_is_due_above_the_watermark() -> None:
+    backlog = Backlog()
+    backlog.add([order(CUT_OFF, 1, 400)])
+    assert taken(backlog, 500, Late(frozenset({CUT_OFF}), 50)) == []
+    assert taken(backlog, 300, Late()) == [], "sums are asked for now, which are not there"
+    assert taken(backlog, 500, Late()) == [(CUT_OFF, 400)]
+
+
 def test_late_orders_are_due_when_nobody_is_late_any_more() -> None:
     backlog = Backlog()
     backlog.add([order(CUT_OFF, 1, 100), order(CUT_OFF, 2, 200), order(CUT_OFF, 3, 900)])

@@ -1,5 +1,6 @@
 """Whom the bookkeeper waits for, and for how long."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,31 @@ def test_who_ended_while_it_was_away_is_late_until_its_hits_have_come(promises: 
     promises.hear("m", [7], {7: "edge-0"}, NOW, 0.0)
     promises.look([{7: 600}], [{7: 600}], {7: 600}, {}, (), NOW, LATE_AFTER_S + 1)
     assert promises.due(in_sums=False) == (NOW, Late())
-    for touches, late in ((600, Late(frozenset({7}), 600)), (TOUCHED, Late())):
-        promises.look([{7: touches}], [{7: 600}], {7: ENDED}, {}, (), NOW, LATE_AFTER_S + 2)
-        assert promises.due(in_sums=False) == (NOW, late)
+    promises.hear("m", [7], {}, NOW, LATE_AFTER_S + 2)
+    late_until_600 = Late(frozenset({7}), 600)
+    for after, touches, late in ((2, 600, late_until_600), (3, TOUCHED, Late()), (2 + LATE_AFTER_S, 600, Late())):
+        promises.look([{7: touches}], [{7: 600}], {7: ENDED}, {}, (), NOW, LATE_AFTER_S + after)
+        assert promises.due(in_sums=False) == (NOW, late), "its machine is gone" if after > 3 else touches
+
+
+def test_who_comes_back_has_caught_up_though_what_it_promises_is_a_little_older_than_what_others_do(
+    promises: Promises,
+) -> None:
+    """Looks come every 50 ms, as long as orders wait, and the watermark is never where it was."""
+    returned, began = LATE_AFTER_S + 1, NOW
+    lags = {7: 500, 8: 300}
+    machines = {7: "m", 8: "n"}
+
+    def look(tick: float, speaking: Collection[int]) -> None:
+        now = began + round(1_000 * tick)
+        for one in speaking:
+            promises.hear(machines[one], [one], {one: f"edge-{one}"}, now, tick, now - 100)
+        marks = {one: now - lags[one] for one in speaking}
+        promises.look([marks], [marks], marks, {}, (), now, tick)
+
+    look(0.0, {7, 8})
+    look(returned, ())
+    assert {known.state for known in promises._known.values()} == {"away"}
+    for step in range(10):
+        look(returned + step * 0.05, {7, 8})
+    assert {known.state for known in promises._known.values()} == {"live"}

@@ -1,7 +1,7 @@
 """What was read from the journals and is not in the books yet, in the order in which it will be."""
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ class Late(NamedTuple):
     """Incarnations that bring what is older than the watermark and are heard, and before which instant (ms) everything
     that they received has come."""
 
-    incarnations: Container[int] = ()
+    incarnations: frozenset[int] = frozenset()
     caught_up: int = 1 << 62
 
 
@@ -55,6 +55,10 @@ class Backlog:
         self._registry: deque[Item] = deque()
         self._waiting: list[Item] = []
         self._late: list[Item] = []
+        self._of_late: Counter[int] = Counter()
+        """How many of each incarnation are in it."""
+        self._passed = 0
+        """All that was read and received before this instant was taken, or is late."""
         self._imports: dict[str, list[Item]] = {}
         self._due: deque[Item] = deque()
         self._unapplied: dict[int, deque[tuple[int, int]]] = {}
@@ -92,8 +96,8 @@ class Backlog:
         return [self._registry.popleft() for _ in range(min(limit, len(self._registry)))]
 
     def take_orders(self, watermark: int, limit: int, late: Late = NOBODY_IS_LATE) -> list[Item]:
-        """What was received before the watermark, in the order of the books; of those that are late, before the instant
-        to which all of them have caught up."""
+        """What was received before the watermark, in the order of the books; of what is late, what was received before
+        the instant to which all that are late have caught up."""
         taken: list[Item] = []
         while len(taken) < limit:
             if self._due:
@@ -101,6 +105,7 @@ class Backlog:
                 continue
             item = self._next(watermark, late)
             if item is None:
+                self._passed = max(self._passed, watermark)
                 break
             if item.message.kind != "close":
                 taken.append(item)
@@ -111,13 +116,26 @@ class Backlog:
         return taken
 
     def _next(self, watermark: int, late: Late) -> Item | None:
-        while self._waiting and self._waiting[0].incarnation in late.incarnations:
-            if self._waiting[0].received >= watermark:
-                break
-            heapq.heappush(self._late, heapq.heappop(self._waiting))
-        heaps = ((self._waiting, watermark), (self._late, late.caught_up))
+        while self._waiting and self._waiting[0].received < watermark and self._is_late(self._waiting[0], late):
+            item = heapq.heappop(self._waiting)
+            heapq.heappush(self._late, item)
+            self._of_late[item.incarnation] += 1
+        heaps = ((self._waiting, watermark), (self._late, min(watermark, late.caught_up)))
         due = [heap for heap, until in heaps if heap and heap[0].received < until]
-        return heapq.heappop(min(due, key=lambda heap: heap[0])) if due else None
+        if not due:
+            return None
+        first = min(due, key=lambda heap: heap[0])
+        if first is self._late:
+            self._of_late[first[0].incarnation] -= 1
+        return heapq.heappop(first)
+
+    def _is_late(self, item: Item, late: Late) -> bool:
+        """An incarnation's own keep their order."""
+        if not late.incarnations:
+            return False
+        return (
+            item.incarnation in late.incarnations or item.received < self._passed or self._of_late[item.incarnation] > 0
+        )
 
     def is_due(self, watermark: int) -> bool:
         """Whether any of it may be taken now."""
