@@ -24,8 +24,9 @@ from load import acknowledged, stock
 TOGETHER = 0.3
 """How often a second fault comes while the first lasts."""
 SILENCES = ("edges cut off from Redis", "Redis out of memory")
-"""Edges are not heard meanwhile, and whoever is not heard for `promises.LATE_AFTER_S` is late: orders are decided
-without its clicks. Of two faults these come second and end first, so that they take no longer than their own time."""
+"""Edges are not heard meanwhile, and whoever is not heard for `promises.LATE_AFTER_S` is late: what others receive is
+decided without its clicks. Of two faults these come second and end first, so that they take no longer than their own
+time."""
 ASKS_THE_BOOKS = ("process", "database")
 """Faults of these parts need the database, or take it away: no two of them at a time."""
 
