@@ -130,12 +130,9 @@ class Backlog:
         return heapq.heappop(first)
 
     def _is_late(self, item: Item, late: Late) -> bool:
-        """An incarnation's own keep their order."""
-        if not late.incarnations:
-            return False
-        return (
-            item.incarnation in late.incarnations or item.received < self._passed or self._of_late[item.incarnation] > 0
-        )
+        """Nothing is while nobody is. What follows on an incarnation's late ones is late too: it may be about them."""
+        came_late = item.incarnation in late.incarnations or item.received < self._passed
+        return bool(late.incarnations) and (came_late or self._of_late[item.incarnation] > 0)
 
     def is_due(self, watermark: int) -> bool:
         """Whether any of it may be taken now."""
