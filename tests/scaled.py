@@ -136,15 +136,15 @@ class Story:
             if roll < 0.01 and restarts:
                 machine.start(number)
             elif roll < 0.15 and self._clicks:
-                machine.append(number, self._order())
+                machine.append(number, self.order())
             else:
-                machine.append(number, self._hit())
+                machine.append(number, self.hit())
         self.promise()
 
     def rows_of_an_import(self, count: int) -> list[dict[str, Any]]:
         """Orders with their own times, in no order."""
         return [
-            self._order() | {"source": "import", "at": self.now - self._dice.randrange(10_000)} for _ in range(count)
+            self.order() | {"source": "import", "at": self.now - self._dice.randrange(10_000)} for _ in range(count)
         ]
 
     def promise(self) -> None:
@@ -155,7 +155,7 @@ class Story:
         for machine in self.machines:
             machine.close()
 
-    def _hit(self) -> dict[str, Any]:
+    def hit(self) -> dict[str, Any]:
         visitor, promoter = self._dice.choice(VISITORS), self._dice.choice(["alice", "bob"])
         hit = {"kind": "view" if self._dice.random() < 0.2 else "click", "aff": promoter, "pid": "tea"}
         hit |= {"merchant": "shop", "visitor": visitor, "channel": self._dice.choice(["web", "wechat"]), "sub1": "x"}
@@ -166,7 +166,7 @@ class Story:
             self._clicks.append((id, visitor))
         return hit | {"id": id, "counted": True}
 
-    def _order(self) -> dict[str, Any]:
+    def order(self) -> dict[str, Any]:
         click, visitor = self._dice.choice(self._clicks)
         order = {"kind": "order", "merchant": "shop", "pid": "tea", "oid": f"o{next(self._orders)}", "currency": "CNY"}
         order |= {"amount": self._dice.randrange(100, 100_000), "source": "postback"}

@@ -146,7 +146,7 @@ class Promises:
         self.watermark = max(self.watermark, promised)
         self.summed = max(self.summed, min([promised, *(sums[incarnation] for incarnation in live)]))
         speaks = {one for one in heard if self._speaks(self._known[one].machine, tick)}
-        self._late, self._late_in_sums = _late(least, speaks, self.watermark), _late(sums, speaks, self.summed)
+        self._late, self._late_in_sums = _behind(least, speaks, self.watermark), _behind(sums, speaks, self.summed)
         return promised
 
     def due(self, in_sums: bool) -> tuple[int, Late]:
@@ -207,9 +207,9 @@ def _least(places: Sequence[Marks], incarnations: Iterable[int]) -> dict[int, in
     return {incarnation: min([place.get(incarnation, 0) for place in places]) for incarnation in incarnations}
 
 
-def _late(promised: Marks, speaks: Container[int], watermark: int) -> Late:
-    late = {one: mark for one, mark in promised.items() if mark < watermark and one in speaks}
-    return Late(frozenset(late), min(late.values())) if late else NOBODY_IS_LATE
+def _behind(promised: Marks, speaks: Container[int], watermark: int) -> Late:
+    behind = {one: mark for one, mark in promised.items() if mark < watermark and one in speaks}
+    return Late(frozenset(behind), min(behind.values())) if behind else NOBODY_IS_LATE
 
 
 def _row(known: Known) -> tuple[str, str, int, str, int, str]:

@@ -16,6 +16,7 @@ from tuike.clock import Clock
 from tuike.stores import engine, position
 from tuike.stores.schema import producers
 from tuike.transport import shipper as shipping
+from tuike.transport.shipper import Shipper
 from waiting import PATIENCE, until
 
 
@@ -203,6 +204,14 @@ def states(scaled: Scaled) -> dict[str, set[str]]:
     return found
 
 
+def cut_off(scaled: Scaled, monkeypatch: pytest.MonkeyPatch) -> tuple[Shipper, Shipper]:
+    """The shippers of m0, which is not stepped any more and soon late, and of m1."""
+    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
+    silent, talking = scaled.shippers
+    scaled.shippers = [talking]
+    return silent, talking
+
+
 def falls_silent(scaled: Scaled, machine: str) -> None:
     """Once its shipper is not stepped any more."""
 
@@ -214,11 +223,9 @@ def falls_silent(scaled: Scaled, machine: str) -> None:
 
 
 def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
-    scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scaled: Scaled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
-    silent, talking = scaled.shippers
-    scaled.shippers = [talking]
+    silent, talking = cut_off(scaled, monkeypatch)
     scaled.story.go_on(EVENTS, restarts=False)
     falls_silent(scaled, "m0")
     books = scaled.candidates[0].books
@@ -232,23 +239,21 @@ def test_orders_that_come_late_wait_for_the_clicks_that_come_with_them(
     scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An edge was cut off for long. What it acknowledged meanwhile is decided as if it had not been."""
-    monkeypatch.setattr(promises, "LATE_AFTER_S", 1.0)
-    cut_off, talking = scaled.shippers
-    scaled.shippers = [talking]
+    silent, talking = cut_off(scaled, monkeypatch)
     one, other = scaled.story.machines
     for _ in range(EVENTS):
-        one.append(0, scaled.story._hit())
-        other.append(0, scaled.story._hit())
-        one.append(1, scaled.story._order())
+        one.append(0, scaled.story.hit())
+        other.append(0, scaled.story.hit())
+        one.append(1, scaled.story.order())
     scaled.story.promise()
     falls_silent(scaled, "m0")
     (candidate,) = scaled.candidates
     assert candidate.books is not None
     applied = candidate.books.applied
     for look in range(5):  # folders are slower than the bookkeeper
-        cut_off.step(scaled.now(), time.monotonic())
+        silent.step(scaled.now(), time.monotonic())
         candidate.step(time.monotonic() + look * bookkeeping.LOOK_S)
     assert candidate.books.waiting == EVENTS
     assert candidate.books.applied == applied
-    scaled.shippers = [cut_off, talking]
+    scaled.shippers = [silent, talking]
     scaled.ends_well(tmp_path)

@@ -22,8 +22,7 @@ def taken(backlog: Backlog, watermark: int, late: Late, limit: int = 10) -> list
 
 def test_books_promise_what_is_older_than_the_first_order_that_waits() -> None:
     backlog = Backlog()
-    order = {"kind": "order", "merchant": "m", "at": 0}
-    backlog.add((7, seq, "edge-0", order | {"id": f"{seq:032x}", "received": 100 * seq}) for seq in (1, 2, 3))
+    backlog.add(order(7, seq, 100 * seq) for seq in (1, 2, 3))
     read = {7: 350, 8: ENDED}
     assert backlog.marks(read) == {7: 100, 8: ENDED}
     backlog.applied(backlog.take_orders(250, 10))
