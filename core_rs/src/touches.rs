@@ -25,7 +25,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -157,14 +158,12 @@ pub struct TouchStore {
 }
 
 impl TouchStore {
-    /// Opens the store at `path`, creating it where there is none.
+    /// Opens the store at `path`, creating it where there is none or an empty directory.
     pub fn open(path: &Path) -> Result<TouchStore, Error> {
-        let db = Database::builder(path)
-            .cache_size(CACHE)
-            .max_journaling_size(JOURNALS)
-            .max_cached_files(Some(OPEN_FILES))
-            .worker_threads(WORKERS)
-            .open()?;
+        if !is_there(path).map_err(fjall::Error::Io)? {
+            create(path)?;
+        }
+        let db = database(path)?;
         let mut slices = BTreeMap::new();
         for name in db.list_keyspace_names().iter().filter(|name| &***name != BINDINGS) {
             let day = name.parse().map_err(|_| Error::Slice(name.to_string()))?;
@@ -329,6 +328,39 @@ impl TouchStore {
         }
         Ok(())
     }
+}
+
+fn database(path: &Path) -> Result<Database, fjall::Error> {
+    Database::builder(path)
+        .cache_size(CACHE)
+        .max_journaling_size(JOURNALS)
+        .max_cached_files(Some(OPEN_FILES))
+        .worker_threads(WORKERS)
+        .open()
+}
+
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes an empty store beside `path` (with `.new` at its end) and gives it that name once it is whole: what fjall
+/// has made of one when it is killed it neither opens nor makes anew.
+fn create(path: &Path) -> Result<(), fjall::Error> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let draft = path.with_file_name(name);
+    if is_there(&draft)? {
+        fs::remove_dir_all(&draft)?;
+    }
+    drop(database(&draft)?);
+    fs::rename(&draft, path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
 }
 
 /// Erases what stands in a range of one keyspace; `binds`: that of the clicks that bind.

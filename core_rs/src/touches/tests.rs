@@ -363,3 +363,18 @@ fn more_than_a_write_buffer_at_once_is_found_as_if_it_had_come_bit_by_bit_and_on
     }
     assert_eq!(store.click(&id(HITS - 1)).unwrap().unwrap().event().unwrap().link, long);
 }
+
+#[test]
+fn a_store_that_was_not_made_to_its_end_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, draft) = (dir.path().join("touches"), dir.path().join("touches.new"));
+    fs::create_dir_all(draft.join("keyspaces")).unwrap();
+    fs::write(draft.join("0.jnl"), "").unwrap();
+    let mut store = TouchStore::open(&path).unwrap();
+    store.put([click(1, 2, 3)]).unwrap();
+    store.persist(true).unwrap();
+    drop(store);
+    assert!(!draft.exists());
+    let store = TouchStore::open(&path).unwrap();
+    assert_eq!(store.click(&id(1)).unwrap().unwrap().event().unwrap().at, 2);
+}
