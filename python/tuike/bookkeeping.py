@@ -251,8 +251,9 @@ class Books:
             self._backlog.rewrite(lambda message: erasing.rewritten(erasure, message))
             return self._touches.erase(held, row, erasure, merchants)
 
-        # a hit that is written again may be another partition's, so it has to be in the sums
-        if self._forgetting.step(connection, self._promises.summed, number, self.now, touches):
+        # a hit that is written again may be another partition's, so it has to be in the sums; and who is away has still
+        # what it received before the request
+        if self._forgetting.step(connection, self._promises.whole, number, self.now, touches):
             self._keeper.reload(connection)
 
     def keep_no_longer(self) -> int:

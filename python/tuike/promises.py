@@ -86,6 +86,9 @@ class Promises:
         """Everything received before this instant has its touches, but for what was late."""
         self.summed = 0
         """Everything received before this instant, which is no later than `watermark`, is in the sums too."""
+        self.whole = 0
+        """Everything received before this instant is in the sums, what is late and nobody waits for included; what is
+        lost or nobody has heard of yet is not."""
         self._late = self._late_in_sums = NOBODY_IS_LATE
 
     def hear(
@@ -145,6 +148,7 @@ class Promises:
         promised = min([mark for mark in waited if mark < TOUCHED], default=now)
         self.watermark = max(self.watermark, promised)
         self.summed = max(self.summed, min([promised, *(sums[incarnation] for incarnation in live)]))
+        self.whole = max(self.whole, min([self.summed, *sums.values()]))
         speaks = {one for one in heard if self._speaks(self._known[one].machine, tick)}
         self._late, self._late_in_sums = _behind(least, speaks, self.watermark), _behind(sums, speaks, self.summed)
         return promised

@@ -1,6 +1,7 @@
 """Shippers and the producers behind them: what they send, when they rest, and whom nobody waits for."""
 
 import itertools
+import json
 import threading
 import time
 from pathlib import Path
@@ -9,14 +10,17 @@ import pytest
 from sqlalchemy import select
 
 from redis_servers import RedisServer
-from scaled import EVENTS, Scaled, Story, compare
+from scaled import EVENTS, VISITORS, Scaled, Story, compare
 from tuike import bookkeeping, promises
 from tuike import folder as folding
 from tuike.clock import Clock
+from tuike.erasing import LOOK_MS
 from tuike.stores import engine, position
-from tuike.stores.schema import producers
+from tuike.stores import erasures as erasing
+from tuike.stores.schema import booked, conversions, erasures, producers
 from tuike.transport import shipper as shipping
 from tuike.transport.shipper import Shipper
+from tuike.verify import people
 from waiting import PATIENCE, until
 
 
@@ -257,3 +261,49 @@ def test_orders_that_come_late_wait_for_the_clicks_that_come_with_them(
     assert candidate.books.applied == applied
     scaled.shippers = [silent, talking]
     scaled.ends_well(tmp_path)
+
+
+def test_an_erasure_waits_for_who_is_away_and_reaches_what_it_brings(
+    scaled: Scaled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it received before the request is decided as if it had been heard, and then written again."""
+    silent, talking = cut_off(scaled, monkeypatch)
+    person = VISITORS[0]
+    one, other = scaled.story.machines
+    for _ in range(EVENTS):
+        one.append(0, scaled.story.hit())
+        one.append(1, scaled.story.order())
+    body = json.dumps({"op": "person.erase", "data": {}, "actor": "test"}).encode()
+    other.append(0, {"kind": "registry", "visitor": person, "body": body})
+    falls_silent(scaled, "m0")
+    books = engine.open_writer(scaled.database)
+
+    def state() -> str:
+        scaled.step()
+        scaled.story.tick()
+        scaled.story.promise()
+        with books.begin() as connection:
+            found: str | None = connection.scalar(select(erasures.c.state))
+        return found or ""
+
+    def texts() -> str:
+        with books.begin() as connection:
+            records = b"".join(connection.scalars(select(booked.c.record)))
+            return records.decode() + "".join(connection.scalars(select(conversions.c.evidence)))
+
+    until(lambda: state() == erasing.WAITING, "the books know of it")
+    (candidate,) = scaled.candidates
+    assert candidate.books is not None
+    asked, keeps = scaled.story.now, candidate.books
+    until(lambda: state() and keeps.watermark > asked, "all that others received before it is there")
+    looked = time.monotonic() + 2 * LOOK_MS / 1_000
+    until(lambda: state() != erasing.WAITING or time.monotonic() > looked, "looks at erasures")
+    assert state() == erasing.WAITING
+    with books.begin() as connection:
+        assert people.check(connection) == "0 done, 1 under way: waiting for the books, and for what m0 has"
+    scaled.shippers = [silent, talking]
+    until(lambda: state() == erasing.JOURNALS, "its tables are written again")
+    scaled.story.close()
+    scaled.drain()
+    assert person not in texts()
+    books.dispose()

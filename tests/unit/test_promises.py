@@ -131,6 +131,16 @@ def test_who_ended_while_it_was_away_is_late_until_its_hits_have_come(promises: 
         assert promises.due(in_sums=False) == (NOW, late), "its machine is gone" if after > 3 else touches
 
 
+def test_what_is_whole_has_what_those_bring_for_whom_nobody_waits(promises: Promises) -> None:
+    promises.hear("m", [7], {7: "edge-0"}, NOW, 0.0)
+    later = LATE_AFTER_S + 1
+    for tick, sums, watermark, whole in ((later, 500, 900, 500), (later, 700, 900, 700), (later, ENDED, 950, 950)):
+        promises.hear("n", [8], {8: "edge-1"}, NOW, tick)
+        others = {8: watermark}
+        promises.look([others | {7: sums}], [others | {7: sums}], others | {7: sums}, {}, (), NOW, tick)
+        assert (promises.watermark, promises.whole) == (watermark, whole)
+
+
 def test_who_comes_back_has_caught_up_though_what_it_promises_is_a_little_older_than_what_others_do(
     promises: Promises,
 ) -> None:

@@ -167,9 +167,7 @@ class Backlog:
         }
 
     def rewrite(self, change: Callable[[Message], Message]) -> None:
-        """Changes what late ones and an import under way will be applied as; who has to be forgotten is in no other
-        message here."""
-        self._late = [item._replace(message=change(item.message)) for item in self._late]
+        """Changes what an import under way will be applied as; who has to be forgotten is in no other message here."""
         for producer, rows in self._imports.items():
             self._imports[producer] = [row._replace(message=change(row.message)) for row in rows]
 

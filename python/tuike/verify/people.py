@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 from tuike.faults import Found
 from tuike.stores import erasures
 from tuike.stores.erasures import DONE, Pending
-from tuike.stores.schema import erasure_journals
+from tuike.stores.schema import erasure_journals, producers
 from tuike.stores.schema import erasures as table
 
 
@@ -19,7 +19,13 @@ def check(connection: Connection) -> str:
     under_way = sum(counts.values()) - counts.get(DONE, 0)
     if not under_way:
         return f"{counts.get(DONE, 0)} done"
-    return f"{counts.get(DONE, 0)} done, {under_way} under way: {_pending(connection) or 'waiting for the books'}"
+    return f"{counts.get(DONE, 0)} done, {under_way} under way: {_pending(connection) or _waiting(connection)}"
+
+
+def _waiting(connection: Connection) -> str:
+    away = select(producers.c.machine).where(producers.c.state == "away").distinct().order_by(producers.c.machine)
+    machines = ", ".join(connection.scalars(away))
+    return f"waiting for the books, and for what {machines} has" if machines else "waiting for the books"
 
 
 def _pending(connection: Connection) -> str:
