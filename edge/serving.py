@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tuike import _core, config, control, demo, logs
+from tuike import _core, config, control, logs
 from tuike.clock import Clock
 from tuike.config import EdgeSettings
 from tuike.data import Data
 from tuike.edge import supervisor, worker
 from tuike.edge.app import BACKLOG
 from tuike.edge.supervisor import Part, PartFailed, Supervisor
-from tuike.joining import Helper, Network, text_of
 from tuike.observing import Watched, Workers, observed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # one machine's supervisor needs no SQL
     from sqlalchemy import URL
+
+    from tuike.joining import Helper, Network
 
 SAID = (1, 2, control.OVER)
 """What the program ends with when it has said why."""
@@ -48,7 +49,7 @@ class Books:
     def environment(self) -> dict[str, str]:
         """What their parts find the database by: no command line shows its password."""
         named = {"TUIKE_DATABASE": self.server, "TUIKE_DATABASE_READ": self.replica}
-        return {name: text_of(url) for name, url in named.items() if url is not None}
+        return {name: config.database_text(url) for name, url in named.items() if url is not None}
 
 
 async def everything(
@@ -75,6 +76,8 @@ async def everything(
 
     def announce() -> None:
         if with_demo:
+            from tuike import demo
+
             try:
                 print(demo.fill(Data.open(data, books.server), port, admin_port, books.ceiling), flush=True)
             except demo.NotFilled as error:
@@ -95,7 +98,7 @@ async def edge_alone(data: Path, settings: EdgeSettings, metrics_port: int | Non
         return await _run(supervised, lambda: print(f"edge   http://{settings.host}:{port}", flush=True))
 
 
-async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | None, network: Network) -> int:
+async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | None, network: "Network") -> int:
     """The edge workers of one machine of several, with what joins it to the others; the exit code. Helpers stop one by
     one when the workers have."""
     listeners = _listen(settings, early=False)
@@ -107,7 +110,9 @@ async def edge_of_many(data: Data, settings: EdgeSettings, metrics_port: int | N
         return await _run(supervised, lambda: print(f"edge   {address}", flush=True))
 
 
-async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str, books: Books, network: Network) -> int:
+async def admin_of_many(
+    data: Data, host: str, admin_port: int, public_url: str, books: Books, network: "Network"
+) -> int:
     """The admin API of an instance on several machines, and what joins it to the others; the exit code."""
     admin_port = _listening(host, admin_port, "--admin-port", lambda: supervisor.free_port(host, admin_port))
     address = f"http://{host}:{admin_port}"
@@ -119,7 +124,7 @@ async def admin_of_many(data: Data, host: str, admin_port: int, public_url: str,
     return await _run(supervised, lambda: print(f"admin  {address}", flush=True))
 
 
-async def processes_of_many(helpers: Sequence[Helper], watched: Watched, host: str, metrics_port: int | None) -> int:
+async def processes_of_many(helpers: Sequence["Helper"], watched: Watched, host: str, metrics_port: int | None) -> int:
     """Folders and a bookkeeper, which need nothing of each other; the exit code."""
     supervised = Supervisor([[_part(helper) for helper in helpers]])
     async with _observed(host, metrics_port, watched):
@@ -141,12 +146,12 @@ def _ceiling(books: Books) -> list[str]:
     return ["--ceiling", _core.format_rate(books.ceiling)]
 
 
-def _helpers(network: Network, data: Data, address: str, *, serves: bool) -> list[list[Part]]:
+def _helpers(network: "Network", data: Data, address: str, *, serves: bool) -> list[list[Part]]:
     found = network.helpers(data, address, serves=serves)
     return [[_part(helper)] for helper in found]
 
 
-def _part(helper: Helper) -> Part:
+def _part(helper: "Helper") -> Part:
     return Part(helper.name, helper.command, helper.environment)
 
 

@@ -214,10 +214,10 @@ def process(
     if database is None:
         raise click.UsageError("--redis and --folders go with --database")
     from tuike.edge import serving
-    from tuike.joining import Network, text_of
+    from tuike.joining import Network
 
     opened = Data.open_member(data)
-    network = Network(text_of(database), redis or "")
+    network = Network(config.database_text(database), redis or "")
     network.check(opened)
     with opened.lock("lock"):
         cores = config.available_cores() if folders is None else folders
@@ -252,19 +252,21 @@ def admin(
     machine's own, and a new one is made under the secret in TUIKE_SECRET.
     """
     from tuike import control
-    from tuike.admin.app import run_admin
-    from tuike.edge import serving
-    from tuike.joining import Network, text_of
 
     public_url = public_url or f"http://{host}:8080"
     member = redis is not None or journal_url is not None
     if member and database is None:
         raise click.UsageError("--redis and --journal-url go with --database")
     if not member or control.descriptor() is not None:
+        from tuike.admin.app import run_admin
+
         opened = Data.open(data, database, database_read)
         run_admin(opened, host, admin_port, public_url, max_levels, ceiling, member=member)
         return
-    network = Network(text_of(database), redis or "", journal_url or "")
+    from tuike.edge import serving
+    from tuike.joining import Network
+
+    network = Network(config.database_text(database), redis or "", journal_url or "")
     books = serving.Books(max_levels, {}, ceiling, database, database_read)
     opened = Data.open_member(data)
     with opened.lock("lock"):

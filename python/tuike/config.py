@@ -130,6 +130,11 @@ def minimums_text(minimum: Mapping[str, int]) -> str:
     return ",".join(f"{currency}={_core.format_amount(least, currency)}" for currency, least in minimum.items())
 
 
+def database_text(url: "URL") -> str:
+    """A database's URL as it was given, its password included."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The keys of `tuike.toml`, in the names of the options' parameters."""
     try:

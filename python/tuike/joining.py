@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from tuike import bookkeeping, clock, folder, mirror
@@ -105,11 +104,6 @@ class Network:
         least = dict(payout_minimum)
         config = bookkeeping.Config(str(data.root), self.database, self.redis, max_levels, least, retention_days)
         return [*found, _helper("bookkeeper", "tuike.bookkeeping", bookkeeping.VARIABLE, config)]
-
-
-def text_of(url: URL) -> str:
-    """A database's URL as it was given, its password included."""
-    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
 
 
 def _helper(name: str, module: str, variable: str, config: Any) -> Helper:

@@ -1,6 +1,8 @@
 """The house's own rules, kept by a test: who imports whom, how long things are, no floats near money."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +63,13 @@ def test_only_the_command_line_and_the_edge_itself_import_the_edge() -> None:
         if any(module.split(".")[0] == "edge" for module in imported(path))
     }
     assert importers == {"cli.py"}
+
+
+@pytest.mark.parametrize("module", ["cli", "edge.serving", "edge.worker"])
+def test_the_command_line_and_an_edge_load_no_sql(module: str) -> None:
+    program = f"import sys, tuike.{module}; print(sorted({{'alembic', 'redis', 'sqlalchemy'}} & sys.modules.keys()))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
 
 
 def test_files_and_functions_are_short_enough_to_read() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -209,16 +210,22 @@ def _kind(schema: Body) -> str:
 
 
 def routes_of(routes: Sequence[Route]) -> tuple[Route, ...]:
-    """The two routes that show all others."""
-    contract = msgspec.json.encode(document(routes))
-    html = page(routes)
+    """The two routes that show all others; what they say is made when somebody asks, and once."""
+
+    @cache
+    def contract() -> bytes:
+        return msgspec.json.encode(document(routes))
+
+    @cache
+    def html() -> str:
+        return page(routes)
 
     async def openapi(call: Call) -> web.Response:
-        return web.Response(body=contract, content_type="application/json")
+        return web.Response(body=contract(), content_type="application/json")
 
     async def docs(call: Call) -> web.Response:
         headers = {"Content-Security-Policy": PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(text=html, content_type="text/html", headers=headers)
+        return web.Response(text=html(), content_type="text/html", headers=headers)
 
     anyone: frozenset[str] = frozenset()
     return (

@@ -4,10 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, select, text
 
 from tuike.data import DataError
@@ -22,6 +18,12 @@ MAX_LOCK_NAME = 64
 
 def upgrade(engine: Engine) -> None:
     """Runs what is missing, all of it or nothing. Raises DataError for a database of a newer program."""
+    # not all that come with this module ever do it
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
     # the option is read with % interpolation
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
