@@ -269,6 +269,11 @@ class Scaled:
         ended = {known.state for known in books[0]._promises._known.values()}
         return ended == {"closed"} and not books[0].waiting
 
+    @property
+    def waiting(self) -> int:
+        """Messages that whoever keeps the books has read, and not applied."""
+        return sum(candidate.books.waiting for candidate in self.candidates if candidate.books is not None)
+
     def close(self) -> None:
         for part in (*self.folders, *self.candidates):
             part.close()

@@ -116,6 +116,8 @@ class Books:
         self.applied = 0
         """Messages."""
         self._say(tick)
+        # what a predecessor had read and not booked (an import's rows) may be nowhere but in journals
+        self._log.ask(ORDERS, self._promises.unfinished)
 
     @property
     def watermark(self) -> int:

@@ -87,8 +87,8 @@ class Promises:
         self.summed = 0
         """Everything received before this instant, which is no later than `watermark`, is in the sums too."""
         self.whole = 0
-        """Everything received before this instant is in the sums, what is late and nobody waits for included; what is
-        lost or nobody has heard of yet is not."""
+        """Everything received before this instant is in the sums, what is late and nobody waits for included, as far as
+        it is of incarnations that are known and not lost. It goes back when one is known that has promised nothing."""
         self._late = self._late_in_sums = NOBODY_IS_LATE
 
     def hear(
@@ -148,10 +148,15 @@ class Promises:
         promised = min([mark for mark in waited if mark < TOUCHED], default=now)
         self.watermark = max(self.watermark, promised)
         self.summed = max(self.summed, min([promised, *(sums[incarnation] for incarnation in live)]))
-        self.whole = max(self.whole, min([self.summed, *sums.values()]))
+        self.whole = min([self.summed, *sums.values()])
         speaks = {one for one in heard if self._speaks(self._known[one].machine, tick)}
         self._late, self._late_in_sums = _behind(least, speaks, self.watermark), _behind(sums, speaks, self.summed)
         return promised
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The machines that may have more to come."""
+        return {known.machine for known in self._known.values() if known.state in ("live", "away")}
 
     def due(self, in_sums: bool) -> tuple[int, Late]:
         """Up to where orders may be decided, and whose wait for longer; `in_sums`: they need sums of hits too."""

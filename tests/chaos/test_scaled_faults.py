@@ -94,7 +94,7 @@ def test_a_master_of_a_cluster_that_is_killed_and_its_replica_takes_over(tmp_pat
             dead = next(server for server in servers if server.is_master)
             dead.kill()
             failed = scaled.failures
-            until(lambda failed=failed: scaled.step() or scaled.failures > failed, "somebody notices")
+            until(lambda failed=failed: (scaled.step(), scaled.failures > failed)[-1], "somebody notices")
             before = sum(folder.folded for folder in scaled.folders)
             until(lambda: (scaled.step(), time.sleep(0.05), all_go_on(scaled))[-1], "the replica takes over")
             assert sum(folder.folded for folder in scaled.folders) >= before
@@ -234,24 +234,24 @@ def test_a_bookkeeper_killed_in_its_transaction(
 
 
 def test_a_bookkeeper_that_was_paused_finds_that_it_was_replaced(scaled: Scaled, tmp_path: Path) -> None:
-    until(lambda: scaled.step() or scaled.candidates[0].books is not None, "somebody keeps the books")
+    until(lambda: (scaled.step(), scaled.candidates[0].books is not None)[-1], "somebody keeps the books")
     (paused,) = scaled.candidates
     scaled.candidates = []
     scaled.rob()
     other = scaled.candidate()
     scaled.story.go_on(EVENTS)
-    until(lambda: scaled.step() or other.books is not None, "another keeps the books")
+    until(lambda: (scaled.step(), other.books is not None)[-1], "another keeps the books")
     scaled.candidates.insert(0, paused)
     paused._next = 1e18
-    until(lambda: scaled.step() or paused.books is None, "the paused one finds out", 20)
+    until(lambda: (scaled.step(), paused.books is None)[-1], "the paused one finds out", 20)
     scaled.ends_well(tmp_path)
 
 
 def test_a_standby_keeps_the_books_within_ten_seconds(scaled: Scaled, tmp_path: Path) -> None:
-    until(lambda: scaled.step() or scaled.candidates[0].books is not None, "somebody keeps the books")
+    until(lambda: (scaled.step(), scaled.candidates[0].books is not None)[-1], "somebody keeps the books")
     (dead,) = scaled.candidates
     scaled.candidates = []
     standby = scaled.candidate()
-    until(lambda: scaled.step() or standby.books is not None, "the standby keeps the books", 10)
+    until(lambda: (scaled.step(), standby.books is not None)[-1], "the standby keeps the books", 10)
     dead._engine.dispose()
     scaled.ends_well(tmp_path)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -143,12 +144,16 @@ def test_an_import_longer_than_what_may_be_ahead_reaches_its_closing_mark(
     story.registry()
     story.go_on(EVENTS)
     rows = story.rows_of_an_import(1_000)
-    until(lambda: scaled.step() or scaled.candidates[0].books is not None, "somebody keeps the books")
-    for part in (rows[:600], rows[600:]):
-        story.machines[0].import_rows(part)
-        until(lambda: scaled.step() or not scaled.shippers[0].more, "the rows are sent")
+    story.tick()
+    story.promise()
+    (shipper,) = scaled.shippers
+    until(lambda: not scaled.step() and shipper.shipped and not shipper.waiting, "all else is applied")
+    for first, end in ((0, 600), (600, 1_000)):
+        story.machines[0].import_rows(rows[first:end])
+        until(lambda end=end: not scaled.step() and scaled.waiting >= end and not shipper.waiting, "the rows are read")
         scaled.candidates.pop().close()
         scaled.candidate()
+        until(lambda end=end: (scaled.step(), scaled.waiting >= end)[-1], "who takes the books over has them")
     story.machines[0].import_rows([{"kind": "close"}])
     story.close()
     scaled.drain()
@@ -234,9 +239,9 @@ def test_who_is_silent_is_away_and_waited_for_again_when_it_has_caught_up(
     falls_silent(scaled, "m0")
     books = scaled.candidates[0].books
     assert books is not None
-    until(lambda: scaled.step() or not books.waiting, "orders of others wait no more")
+    until(lambda: (scaled.step(), not books.waiting)[-1], "orders of others wait no more")
     scaled.shippers = [silent, talking]
-    until(lambda: scaled.step() or "away" not in states(scaled)["m0"], "it is waited for again")
+    until(lambda: (scaled.step(), "away" not in states(scaled)["m0"])[-1], "it is waited for again")
 
 
 def test_orders_that_come_late_wait_for_the_clicks_that_come_with_them(
@@ -307,3 +312,24 @@ def test_an_erasure_waits_for_who_is_away_and_reaches_what_it_brings(
     scaled.drain()
     assert person not in texts()
     books.dispose()
+
+
+def test_a_journal_that_lost_its_tail_ends_and_holds_nobody_up(scaled: Scaled, tmp_path: Path) -> None:
+    """The machine lost power: readers have more of it than its disk, and of one partition more than of another."""
+    one, shipper = scaled.story.machines[0], scaled.shippers[0]
+    scaled.story.tick()
+    scaled.story.promise()
+    until(lambda: not scaled.step() and not shipper.waiting, "all that is there is applied")
+    shutil.copytree(one.journal, tmp_path / "kept")
+    shipper._next_marks = float("inf")
+    one.append(0, scaled.story.hit())
+    until(lambda: not scaled.step() and not shipper.waiting, "the tail is folded")
+    one.close()
+    shutil.rmtree(one.journal)
+    shutil.move(tmp_path / "kept", one.journal)
+    one.writers.clear()
+    one.start(0), one.start(1)
+    scaled.shippers = [scaled.shipper(machine) for machine in scaled.story.machines]
+    scaled.story.go_on(EVENTS)
+    scaled.story.close()
+    scaled.drain()

@@ -138,7 +138,7 @@ def test_a_folder_that_is_to_stop_while_it_is_to_give_partitions_back_ends_with_
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "_add_up", lambda *_: False)
         scaled.story.go_on(EVENTS)
-        until(lambda: scaled.step() or one.folded > EVENTS // 2, "touches")
+        until(lambda: (scaled.step(), one.folded > EVENTS // 2)[-1], "touches")
     one._crowded = True
     ending = threading.Thread(target=one.close, daemon=True)
     ending.start()

@@ -92,7 +92,7 @@ def test_what_is_fetched_from_the_machines_makes_the_same_books(scaled: Scaled, 
         story.go_on(EVENTS)
         scaled.steps(20)
         with servers[1].running():
-            until(lambda: scaled.step() or scaled.folders[0].folded > EVENTS // 2, "hits of both machines")
+            until(lambda: (scaled.step(), scaled.folders[0].folded > EVENTS // 2)[-1], "hits of both machines")
         story.go_on(EVENTS)
         scaled.steps(20)
         scaled.folders.pop().close()

@@ -53,7 +53,7 @@ def test_a_new_day_brings_a_new_snapshot_and_destroys_old_keys(data: Data) -> No
     first = {row["day"] for row in rows(data, select(schema.daily_keys))}
     (before,) = (data.registry / "registry").iterdir()
     today[0] += 2 * 86_400_000
-    until(lambda: processor.step() or not before.exists(), "a new incarnation")
+    until(lambda: (processor.step(), not before.exists())[-1], "a new incarnation")
     (after,) = (data.registry / "registry").iterdir()
     processor.close()
     assert before != after
@@ -79,9 +79,9 @@ def test_yesterdays_addresses_say_nothing_once_their_key_is_gone(data: Data) -> 
     assert {path.parent.parent.name for path in kept()} >= {"registry"}
     (before,) = (data.registry / "registry").iterdir()
     today[0] += 2 * 86_400_000
-    until(lambda: processor.step() or not before.exists(), "a new incarnation")
+    until(lambda: (processor.step(), not before.exists())[-1], "a new incarnation")
     today[0] += 1_000
-    until(lambda: processor.step() or not kept(), "the key to be gone")
+    until(lambda: (processor.step(), not kept())[-1], "the key to be gone")
     processor.close()
     assert not kept()
     for row in rows(data, select(schema.daily_keys)):
@@ -119,7 +119,7 @@ def test_what_changes_while_a_snapshot_is_written_is_told_behind_it(
     drain(processor)
     assert told(before)[-4:] == [("ready", 3), ("link", 4), ("promoter", 5), ("number", 6)]
     go_on.set()
-    until(lambda: processor.step() or not before.exists(), "a new incarnation")
+    until(lambda: (processor.step(), not before.exists())[-1], "a new incarnation")
     (after,) = (data.registry / "registry").iterdir()
     assert told(after)[-3:] == [("snapshot", 6), ("promoter", 5), ("ready", 6)]
     assert all(code in (after / "snapshot").read_bytes() for code in (b"alice", b"bob", b"L"))
@@ -132,7 +132,7 @@ def test_a_log_that_goes_on_without_a_beginning_is_begun_anew(data: Data) -> Non
     log = processor._edges._log._log
     assert log is not None
     log.incarnation += 1  # as after a failure of the disk: the writer has moved on
-    until(lambda: processor.step() or not before.exists(), "a new incarnation")
+    until(lambda: (processor.step(), not before.exists())[-1], "a new incarnation")
     (after,) = (data.registry / "registry").iterdir()
     assert [kind for kind, _ in told(after)[-2:]] == ["snapshot", "ready"]
     processor.close()

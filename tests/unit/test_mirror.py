@@ -76,7 +76,7 @@ def told(data: Data) -> list[tuple[str, int]]:
 
 def settle(here: Mirror) -> None:
     here.step(called=True)
-    until(lambda: here.step() or here.pause == mirror.POLL_S, "the registry to be whole")
+    until(lambda: (here.step(), here.pause == mirror.POLL_S)[-1], "the registry to be whole")
 
 
 def test_it_looks_within_a_second_and_more_often_where_nobody_can_call_it(here: Mirror) -> None:

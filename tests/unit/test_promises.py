@@ -139,6 +139,9 @@ def test_what_is_whole_has_what_those_bring_for_whom_nobody_waits(promises: Prom
         others = {8: watermark}
         promises.look([others | {7: sums}], [others | {7: sums}], others | {7: sums}, {}, (), NOW, tick)
         assert (promises.watermark, promises.whole) == (watermark, whole)
+    promises.hear("n", [9], {9: "edge-2"}, NOW, later)
+    promises.look([others], [others], others, {}, (), NOW, later)
+    assert promises.whole == 0, "one that is new may be as late as any"
 
 
 def test_who_comes_back_has_caught_up_though_what_it_promises_is_a_little_older_than_what_others_do(

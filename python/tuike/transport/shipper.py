@@ -339,11 +339,12 @@ class Shipper:
         entries = []
         for producer, incarnation, upto, mark in heard:
             after = reached.upto.get(incarnation, 0)
-            if upto < after:
+            if upto < after and mark != ENDED:
                 continue  # read again for other partitions
+            # an end before what was sent: the machine lost power, and its disk has less than the folds
             records = data.get(incarnation, b"") if upto > after else b""
             if records or mark > reached.marks.get(incarnation, 0) or incarnation not in reached.upto:
-                entries.append((Entry(incarnation, producer, after, upto, mark), records))
+                entries.append((Entry(incarnation, producer, after, max(upto, after), mark), records))
         return entries
 
 
