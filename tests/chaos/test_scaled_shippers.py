@@ -38,6 +38,16 @@ def test_a_shipper_killed_and_started_again_with_redis_empty(
     scaled.ends_well(tmp_path)
 
 
+def are_to_stop(scaled: Scaled, tmp_path: Path) -> list[threading.Thread]:
+    """The shippers, at work, each in a thread of its own."""
+    stop, clock = threading.Event(), Clock(tmp_path / "clock")
+    stop.set()
+    ending = [threading.Thread(target=shipping.run, args=(one, stop, clock)) for one in scaled.shippers]
+    for one in ending:
+        one.start()
+    return ending
+
+
 def test_a_shipper_that_is_to_stop_while_redis_is_away_ships_what_is_left_when_it_is_back(
     scaled: Scaled,
     redis_server: RedisServer,
@@ -50,19 +60,29 @@ def test_a_shipper_that_is_to_stop_while_redis_is_away_ships_what_is_left_when_i
     scaled.story.go_on(EVENTS)
     scaled.story.close()
     redis_server.kill()
-    stop = threading.Event()
-    stop.set()
-    ending = [
-        threading.Thread(target=shipping.run, args=(one, stop, Clock(tmp_path / "clock"))) for one in scaled.shippers
-    ]
-    for one in ending:
-        one.start()
+    ending = are_to_stop(scaled, tmp_path)
     until(lambda: caplog.text.count("waiting: ") >= len(ending), "they notice")
     redis_server.start()
     for one in ending:
         one.join(PATIENCE)
     assert not any(one.is_alive() for one in ending)
     scaled.shippers = []
+    scaled.drain()
+    compare(scaled.story, tmp_path, scaled.database)
+
+
+def test_a_shipper_that_is_to_stop_while_much_is_on_its_way_ships_the_rest_when_readers_have_come(
+    scaled: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "DRAIN_S", PATIENCE)
+    monkeypatch.setattr(shipping, "AHEAD_BYTES", 2_000)
+    monkeypatch.setattr(shipping, "READ_LIMIT", 20)
+    monkeypatch.setattr(bookkeeping, "UNCOMMITTED_BYTES", 500)
+    scaled.story.go_on(EVENTS)
+    scaled.story.close()
+    ending = are_to_stop(scaled, tmp_path)
+    scaled.shippers = []
+    until(lambda: (scaled.step(), not any(one.is_alive() for one in ending))[-1], "they end")
     scaled.drain()
     compare(scaled.story, tmp_path, scaled.database)
 

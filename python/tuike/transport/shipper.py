@@ -211,7 +211,7 @@ class Shipper:
                 self._silence.forget()
                 self._next_look = min(self._next_look, tick + REST_S)
                 self._stand_still(tick)
-                return False
+                return last  # there is something left, which readers may make room for
             if not (self.more or last) and tick - self._taken < self._pause(tick):
                 self._stand_still(tick)
                 return False
