@@ -73,11 +73,14 @@ class Instance:
         self.log = data.parent / f"{data.name}.log"
         self.secrets: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._begins = 0
+        """Of what this run says, in the log."""
 
     def launch(self) -> None:
         command = [sys.executable, "-m", "tuike", "serve", "--data", str(self.data)]
         command += ["--edge-port", str(self.edge_port), "--admin-port", str(self.admin_port), "--segment-mib", "4"]
         with self.log.open("ab") as log:
+            self._begins = log.tell()
             self._process = subprocess.Popen([*command, *self.options], start_new_session=True, stdout=log, stderr=log)
 
     def start(self) -> None:
@@ -90,8 +93,11 @@ class Instance:
             raise
 
     def ready(self) -> bool:
+        """Whether it has said where it is, which comes when the demo is filled, and can record a hit."""
         assert self._process is not None
         assert self._process.poll() is None, f"tuike serve ended with {self._process.returncode}"
+        if b"\nadmin  http" not in self.log.read_bytes()[self._begins :]:
+            return False
         try:
             return bool(urllib.request.urlopen(f"{self.admin}/readyz", timeout=PATIENCE).status == 200)
         except OSError:
