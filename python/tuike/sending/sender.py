@@ -148,6 +148,7 @@ class Sender:
 
     async def _watch(self) -> None:
         """Has a task for each webhook that is active, as it stands, while it is this one's turn."""
+        failed = False
         while True:
             try:
                 hooks, self._committed = await self._read(self._hooks)
@@ -161,8 +162,11 @@ class Sender:
                         self._tasks[hook] = asyncio.get_running_loop().create_task(self._serve(hook))
                 self._moved.set()
                 self._moved = asyncio.Event()
+                failed = False
             except Exception as error:
-                log.warning("webhooks: %s", error)
+                if failed:  # once is nothing: at an instance's first start there are no tables yet
+                    log.warning("webhooks: %s", error)
+                failed = True
             await asyncio.sleep(POLL_SECONDS)
 
     def _hooks(self, connection: Connection) -> tuple[set[Webhook], int]:
