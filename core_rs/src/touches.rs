@@ -25,7 +25,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -48,6 +48,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Sl
 
 use crate::erasure::{Erasure, Erasures};
 use crate::event::{DecodeError, Event, Id, Kind};
+use crate::journal::sync_directory;
 use table::Table;
 
 /// Blocks, filters and indexes kept in memory, bytes.
@@ -359,8 +360,7 @@ fn create(path: &Path) -> Result<(), fjall::Error> {
     drop(database(&draft)?);
     fs::rename(&draft, path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(())
+    Ok(sync_directory(parent.unwrap_or(Path::new(".")))?)
 }
 
 /// Erases what stands in a range of one keyspace; `binds`: that of the clicks that bind.

@@ -57,6 +57,7 @@ pub use check::{Report, check};
 pub use reader::{Mark, Next, Reader};
 pub use record::Batch;
 pub use rewrite::{Rewritten, ask_to_turn, find, rewrite, segments};
+pub(crate) use segment::sync_directory;
 pub use writer::{AppendError, Writer};
 
 /// The format of segments and marks that this program writes, and the newest it reads.

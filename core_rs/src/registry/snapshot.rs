@@ -23,6 +23,7 @@ use memmap2::Mmap;
 use super::record::{self, LinkEntry, PromoterEntry, TooLong, Written};
 use super::table::{self, HashKey, MAX_HEAP, SLOT};
 use super::{Link, Status};
+use crate::journal::sync_directory;
 
 /// The format that this program writes, and the newest it reads.
 const FORMAT: u32 = 1;
@@ -213,7 +214,7 @@ impl Builder {
         let placed = self.out.file.write_all_at(&header, 0).and_then(|()| self.out.file.sync_all());
         placed.map_err(|source| Error::Io(self.draft.clone(), source))?;
         let directory = self.path.parent().expect("a file is in a directory");
-        let named = std::fs::rename(&self.draft, &self.path).and_then(|()| File::open(directory)?.sync_all());
+        let named = std::fs::rename(&self.draft, &self.path).and_then(|()| sync_directory(directory));
         named.map_err(|source| Error::Io(self.path.clone(), source))
     }
 
